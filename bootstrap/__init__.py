@@ -1,0 +1,1 @@
+"""The service around the metering ledger: what operators of bootstrap nodes run."""

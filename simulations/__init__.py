@@ -1,0 +1,1 @@
+"""Simulations of the network with its production code."""

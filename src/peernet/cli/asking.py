@@ -1,0 +1,56 @@
+"""What `chat` and `demo` share: the options about a request, and its result as JSON."""
+
+import argparse
+from typing import Any
+
+from peernet.client.events import Answered
+
+__all__ = ["add_request", "result_of"]
+
+
+def add_request(parser: argparse.ArgumentParser) -> None:
+    """The options about how a prompt is treated."""
+    group = parser.add_argument_group("request")
+    group.add_argument("--profile", choices=("private", "fast"), help="relays on each arc: guard and middle, or guard")
+    group.add_argument("--policy", choices=("strict", "standard", "open"), help="how much one host may see")
+    group.add_argument("--max-answer-tokens", type=int, metavar="N", help="for each fragment")
+    group.add_argument("--temperature-thousandths", type=int, metavar="N", help="how freely the model chooses")
+
+
+def result_of(answered: Answered, ready_s: float) -> dict[str, Any]:
+    """The result of a request, for `--json`."""
+    proven = [fragment for fragment in answered.fragments if fragment.receipt_index is not None]
+    return {
+        "answer": answered.text,
+        "complete": answered.complete,
+        "fragments": [
+            {
+                "host": fragment.host,
+                "mode": fragment.mode,
+                "share": round(fragment.share, 4),
+                "text_sent": fragment.text_sent,
+                "restarts": fragment.restarts,
+                "failure": fragment.failure,
+            }
+            for fragment in answered.fragments
+        ],
+        "rings": [{"out": list(fragment.out), "back": list(fragment.back)} for fragment in answered.fragments],
+        "identifiers": answered.identifiers,
+        "usage": {
+            "prompt_tokens": sum(fragment.prompt_tokens for fragment in answered.fragments),
+            "answer_tokens": sum(fragment.answer_tokens for fragment in answered.fragments),
+            "microcredits": sum(fragment.amount_microcredits for fragment in answered.fragments),
+        },
+        "ledger": {
+            "origin": answered.log_origin,
+            "size": answered.log_size,
+            "receipts": [fragment.receipt_index for fragment in proven],
+            "proofs_verified": len(proven),
+        },
+        "exposure": answered.exposure.to_json(),
+        "timings": {
+            "ready_s": round(ready_s, 3),
+            "first_token_ms": None if answered.first_token_s is None else round(answered.first_token_s * 1000, 1),
+            "total_s": round(answered.total_s, 3),
+        },
+    }

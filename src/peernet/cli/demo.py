@@ -1,0 +1,201 @@
+"""`peernet demo`: a small swarm on this machine, asked something, with everything shown as it happens."""
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from peernet.cli.asking import add_request
+from peernet.cli.options import add_home, home_of, table_of
+from peernet.cli.services import run_until_signal
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from peernet.cli.local_swarm import LocalSwarm
+    from peernet.client.client import Client
+
+HELP = "start a small swarm on this machine and ask it something"
+
+DEFAULT_PROMPT: Final = """\
+1. Write a short, friendly e-mail to Maria Kowalska (maria.kowalska@example.org, +1 415 555 0132) of Northwind \
+Traders Inc., thanking her for the lunch in Lisbon.
+2. Draft a polite note asking my bank to block the card 4111 1111 1111 1111 and to send a new one to James Whitfield, \
+221 Baker Street, London NW1 6XE.
+3. Explain in two sentences why drinking enough water every day is good for your health.
+"""
+
+PEERS_TIMEOUT_S: Final = 30.0
+PEERS_INTERVAL_S: Final = 0.2
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """The options."""
+    add_home(parser)
+    parser.add_argument("--prompt", default=DEFAULT_PROMPT, help="what to ask")
+    parser.add_argument("--hosts", type=int, default=3, metavar="N", help="default: %(default)s")
+    parser.add_argument("--relays", type=int, default=8, metavar="N", help="default: %(default)s")
+    parser.add_argument("--model", metavar="NAME", help="the model that the hosts serve")
+    parser.add_argument("--models", type=Path, metavar="DIR", help="where models are kept, instead of the home")
+    add_request(parser)
+    parser.add_argument("--keep", action="store_true", help="leave the swarm running, and say how to use it")
+    parser.add_argument("--json", action="store_true", help="print one JSON object, on the last line")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Runs the demo."""
+    from peernet.core.errors import UserError
+
+    for name in ("hosts", "relays"):
+        if not 1 <= getattr(arguments, name) <= 99:
+            raise UserError(f"--{name} {getattr(arguments, name)}: choose 1 to 99")
+    if not arguments.prompt.strip():
+        raise UserError("the prompt is empty: give one with --prompt TEXT")
+    return run_until_signal(partial(_demo, arguments, _pull_model(arguments)))
+
+
+def _pull_model(arguments: argparse.Namespace) -> Path:
+    """The folder of models, with the one that is needed in it."""
+    from inference.models import DEFAULT_MODEL, pull
+
+    folder = arguments.models if arguments.models is not None else home_of(arguments).models
+    model = arguments.model or DEFAULT_MODEL
+    if not (folder / model).exists():
+        print(f"fetching the model {model} (once)", file=sys.stderr)
+    pull(model, folder)
+    return Path(folder)
+
+
+async def _demo(arguments: argparse.Namespace, models: Path) -> int:
+    from rich.console import Console
+
+    console = Console(quiet=arguments.json)
+    with tempfile.TemporaryDirectory(prefix="peernet-demo-") as folder:
+        return await _demo_in(arguments, Path(folder), models, console)
+
+
+async def _demo_in(arguments: argparse.Namespace, folder: Path, models: Path, console: "Console") -> int:
+    from inference.models import DEFAULT_MODEL
+    from peernet.cli.local_swarm import SwarmPlan, running_swarm
+    from peernet.client.client import open_client
+    from peernet.node.config import ClientConfig, NetworkConfig, load_table
+    from peernet.node.home import Home
+
+    began = time.perf_counter()
+    config: ClientConfig = table_of(arguments, "client", ClientConfig)
+    plan = SwarmPlan(
+        folder=folder,
+        models=models,
+        model=arguments.model or DEFAULT_MODEL,
+        hosts=arguments.hosts,
+        relays=arguments.relays,
+    )
+    console.rule("[bold]peernet demo")
+    console.print(
+        f"starting 1 bootstrap node, {plan.hosts} hosts with {plan.model}, {plan.relays} relays: "
+        "each a peer with its own key, operator and address"
+    )
+    async with running_swarm(plan) as swarm:
+        network = load_table(swarm.network_file, "network", NetworkConfig, {})
+        home = Home(folder / "client" / "config", folder / "client" / "state", models)
+        async with open_client(network, config, home) as client:
+            await _wait_peers(client, plan.hosts, plan.relays)
+            ready_s = time.perf_counter() - began
+            _draw_swarm(swarm, console, ready_s)
+            code = await _ask(arguments, client, console, ready_s, swarm)
+        if arguments.keep:
+            await _keep(arguments, swarm, models)
+    return code
+
+
+async def _wait_peers(client: "Client", hosts: int, relays: int) -> None:
+    """Waits until the directory lists the whole swarm, or what there is of it after a while."""
+    import trio
+
+    with trio.move_on_after(PEERS_TIMEOUT_S):
+        while len(client.hosts()) < hosts or len(client.network.directory.relays) < relays:
+            await trio.sleep(PEERS_INTERVAL_S)
+            await client.network.fetch_directory()
+
+
+async def _ask(
+    arguments: argparse.Namespace, client: "Client", console: "Console", ready_s: float, swarm: "LocalSwarm"
+) -> int:
+    from peernet.cli.asking import result_of
+    from peernet.cli.drawing import RequestDrawing
+
+    drawing = RequestDrawing(console, arguments.prompt)
+    async with client.conversation() as session:
+        try:
+            answered = await session.ask(arguments.prompt, drawing.on_event)
+        finally:
+            drawing.close()
+    audit = await _audit(swarm)
+    console.print(
+        f"[bold]audit[/] of the whole log {audit['origin']}: {audit['size']} entries, {audit['grants']} grants, "
+        f"{audit['settlements']} settlements, "
+        + ("[green]every rule holds[/]" if audit["ok"] else "[red]NOT IN ORDER[/]")
+    )
+    first = "—" if answered.first_token_s is None else f"{answered.first_token_s:.1f} s"
+    console.print(
+        f"[dim]swarm ready after {ready_s:.1f} s; first words after {first}, all of it after {answered.total_s:.1f} s[/]"
+    )
+    if arguments.json:
+        result = result_of(answered, ready_s)
+        result["ledger"]["audit_ok"] = audit["ok"]
+        print(json.dumps(result), flush=True)
+    return 0 if answered.complete and audit["ok"] else 1
+
+
+async def _audit(swarm: "LocalSwarm") -> dict[str, Any]:
+    """Has the log audited by the command that anybody would use."""
+    import subprocess
+
+    import trio
+
+    command = [*swarm.plan.command, "ledger", "audit", "--network", str(swarm.network_file), "--json"]
+    done = await trio.run_process(
+        [*command, "--home", str(swarm.plan.folder / "auditor")],
+        capture_stdout=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+    report: dict[str, Any] = json.loads(done.stdout)
+    return report
+
+
+def _draw_swarm(swarm: "LocalSwarm", console: "Console", ready_s: float) -> None:
+    from rich import box
+    from rich.table import Table
+
+    from peernet.cli.drawing import short
+
+    table = Table(box=box.SIMPLE_HEAD, title=f"the swarm, ready after {ready_s:.1f} s", title_justify="left")
+    for heading in ("peer", "role", "address", "process"):
+        table.add_column(heading)
+    for member in swarm.members:
+        for facts in member.ready.get("relays") or [member.ready]:
+            address = facts["addresses"][0].split("/p2p/")[0]
+            table.add_row(short(facts["peer"]), member.name.rstrip("s"), address, str(member.process.pid))
+    console.print(table)
+
+
+async def _keep(arguments: argparse.Namespace, swarm: "LocalSwarm", models: Path) -> None:
+    import trio
+
+    network, ledger = swarm.network_file, swarm.plan.folder / "bootstrap" / "state" / "ledger.sqlite"
+    stream = sys.stderr if arguments.json else sys.stdout
+    print(
+        "\nThe swarm keeps running. From another terminal:\n"
+        f"  peernet chat --network {network} --models {models} 'your prompt'\n"
+        f"  peernet ledger audit --network {network}\n"
+        f"  peernet ledger audit --network {network} --database {ledger}\n"
+        "Ctrl-C here ends it and removes its files.",
+        file=stream,
+        flush=True,
+    )
+    await trio.sleep_forever()

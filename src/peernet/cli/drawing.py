@@ -1,0 +1,252 @@
+"""Drawing a request as it happens: what was found, where it went, what came back, and what each host saw.
+
+On a terminal the answers stream side by side; elsewhere the same is printed in order, without control codes.
+"""
+
+from typing import Final
+
+from rich import box
+from rich.columns import Columns
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.markup import escape
+from rich.padding import Padding
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from peernet.client.events import (
+    Answered,
+    Event,
+    FragmentDone,
+    FragmentFailed,
+    FragmentPlanned,
+    FragmentRestarted,
+    FragmentText,
+    LaneFunded,
+    Masked,
+    PeersFound,
+    Planned,
+    ReceiptProven,
+    RingBuilt,
+    Screened,
+)
+
+__all__ = ["RequestDrawing", "short"]
+
+_COLOURS: Final = ("cyan", "magenta", "green", "yellow", "blue", "bright_red")
+_CONTROL_FREE: Final = dict.fromkeys(c for c in range(32) if c not in {9, 10})
+
+
+def short(peer: str) -> str:
+    """The end of a peer id: enough to tell peers of a small swarm apart."""
+    return f"…{peer[-6:]}"
+
+
+def _clean(text: str) -> str:
+    """Text from afar, without the control codes that could rule a terminal."""
+    return text.translate(_CONTROL_FREE)
+
+
+class RequestDrawing:
+    """Draws one request's events on a console."""
+
+    def __init__(self, console: Console, prompt: str) -> None:
+        self._console = console
+        self._prompt = prompt
+        self._plan: Planned | None = None
+        self._answers: dict[int, str] = {}
+        self._states: dict[int, str] = {}
+        self._rings: dict[int, RingBuilt] = {}
+        self._receipts: list[ReceiptProven] = []
+        self._live: Live | None = None
+
+    def close(self) -> None:
+        """Stops drawing, wherever it is."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def on_event(self, event: Event) -> None:
+        """Takes the next event."""
+        match event:
+            case Masked():
+                self._draw_prompt(event)
+            case PeersFound():
+                self._console.print(f"[dim]directory: {event.relays} relays, {event.hosts} hosts of {event.model}[/]")
+            case Planned():
+                self._draw_plan(event)
+            case Answered():
+                self._draw_answered(event)
+            case _:
+                self._follow(event)
+
+    def _follow(self, event: Event) -> None:
+        """Events of the fragments under way."""
+        match event:
+            case LaneFunded():
+                self._states[event.ordinal] = f"lane of {event.cap_microcredits} µcr funded, building its ring"
+            case RingBuilt():
+                self._rings[event.ordinal] = event
+                self._states[event.ordinal] = f"ring built in {event.build_s * 1000:.0f} ms"
+            case FragmentText():
+                self._answers[event.ordinal] = self._answers.get(event.ordinal, "") + _clean(event.text)
+                self._states[event.ordinal] = "answering"
+            case FragmentRestarted():
+                self._answers[event.ordinal] = ""
+                self._states[event.ordinal] = f"{event.reason}; again on {short(event.host)}"
+                self._say(
+                    f"[yellow]fragment {event.ordinal + 1}:[/] host {short(event.failed_host)} failed "
+                    f"({escape(event.reason)}); it starts again on {short(event.host)}"
+                )
+            case FragmentDone():
+                tokens = event.prompt_tokens + event.answer_tokens
+                self._states[event.ordinal] = f"done: {tokens} tokens, {event.amount_microcredits} µcr"
+            case FragmentFailed():
+                self._states[event.ordinal] = f"failed: {event.reason}"
+            case ReceiptProven():
+                self._receipts.append(event)
+            case Screened():
+                self._console.print("[dim]screened: nothing to refuse[/]")
+        if self._live is not None:
+            self._live.update(self._fragments())
+
+    def _say(self, text: str) -> None:
+        (self._live.console if self._live is not None else self._console).print(text)
+
+    def _draw_prompt(self, masked: Masked) -> None:
+        text = Text(_clean(self._prompt))
+        labels = list(masked.counts)
+        for label, found in masked.mentions:
+            colour = _COLOURS[labels.index(label) % len(_COLOURS)]
+            text.highlight_words([found], style=f"bold {colour}")
+        legend = Text("found on your machine: ", style="dim")
+        for position, (label, count) in enumerate(masked.counts.items()):
+            legend.append(f"{count} {label}  ", style=f"bold {_COLOURS[position % len(_COLOURS)]}")
+        if not masked.counts:
+            legend = Text("no identifier found", style="dim")
+        self._console.print(
+            Panel(Group(text, Text(), legend), title="your prompt", title_align="left", box=box.ROUNDED)
+        )
+
+    def _draw_plan(self, plan: Planned) -> None:
+        self._plan = plan
+        about = f"plan: {plan.mode}, policy {plan.policy}, profile {plan.profile}"
+        if plan.reason:
+            about += f" ({plan.reason})"
+        table = Table(title=about, title_justify="left", box=box.SIMPLE_HEAD, expand=True, title_style="bold")
+        table.add_column("fragment", justify="right")
+        table.add_column("to host")
+        table.add_column("share", justify="right")
+        table.add_column("what leaves your machine")
+        for fragment in plan.fragments:
+            table.add_row(
+                str(fragment.ordinal + 1), short(fragment.host), f"{fragment.share:.0%}", _placeholders(fragment)
+            )
+        self._console.print(table)
+        if self._console.is_terminal:
+            self._live = Live(self._fragments(), console=self._console, refresh_per_second=12, transient=True)
+            self._live.start()
+
+    def _fragments(self) -> RenderableType:
+        assert self._plan is not None
+        panels = [self._fragment_panel(fragment) for fragment in self._plan.fragments]
+        if len(panels) <= 3 and self._console.width >= 34 * len(panels):
+            return Columns(panels, equal=True, expand=True)
+        return Group(*panels)
+
+    def _fragment_panel(self, fragment: FragmentPlanned) -> Panel:
+        colour = _COLOURS[fragment.ordinal % len(_COLOURS)]
+        state = self._states.get(fragment.ordinal, "funding a lane over a ring")
+        answer = self._answers.get(fragment.ordinal, "")
+        return Panel(
+            Group(self._ring(fragment.ordinal), Text(answer or " "), Text(state, style="dim italic")),
+            title=f"fragment {fragment.ordinal + 1}",
+            border_style=colour,
+            box=box.ROUNDED,
+        )
+
+    def _ring(self, ordinal: int) -> Text:
+        ring = self._rings.get(ordinal)
+        if ring is None:
+            return Text("ring: …", style="dim")
+        out = " → ".join(["you", *map(short, ring.out), short(ring.host)])
+        back = " ← ".join(["you", *map(short, ring.back), short(ring.host)])
+        return Text(f"{out}\n{back}", style="dim")
+
+    def _draw_answered(self, answered: Answered) -> None:
+        self.close()
+        if not self._console.is_terminal or answered.exposure.mode == "tasks":
+            self._draw_rings()
+        self._console.print(
+            Panel(
+                Text(_clean(answered.text)),
+                title="the answer, names restored on your machine",
+                title_align="left",
+                border_style="green" if answered.complete else "yellow",
+                box=box.ROUNDED,
+            )
+        )
+        self._draw_exposure(answered)
+        self._draw_ledger(answered)
+
+    def _draw_rings(self) -> None:
+        table = Table(title="rings", title_justify="left", box=box.SIMPLE_HEAD, title_style="bold", expand=True)
+        for heading in ("fragment", "out: you → guard → relay → host", "back: you ← guard ← relay ← host", "built in"):
+            table.add_column(heading)
+        for ordinal, ring in sorted(self._rings.items()):
+            out = " → ".join([*map(short, ring.out), short(ring.host)])
+            back = " ← ".join([*map(short, ring.back), short(ring.host)])
+            table.add_row(str(ordinal + 1), out, back, f"{ring.build_s * 1000:.0f} ms")
+        self._console.print(table)
+
+    def _draw_exposure(self, answered: Answered) -> None:
+        exposure = answered.exposure
+        table = Table(
+            title="what each host saw", title_justify="left", box=box.SIMPLE_HEAD, title_style="bold", expand=True
+        )
+        for heading in ("host", "fragments", "of your words", "of your sentences", "names in clear", "masked"):
+            table.add_column(heading)
+        for host in exposure.hosts:
+            masked = ", ".join(f"{count} {label}" for label, count in sorted(host.identifiers_masked.items()))
+            table.add_row(
+                short(host.host) + (" (standby)" if host.standby else ""),
+                ", ".join(str(ordinal + 1) for ordinal in host.fragments),
+                f"{host.share_of_words:.0%}",
+                f"{host.share_of_sentences:.0%}",
+                str(host.identities_seen),
+                masked or "nothing to mask",
+            )
+        self._console.print(table)
+        guards = ", ".join(map(short, exposure.guards))
+        self._console.print(f"[dim]guards {guards} know your address, and none of your words[/]")
+        for notice in exposure.notices:
+            self._console.print(f"[yellow]{escape(notice)}[/]")
+
+    def _draw_ledger(self, answered: Answered) -> None:
+        table = Table(title="ledger", title_justify="left", box=box.SIMPLE_HEAD, title_style="bold", expand=True)
+        for heading in ("fragment", "prompt", "answer", "paid", "receipt in the log"):
+            table.add_column(heading)
+        for fragment in answered.fragments:
+            proven = "—" if fragment.receipt_index is None else f"entry {fragment.receipt_index}, proof verified"
+            table.add_row(
+                str(fragment.ordinal + 1),
+                f"{fragment.prompt_tokens} tokens",
+                f"{fragment.answer_tokens} tokens",
+                f"{fragment.amount_microcredits} µcr",
+                proven,
+            )
+        self._console.print(table)
+        newest = max(self._receipts, key=lambda receipt: receipt.size, default=None)
+        if newest is not None:
+            note = newest.checkpoint.decode("utf-8", "replace").strip()
+            self._console.print(
+                Padding(Panel(Text(note, style="dim"), title="checkpoint, signed", title_align="left"), (0, 1))
+            )
+
+
+def _placeholders(fragment: FragmentPlanned) -> Text:
+    """The masked text, its placeholders standing out."""
+    text = Text(_clean(fragment.text_sent))
+    text.highlight_regex(r"\b[A-Z][A-Z_]+_[A-Z]\d+\b", style="bold reverse")
+    return text

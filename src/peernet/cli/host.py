@@ -1,0 +1,99 @@
+"""`peernet host`: serves a model to the network."""
+
+import argparse
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from peernet.cli.options import add_home, add_network, home_of, network_of, table_of
+from peernet.cli.services import add_service, announce, run_service
+
+if TYPE_CHECKING:
+    from inference.engine import Engine
+    from peernet.node.config import HostConfig
+
+HELP = "serve a model to the network"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """The options."""
+    add_home(parser)
+    add_network(parser, listens=True)
+    add_service(parser)
+    group = parser.add_argument_group("model")
+    group.add_argument("--model", metavar="NAME", help="a model that 'peernet model pull' fetched")
+    group.add_argument("--models", type=Path, metavar="DIR", help="where models are kept, instead of the home")
+    group.add_argument("--model-file", metavar="FILE", help="the weights (GGUF) of an installed model, by path")
+    group.add_argument("--threads", type=int, metavar="N", help="CPU threads of the engine")
+    group.add_argument("--parallel", type=int, metavar="N", help="answers at the same time")
+    group.add_argument("--context-tokens", type=int, metavar="N", help="prompt and answer together")
+    price = parser.add_argument_group("price, in microcredits a token")
+    price.add_argument("--prompt-price", type=int, metavar="N")
+    price.add_argument("--answer-price", type=int, metavar="N")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Runs the host until ended."""
+    return run_service(arguments, partial(_serve, arguments))
+
+
+async def _serve(arguments: argparse.Namespace) -> None:
+    from peernet.core.errors import RemoteProtocolError, UserError
+    from peernet.core.ledger.notes import VerifierKey
+    from peernet.core.suite import MixedSuite
+    from peernet.host.service import HostService
+    from peernet.host.settling import Settler
+    from peernet.net.addresses import parse_peer_address
+    from peernet.node.config import HostConfig
+    from peernet.node.peer import Peer, PeerKeys, running_peer
+
+    network, home = network_of(arguments), home_of(arguments)
+    config: HostConfig = table_of(arguments, "host", HostConfig)
+    if not network.ledger:
+        raise UserError("no ledger is configured: give its key with --ledger KEY, or --network FILE")
+    try:
+        ledger_key = VerifierKey.parse(network.ledger)
+    except RemoteProtocolError as error:
+        raise UserError(f"--ledger {network.ledger!r} is no verifier key: {error}") from error
+    engine = await _load_engine(arguments, config)
+    try:
+        suite = MixedSuite()
+        peer = Peer(PeerKeys.of(home, suite), network, ["host", "relay"] if config.relay else ["host"])
+        ledgers = [parse_peer_address(text) for text in network.bootstrap]
+        settler = Settler(peer.swarm, ledgers, home.state / "settlements")
+        HostService(peer, engine, config, ledger_key, settler, home.seed("payout"))
+        async with running_peer(peer) as nursery:
+            nursery.start_soon(settler.retry)
+            model = engine.models()[0]
+            announce(
+                arguments,
+                f"host {peer.peer_id} serves {model.name}; Ctrl-C ends",
+                peer=str(peer.peer_id),
+                addresses=[str(address) for address in peer.addresses],
+                model=model.name,
+            )
+            import trio
+
+            await trio.sleep_forever()
+    finally:
+        import trio
+
+        with trio.CancelScope(shield=True):
+            await engine.aclose()
+
+
+async def _load_engine(arguments: argparse.Namespace, config: "HostConfig") -> "Engine":
+    from inference.embedded import EmbeddedEngine
+    from inference.models import read_installed
+
+    weights = config.model_file or read_installed(models_folder(arguments) / config.model).path
+    engine = EmbeddedEngine(
+        Path(weights), threads=config.threads, parallel=config.parallel, context_tokens=config.context_tokens
+    )
+    await engine.load()
+    return engine
+
+
+def models_folder(arguments: argparse.Namespace) -> Path:
+    """Where models are kept."""
+    return arguments.models if arguments.models is not None else home_of(arguments).models

@@ -1,0 +1,176 @@
+"""A small swarm on this machine: the same commands that people run, each a process of its own.
+
+Every peer has its own loopback address `127.a.b.1`, listens on it and dials from it, and an operator of its own, so
+that the diversity rules work as in the world. Rules of ending:
+
+1. Every process ends when its standard input closes, so none outlives this one, however it ends.
+2. On leaving, standard inputs are closed; who has not ended after `GRACE_S` is terminated, then killed.
+3. Everything that the swarm writes is under one folder, which the caller removes.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import trio
+import trio.lowlevel
+from attrs import define, field, frozen
+
+from peernet.core.errors import UserError
+
+__all__ = ["LocalSwarm", "SwarmPlan", "running_swarm"]
+
+READY_TIMEOUT_S: Final = 90.0
+GRACE_S: Final = 5.0
+MAX_LOG_SIZE: Final = 64 * 1024
+
+
+@frozen
+class SwarmPlan:
+    """How large, where, and by which command a peer is started."""
+
+    folder: Path
+    models: Path
+    model: str
+    hosts: int = 3
+    relays: int = 8
+    network: int = 77
+    """The second byte of the loopback addresses."""
+    command: tuple[str, ...] = (sys.executable, "-m", "peernet")
+    host_options: tuple[str, ...] = ()
+
+    def address(self, number: int) -> str:
+        """The multiaddr of peer `number`, counted from 1."""
+        return f"/ip4/127.{self.network}.{number}.1/tcp/0"
+
+
+@define
+class Member:
+    """One process of the swarm."""
+
+    name: str
+    process: trio.Process
+    ready: dict[str, Any] = field(factory=dict)
+    log: bytearray = field(factory=bytearray)
+    peers: list[str] = field(factory=list)
+
+
+@define
+class LocalSwarm:
+    """A swarm that runs."""
+
+    plan: SwarmPlan
+    members: list[Member] = field(factory=list)
+
+    @property
+    def network_file(self) -> Path:
+        """What others need to join, for `--network FILE`."""
+        return self.plan.folder / "network.toml"
+
+    def member(self, name: str) -> Member:
+        """The process of that name: `bootstrap`, `relays`, `host-1` ..."""
+        return next(member for member in self.members if member.name == name)
+
+    def kill(self, name: str) -> None:
+        """Ends a process at once, as a power cut would."""
+        self.member(name).process.kill()
+
+
+@asynccontextmanager
+async def running_swarm(plan: SwarmPlan) -> AsyncIterator[LocalSwarm]:
+    """Starts everything and waits until each process is ready; ends all of it on leaving.
+
+    Raises `UserError` with the last words of a process that does not get ready.
+    """
+    swarm = LocalSwarm(plan)
+    async with trio.open_nursery() as nursery:
+        try:
+            await _start(swarm, nursery)
+            yield swarm
+        finally:
+            with trio.CancelScope(shield=True):
+                await _end(swarm.members)
+            nursery.cancel_scope.cancel()
+
+
+async def _start(swarm: LocalSwarm, nursery: trio.Nursery) -> None:
+    plan = swarm.plan
+    home = plan.folder
+    bootstrap = ("bootstrap", "--home", str(home / "bootstrap"), "--listen", plan.address(1), "--test-network")
+    options = ("--origin", "peernet.demo/log", "--directory-interval-s", "1")
+    network = swarm.network_file
+    swarm.members.append(
+        await _spawn(plan, "bootstrap", (*bootstrap, *options, "--write-network", str(network)), nursery)
+    )
+    await _wait_ready(swarm.members[0])
+    relays = [word for number in range(plan.relays) for word in ("--listen", plan.address(100 + number))]
+    joining = ("--network", str(network))
+    commands = {"relays": ("relay", "--home", str(home / "relays"), *joining, "--separate-operators", *relays)}
+    for number in range(1, plan.hosts + 1):
+        where = ("--home", str(home / f"host-{number}"), "--listen", plan.address(10 + number))
+        model = ("--models", str(plan.models), "--model", plan.model)
+        commands[f"host-{number}"] = ("host", *where, *joining, *model, *plan.host_options)
+    for name, words in commands.items():
+        swarm.members.append(await _spawn(plan, name, words, nursery))
+    for member in swarm.members[1:]:
+        await _wait_ready(member)
+
+
+async def _spawn(plan: SwarmPlan, name: str, words: Sequence[str], nursery: trio.Nursery) -> Member:
+    process = await trio.lowlevel.open_process(
+        [*plan.command, *words, "--json", "--supervised"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        # The terminal's Ctrl-C is for us alone; we end the others in order.
+        start_new_session=True,
+    )
+    member = Member(name, process)
+    nursery.start_soon(_drain, member)
+    return member
+
+
+async def _drain(member: Member) -> None:
+    """Keeps the end of what a process says, so that it never blocks on saying it."""
+    assert member.process.stderr is not None
+    async for data in member.process.stderr:
+        member.log += data
+        del member.log[:-MAX_LOG_SIZE]
+
+
+async def _wait_ready(member: Member) -> None:
+    assert member.process.stdout is not None
+    line = bytearray()
+    with trio.move_on_after(READY_TIMEOUT_S):
+        while not line.endswith(b"\n"):
+            data = await member.process.stdout.receive_some()
+            if not data:
+                break
+            line += data
+    if not line.endswith(b"\n"):
+        await trio.lowlevel.checkpoint()
+        said = member.log.decode("utf-8", "replace").strip().splitlines()
+        raise UserError(f"{member.name} did not start: {said[-1] if said else 'it gave no reason'}")
+    member.ready = json.loads(line)
+    members = member.ready.get("relays") or [member.ready]
+    member.peers = [facts["peer"] for facts in members]
+
+
+async def _end(members: Sequence[Member]) -> None:
+    for member in members:
+        assert member.process.stdin is not None
+        await member.process.stdin.aclose()
+    for signal_process in (trio.Process.terminate, trio.Process.kill):
+        with trio.move_on_after(GRACE_S):
+            for member in members:
+                await member.process.wait()
+            return
+        for member in members:
+            if member.process.returncode is None:
+                signal_process(member.process)
+    for member in members:
+        await member.process.wait()

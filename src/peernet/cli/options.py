@@ -1,0 +1,77 @@
+"""Options that commands share, and how they become configuration."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from attrs import evolve
+
+from peernet.node.config import NetworkConfig, load_table
+from peernet.node.home import Home
+
+__all__ = ["add_home", "add_network", "config_file", "home_of", "network_of", "table_of"]
+
+
+def add_home(parser: argparse.ArgumentParser) -> None:
+    """`--home`."""
+    parser.add_argument("--home", type=Path, metavar="DIR", help="keep keys, configuration, state and models in DIR")
+
+
+def add_network(parser: argparse.ArgumentParser, *, listens: bool) -> None:
+    """The options about the network that this node belongs to."""
+    group = parser.add_argument_group("network")
+    group.add_argument(
+        "--network",
+        type=Path,
+        metavar="FILE",
+        help="a TOML file with a [network] table, as 'peernet bootstrap' writes",
+    )
+    group.add_argument(
+        "--bootstrap", action="append", metavar="ADDRESS", help="/ip4/../tcp/../p2p/12D3KooW.. (repeatable)"
+    )
+    group.add_argument("--ledger", metavar="KEY", help="the ledger's verifier key (origin+hash+key)")
+    group.add_argument(
+        "--test-network",
+        action="store_true",
+        default=None,
+        help="dial addresses that are not on the public Internet, such as 127.0.0.1",
+    )
+    group.add_argument("--region", metavar="NAME", help="the region that this node says it is in")
+    about = "where to listen" if listens else "the address that connections leave from"
+    group.add_argument("--listen", action="append", metavar="ADDRESS", help=f"{about}, such as /ip4/0.0.0.0/tcp/4101")
+
+
+def home_of(arguments: argparse.Namespace) -> Home:
+    """The node's folders."""
+    return Home.at(arguments.home)
+
+
+def config_file(arguments: argparse.Namespace) -> Path:
+    """The node's configuration file."""
+    return home_of(arguments).config / "config.toml"
+
+
+def network_of(arguments: argparse.Namespace) -> NetworkConfig:
+    """The network: the node's own file, `--network FILE` on top, flags on top of both."""
+    network = load_table(config_file(arguments), "network", NetworkConfig, {})
+    if arguments.network is not None:
+        from peernet.core.errors import UserError
+
+        if not arguments.network.exists():
+            raise UserError(
+                f"there is no file {arguments.network}: 'peernet bootstrap --write-network FILE' makes one"
+            )
+        network = load_table(arguments.network, "network", NetworkConfig, {})
+    flags: dict[str, Any] = {
+        "bootstrap": tuple(arguments.bootstrap) if arguments.bootstrap else None,
+        "ledger": arguments.ledger,
+        "test": arguments.test_network,
+        "region": arguments.region,
+        "listen": arguments.listen[0] if arguments.listen else None,
+    }
+    return evolve(network, **{name: value for name, value in flags.items() if value is not None})
+
+
+def table_of(arguments: argparse.Namespace, table: str, kind: type[Any]) -> Any:
+    """A role's table of the configuration file, with the flags of the same names on top."""
+    return load_table(config_file(arguments), table, kind, vars(arguments))

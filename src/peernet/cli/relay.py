@@ -1,0 +1,87 @@
+"""`peernet relay`: forwards other people's rings. One process may hold several relays, one for each `--listen`."""
+
+import argparse
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from peernet.cli.options import add_home, add_network, home_of, network_of
+from peernet.cli.services import add_service, announce, run_service
+
+if TYPE_CHECKING:
+    from peernet.node.peer import Peer, PeerKeys
+
+HELP = "forward other people's rings"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """The options."""
+    add_home(parser)
+    add_network(parser, listens=True)
+    add_service(parser)
+    parser.add_argument(
+        "--separate-operators",
+        action="store_true",
+        help="test networks only: give each relay an operator of its own, as if different people ran them",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Runs the relays until ended."""
+    return run_service(arguments, partial(_serve, arguments))
+
+
+async def _serve(arguments: argparse.Namespace) -> None:
+    import trio
+
+    relays = _relays(arguments)
+    async with trio.open_nursery() as nursery:
+        for relay in relays:
+            await nursery.start(_run_relay, relay)
+        facts = [{"peer": str(relay.peer_id), "addresses": [str(a) for a in relay.addresses]} for relay in relays]
+        announce(arguments, f"{len(relays)} relay(s) ready; Ctrl-C ends", relays=facts)
+        await trio.sleep_forever()
+
+
+async def _run_relay(relay: "Peer", task_status: Any) -> None:
+    import trio
+
+    from peernet.node.peer import running_peer
+
+    async with running_peer(relay):
+        task_status.started()
+        await trio.sleep_forever()
+
+
+def _relays(arguments: argparse.Namespace) -> list["Peer"]:
+    from attrs import evolve
+
+    from peernet.core.errors import UserError
+    from peernet.node.peer import Peer
+
+    network = network_of(arguments)
+    if arguments.separate_operators and not network.test:
+        raise UserError("--separate-operators claims what is not true: it is for --test-network only")
+    listens = arguments.listen or [network.listen]
+    return [
+        Peer(_keys(arguments, number), evolve(network, listen=listen), ["relay"])
+        for number, listen in enumerate(listens, 1)
+    ]
+
+
+def _keys(arguments: argparse.Namespace, number: int) -> "PeerKeys":
+    """The first relay has the home's own keys; the others have theirs in folders below, and the same operator."""
+    from attrs import evolve
+
+    from peernet.core.suite import MixedSuite
+    from peernet.node.home import Home
+    from peernet.node.peer import PeerKeys
+
+    suite = MixedSuite()
+    home = home_of(arguments)
+    own = PeerKeys.of(home, suite)
+    if number == 1:
+        return own
+    below = Path(f"relay-{number}")
+    keys = PeerKeys.of(Home(home.config / below, home.state / below, home.models), suite)
+    return keys if arguments.separate_operators else evolve(keys, operator=own.operator)

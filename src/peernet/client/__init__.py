@@ -1,0 +1,1 @@
+"""The client: screen, mask, plan, rings, stream, restore, and what each host saw."""

@@ -1,0 +1,443 @@
+"""The client: a prompt in, an answer out, and in between everything that keeps them apart from the person.
+
+Order of things, for one request (design section 6); nothing leaves this process before step 5:
+
+1. screen the conversation; 2. detect identifiers, failing closed; 3. link them to identities; 4. plan fragments and
+choose hosts and rings; 5. send each fragment around its ring, masked for its host; 6. merge; 7. restore and screen
+while the answers stream; 8. the exposure receipt.
+"""
+
+import random
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Final
+
+import trio
+from attrs import define, field
+
+from inference.models import read_installed
+from inference.tokenizer import Tokenizer
+from peernet.client.events import (
+    Answered,
+    AnswerText,
+    Event,
+    FragmentFailed,
+    FragmentPlanned,
+    FragmentReport,
+    FragmentRestarted,
+    Masked,
+    PeersFound,
+    Planned,
+    Screened,
+)
+from peernet.client.fragment import Attempt, AttemptFailed, Exchange, Outcome
+from peernet.client.network import HostChoice, NetworkView
+from peernet.core.errors import RemoteProtocolError, UserError
+from peernet.core.ledger.notes import VerifierKey
+from peernet.core.ring.paths import RingPath, TooFewRelays
+from peernet.core.serving import Turn
+from peernet.node.config import ClientConfig, NetworkConfig
+from peernet.node.home import Home
+from privacy.detection import DetectionFailed, Detector
+from privacy.exposure import ExposureReceipt, HostExposure, share, share_of_sentences
+from privacy.mention import Mention
+from privacy.planning import ChatMessage, ExposurePolicy, Fragment, History, Level, Merger, Plan, plan
+from privacy.pseudonyms import Conversation
+from privacy.screening import Screener
+
+__all__ = ["ChatSession", "Client", "PromptRefused", "open_client"]
+
+DETECTION_TIMEOUT_S: Final = 30.0
+MAX_ATTEMPTS: Final = 3
+
+Emit = Callable[[Event], None]
+
+
+class PromptRefused(UserError):
+    """Screening refuses the prompt; the message names the category and nothing of the text."""
+
+
+class Client:
+    """A running client; made by `open_client`."""
+
+    def __init__(
+        self,
+        network: NetworkView,
+        config: ClientConfig,
+        detector: Detector,
+        tokenizer: Tokenizer,
+        log_key: VerifierKey,
+    ) -> None:
+        self.network = network
+        self.config = config
+        self.detector = detector
+        self.tokenizer = tokenizer
+        self.log_key = log_key
+        self.screener = Screener()
+        self.policy = ExposurePolicy(Level(config.policy))
+
+    @asynccontextmanager
+    async def conversation(self) -> AsyncIterator["ChatSession"]:
+        """A conversation with a vault of its own, which is wiped at its end."""
+        session = ChatSession(self)
+        try:
+            yield session
+        finally:
+            session.wipe()
+
+    def hosts(self) -> list[HostChoice]:
+        """The hosts that serve the configured model as this client counts it, from the current directory."""
+        return self.network.hosts_of(self.config.model, self.tokenizer.digest, self.log_key.name)
+
+
+@asynccontextmanager
+async def open_client(
+    network: NetworkConfig, config: ClientConfig, home: Home, *, detector: Detector | None = None
+) -> AsyncIterator[Client]:
+    """A client of `network`; raises `UserError` when it cannot be one, with what to do."""
+    if not network.ledger:
+        raise UserError("no ledger is configured: give its key with --ledger KEY, or --network FILE")
+    try:
+        log_key = VerifierKey.parse(network.ledger)
+    except RemoteProtocolError as error:
+        raise UserError(f"--ledger {network.ledger!r} is no verifier key: {error}") from error
+    try:
+        Level(config.policy)
+    except ValueError:
+        raise UserError(f"there is no exposure policy {config.policy!r}: choose strict, standard or open") from None
+    model = read_installed(home.models / config.model)
+    tokenizer = await trio.to_thread.run_sync(Tokenizer.load, model.folder)
+    view = NetworkView(network, home.state / "guards.json")
+    if detector is None:
+        detector = await trio.to_thread.run_sync(Detector.load)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(view.swarm.run)
+        await view.fetch_directory()
+        yield Client(view, config, detector, tokenizer, log_key)
+        nursery.cancel_scope.cancel()
+
+
+@define
+class _Run:
+    """One fragment's way through a request."""
+
+    fragment: Fragment
+    attempt: Attempt
+    sent_to: list[Attempt] = field(factory=list)
+    outcome: Outcome | None = None
+    failure: str | None = None
+
+
+class ChatSession:
+    """One conversation: its vault, its history, and which host has which place in it."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._vault = Conversation(random.SystemRandom())
+        self._history = History()
+        self._messages: list[ChatMessage] = []
+        self._places: dict[int, str] = {}
+
+    def wipe(self) -> None:
+        """Forgets everything."""
+        self._vault.wipe()
+        self._history.wipe()
+        self._messages.clear()
+
+    async def ask(self, text: str, emit: Emit) -> Answered:
+        """Answers the user's next message, telling `emit` what happens.
+
+        Raises `PromptRefused`, `DetectionFailed`, `PlanRefused`, `TooFewRelays` or another `UserError` before
+        anything is sent; a fragment that cannot be answered later is in the report.
+        """
+        started_s = trio.current_time()
+        verdict = self._client.screener.screen(text)
+        if not verdict.allowed:
+            raise PromptRefused(f"the prompt is refused ({verdict.category}): {verdict.explanation}")
+        emit(Screened())
+        messages = [*self._messages, ChatMessage("user", text)]
+        mentions = await self._detect(messages)
+        emit(_masked(text, mentions[-1]))
+        hosts = self._client.hosts()
+        emit(PeersFound(len(self._client.network.directory.relays), len(hosts), self._client.config.model))
+        if not hosts:
+            raise UserError(
+                f"no host serves {self._client.config.model!r} now: wait for one, start one with 'peernet host', or "
+                "choose another model with --model"
+            )
+        made = plan(messages, mentions, len(hosts), self._client.policy, self._history)
+        request = _Request(self._client, self._vault, self._history, emit, text, made, mentions[-1], started_s)
+        request.prepare(self._bind_places(made, hosts), hosts)
+        answered = await request.run()
+        request.remember()
+        self._messages = [*messages, ChatMessage("assistant", answered.text)]
+        return answered
+
+    async def _detect(self, messages: Sequence[ChatMessage]) -> list[list[Mention]]:
+        """The identifiers of every message; whatever goes wrong, nothing is sent (promise P2)."""
+        with trio.move_on_after(DETECTION_TIMEOUT_S):
+            texts = [message.content for message in messages]
+            detect = partial(self._client.detector.detect_all, texts)
+            return await trio.to_thread.run_sync(detect, abandon_on_cancel=True)
+        raise DetectionFailed(f"looking for identifiers took over {DETECTION_TIMEOUT_S:g} s; nothing was sent")
+
+    def _bind_places(self, made: Plan, hosts: Sequence[HostChoice]) -> dict[int, HostChoice]:
+        """A host for each slot: the one that had it before if it is still there, else one that has none."""
+        here = {host.peer: host for host in hosts}
+        slots = sorted({fragment.slot for fragment in made.fragments})
+        bound = {slot: here[self._places[slot]] for slot in slots if self._places.get(slot) in here}
+        taken = {host.peer for host in bound.values()} | set(self._places.values())
+        free = [host for host in hosts if host.peer not in taken]
+        free += [host for host in hosts if host not in free and host not in bound.values()]
+        for slot in slots:
+            if slot not in bound:
+                bound[slot] = free.pop(0)
+        self._places.update({slot: host.peer for slot, host in bound.items()})
+        return bound
+
+
+class _Request:
+    """One request: its fragments, their attempts, and what every host was sent."""
+
+    def __init__(
+        self,
+        client: Client,
+        vault: Conversation,
+        history: History,
+        emit: Emit,
+        text: str,
+        made: Plan,
+        mentions: Sequence[Mention],
+        started_s: float,
+    ) -> None:
+        self._client = client
+        self._vault = vault
+        self._history = history
+        self._emit = emit
+        self._text = text
+        self._plan = made
+        self._identifiers = _masked(text, mentions).counts
+        self._started_s = started_s
+        self._first_token_s: float | None = None
+        self._hosts: list[HostChoice] = []
+        self._failed: set[str] = set()
+        self._runs: list[_Run] = []
+        self._merger = Merger(made)
+        self._answer = ""
+
+    def prepare(self, places: dict[int, HostChoice], hosts: Sequence[HostChoice]) -> None:
+        """Chooses rings and masks every fragment for its host; raises `TooFewRelays`."""
+        self._hosts = list(hosts)
+        profile = self._client.config.profile
+        chosen = [places[fragment.slot] for fragment in self._plan.fragments]
+        paths = self._client.network.plan_rings(chosen, profile)
+        for fragment, host, path in zip(self._plan.fragments, chosen, paths, strict=True):
+            self._runs.append(_Run(fragment, self._attempt(fragment, host, path)))
+        planned = tuple(
+            FragmentPlanned(
+                run.fragment.ordinal,
+                run.attempt.host.peer,
+                run.attempt.text_sent,
+                share(self._text, [run.attempt.text_sent]),
+            )
+            for run in self._runs
+        )
+        reason = self._plan.why_whole.replace("_", " ")
+        self._emit(Planned(self._plan.mode, self._plan.policy.level.value, profile, planned, reason))
+
+    async def run(self) -> Answered:
+        """Sends all fragments at once and puts their answers together."""
+        async with trio.open_nursery() as nursery:
+            for run in self._runs:
+                nursery.start_soon(self._answer_fragment, run)
+        return self._report()
+
+    def remember(self) -> None:
+        """Keeps what each host was sent and wrote, for the next turn."""
+        for run in self._runs:
+            if run.outcome is not None:
+                self._history.record(run.fragment.slot, run.attempt.text_sent, run.outcome.answer_as_sent)
+
+    async def _answer_fragment(self, run: _Run) -> None:
+        exchange = Exchange(
+            network=self._client.network,
+            tokenizer=self._client.tokenizer,
+            screener=self._client.screener,
+            log_key=self._client.log_key,
+            max_answer_tokens=self._client.config.max_answer_tokens,
+            temperature_thousandths=self._client.config.temperature_thousandths,
+            emit=self._pass_on,
+            started_s=self._started_s,
+        )
+        for number in range(1, MAX_ATTEMPTS + 1):
+            run.sent_to.append(run.attempt)
+            try:
+                run.outcome = await exchange.run(run.attempt)
+                break
+            except AttemptFailed as error:
+                if error.peer is not None:
+                    self._failed.add(error.peer)
+                standby = None if error.final or number == MAX_ATTEMPTS else self._standby(run)
+                if standby is None:
+                    run.failure = str(error)
+                    break
+                self._emit(
+                    FragmentRestarted(run.fragment.ordinal, run.attempt.host.peer, standby.host.peer, str(error))
+                )
+                run.attempt = standby
+        self._merge(run)
+
+    def _merge(self, run: _Run) -> None:
+        ordinal = run.fragment.ordinal
+        if run.outcome is not None:
+            shown = self._merger.feed(ordinal, run.outcome.answer)
+        else:
+            self._emit(FragmentFailed(ordinal, run.failure or "unknown"))
+            shown = self._merger.feed(ordinal, f"[This part could not be answered: {run.failure}]")
+        shown += self._merger.finish(ordinal)
+        if shown:
+            self._answer += shown
+            self._emit(AnswerText(shown))
+
+    def _standby(self, run: _Run) -> Attempt | None:
+        """Another host for a fragment: one that has seen nothing yet if there is one, else who would see least.
+
+        None when the policy, or the network, has none: under `strict` a standby stays within `max_share` too, and no
+        policy but `open` lets a second host have the whole of a request that was split.
+        """
+        if run.attempt.host.peer not in self._failed and len(run.sent_to) < MAX_ATTEMPTS - 1:
+            # The ring failed, not the host: it adds no viewer to ask the same one again.
+            again = self._standby_path(run, run.attempt.host)
+            if again is not None:
+                return self._attempt(run.fragment, run.attempt.host, again)
+        tried = {attempt.host.peer for attempt in run.sent_to}
+        candidates = []
+        for host in self._hosts:
+            if host.peer in tried or host.peer in self._failed:
+                continue
+            sent = self._sent_to(host.peer)
+            attempt_share = share(self._text, [*sent, run.fragment.prompt.text], placeholders=())
+            candidates.append((bool(sent), attempt_share, host))
+        policy = self._plan.policy
+        limit = policy.max_share if policy.level is Level.STRICT else 1.0
+        for _, would_see, host in sorted(candidates, key=lambda candidate: candidate[:2]):
+            whole = would_see >= 1.0 and self._plan.mode == "tasks" and policy.level is not Level.OPEN
+            if would_see > limit or whole:
+                continue
+            path = self._standby_path(run, host)
+            if path is not None:
+                return self._attempt(run.fragment, host, path)
+        return None
+
+    def _standby_path(self, run: _Run, host: HostChoice) -> RingPath | None:
+        """A fresh ring for a standby; where the network has no relays left, the fragment's own middles again."""
+        others = {
+            peer.peer
+            for other in self._runs
+            if other is not run
+            for peer in (*other.attempt.path.out[1:], *other.attempt.path.back[1:])
+        }
+        try:
+            (path,) = self._client.network.plan_rings([host], self._client.config.profile, avoid=others | self._failed)
+        except TooFewRelays:
+            own = run.attempt.path
+            endpoint = self._client.network.path_peer(host)
+            if endpoint.conflicts_with((*own.out, *own.back)):
+                return None
+            return RingPath(own.out, own.back, endpoint)
+        return path
+
+    def _attempt(self, fragment: Fragment, host: HostChoice, path: RingPath) -> Attempt:
+        view = self._vault.view(host.peer)
+        masked = view.mask(fragment.prompt.text, fragment.prompt.mentions)
+        system = [Turn("system", view.mask(part.text, part.mentions).text) for part in self._plan.system]
+        earlier = [Turn(message.role, message.content) for message in self._history.transcript(fragment.slot)]
+        return Attempt(fragment, host, path, (*system, *earlier, Turn("user", masked.text)), view)
+
+    def _sent_to(self, host: str) -> list[str]:
+        """The originals of the fragments that a host has been or is about to be sent."""
+        attempts = [attempt for run in self._runs for attempt in (*run.sent_to, run.attempt)]
+        return list(dict.fromkeys(a.fragment.prompt.text for a in attempts if a.host.peer == host))
+
+    def _pass_on(self, event: Event) -> None:
+        if self._first_token_s is None and type(event).__name__ == "FragmentText":
+            self._first_token_s = trio.current_time() - self._started_s
+        self._emit(event)
+
+    def _report(self) -> Answered:
+        checkpoints = [run.outcome.checkpoint for run in self._runs if run.outcome and run.outcome.checkpoint]
+        answered = Answered(
+            text=self._answer,
+            exposure=self._exposure(),
+            fragments=tuple(self._report_fragment(run) for run in self._runs),
+            identifiers=self._identifiers,
+            log_origin=self._client.log_key.name,
+            log_size=max((checkpoint.size for checkpoint in checkpoints), default=0),
+            first_token_s=self._first_token_s,
+            total_s=trio.current_time() - self._started_s,
+        )
+        self._emit(answered)
+        return answered
+
+    def _report_fragment(self, run: _Run) -> FragmentReport:
+        outcome = run.outcome or Outcome()
+        path = run.attempt.path
+        return FragmentReport(
+            ordinal=run.fragment.ordinal,
+            host=run.attempt.host.peer,
+            mode=self._plan.mode,
+            share=share(self._text, [run.attempt.text_sent]),
+            text_sent=run.attempt.text_sent,
+            out=tuple(peer.peer for peer in path.out),
+            back=tuple(peer.peer for peer in path.back),
+            prompt_tokens=outcome.prompt_tokens,
+            answer_tokens=outcome.answer_tokens,
+            amount_microcredits=outcome.amount_microcredits,
+            restarts=len(run.sent_to) - 1,
+            receipt_index=outcome.receipt_index,
+            failure=run.failure,
+        )
+
+    def _exposure(self) -> ExposureReceipt:
+        attempts: dict[str, list[Attempt]] = {}
+        for run in self._runs:
+            for attempt in run.sent_to:
+                attempts.setdefault(attempt.host.peer, []).append(attempt)
+        first = {run.sent_to[0].host.peer for run in self._runs if run.sent_to}
+        paths = [attempt.path for sent in attempts.values() for attempt in sent]
+        return ExposureReceipt(
+            hosts=tuple(self._host_exposure(sent, standby=host not in first) for host, sent in attempts.items()),
+            mode=self._plan.mode,
+            policy=self._plan.policy.level.value,
+            profile=self._client.config.profile,
+            guards=tuple(sorted({arc[0].peer for path in paths for arc in (path.out, path.back)})),
+            notices=self._plan.notices,
+        )
+
+    def _host_exposure(self, sent: Sequence[Attempt], *, standby: bool) -> HostExposure:
+        texts = [turn.content for attempt in sent for turn in attempt.turns if turn.role != "system"]
+        known = {name for attempt in sent for name in attempt.view.mapping()}
+        placeholders = {name for name in known if any(name in text for text in texts)}
+        ordinals = tuple(sorted({attempt.fragment.ordinal for attempt in sent}))
+        return HostExposure(
+            host=sent[0].host.peer,
+            region=sent[0].host.offer.region,
+            fragments=ordinals,
+            mode="whole" if len(ordinals) == len(self._runs) else "tasks",
+            share_of_words=share(self._text, texts),
+            share_of_sentences=share_of_sentences(self._text, texts),
+            identities_seen=self._vault.identities_in_clear(texts),
+            identifiers_masked=dict(Counter(name.rpartition("_")[0] for name in placeholders)),
+            retries=max(0, len(sent) - len(ordinals)),
+            standby=standby,
+        )
+
+
+def _masked(text: str, mentions: Sequence[Mention]) -> Masked:
+    found = tuple(dict.fromkeys((mention.label, text[mention.start : mention.end]) for mention in mentions))
+    counts: dict[str, int] = {}
+    for label, _ in found:
+        counts[label] = counts.get(label, 0) + 1
+    return Masked(found, counts)

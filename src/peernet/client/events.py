@@ -1,0 +1,205 @@
+"""What happens to a prompt, as it happens: one frozen class an event, for whoever draws it.
+
+They hold the user's own text where the user is shown it, and so never leave the client's process.
+"""
+
+from attrs import field, frozen
+
+from peernet.core.metering import Receipt
+from privacy.exposure import ExposureReceipt
+
+__all__ = [
+    "Answered",
+    "Event",
+    "FragmentDone",
+    "FragmentFailed",
+    "FragmentPlanned",
+    "FragmentReport",
+    "FragmentRestarted",
+    "FragmentText",
+    "LaneFunded",
+    "Masked",
+    "PeersFound",
+    "Planned",
+    "ReceiptProven",
+    "RingBuilt",
+    "Screened",
+]
+
+
+@frozen
+class PeersFound:
+    """The directory's peers that can be used."""
+
+    relays: int
+    hosts: int
+    model: str
+
+
+@frozen
+class Screened:
+    """The prompt passed the screening."""
+
+
+@frozen
+class Masked:
+    """What was found in the prompt: its label and text, for the user's eyes."""
+
+    mentions: tuple[tuple[str, str], ...] = field(repr=False)
+    counts: dict[str, int]
+
+
+@frozen
+class FragmentPlanned:
+    """One fragment, as its host will get it."""
+
+    ordinal: int
+    host: str
+    text_sent: str = field(repr=False)
+    share: float
+
+
+@frozen
+class Planned:
+    """The plan: `mode` is `tasks` or `whole`."""
+
+    mode: str
+    policy: str
+    profile: str
+    fragments: tuple[FragmentPlanned, ...]
+    reason: str
+
+
+@frozen
+class LaneFunded:
+    """A lane for one fragment is in the log."""
+
+    ordinal: int
+    cap_microcredits: int
+
+
+@frozen
+class RingBuilt:
+    """A ring stands: peer ids, guard first, without the host."""
+
+    ordinal: int
+    host: str
+    out: tuple[str, ...]
+    back: tuple[str, ...]
+    build_s: float
+
+
+@frozen
+class FragmentText:
+    """The next piece of a fragment's answer, names restored."""
+
+    ordinal: int
+    text: str = field(repr=False)
+
+
+@frozen
+class FragmentRestarted:
+    """A host failed; the fragment starts again on another, and what it had shown is void."""
+
+    ordinal: int
+    failed_host: str
+    host: str
+    reason: str
+
+
+@frozen
+class FragmentFailed:
+    """A fragment could not be answered."""
+
+    ordinal: int
+    reason: str
+
+
+@frozen
+class FragmentDone:
+    """A fragment's answer is whole."""
+
+    ordinal: int
+    host: str
+    prompt_tokens: int
+    answer_tokens: int
+    amount_microcredits: int
+    first_token_s: float
+
+
+@frozen
+class ReceiptProven:
+    """A receipt stands in the log, and its proof was verified here."""
+
+    ordinal: int
+    receipt: Receipt = field(repr=False)
+    index: int
+    size: int
+    checkpoint: bytes = field(repr=False)
+
+
+@frozen
+class AnswerText:
+    """The next piece of the whole answer, in its order."""
+
+    text: str = field(repr=False)
+
+
+@frozen
+class FragmentReport:
+    """What became of one fragment."""
+
+    ordinal: int
+    host: str
+    mode: str
+    share: float
+    """Of the request's content words, as its last host got it."""
+    text_sent: str = field(repr=False)
+    """The prompt, byte for byte, as that host's engine got it."""
+    out: tuple[str, ...]
+    back: tuple[str, ...]
+    prompt_tokens: int
+    answer_tokens: int
+    amount_microcredits: int
+    restarts: int
+    receipt_index: int | None
+    """The receipt's place in the log, its proof verified; None when there is none."""
+    failure: str | None
+
+
+@frozen
+class Answered:
+    """The whole answer, with what is worth knowing of how it came about."""
+
+    text: str = field(repr=False)
+    exposure: ExposureReceipt
+    fragments: tuple[FragmentReport, ...]
+    identifiers: dict[str, int]
+    """How many different ones were masked, by label."""
+    log_origin: str
+    log_size: int
+    """Entries under the newest checkpoint that was verified."""
+    first_token_s: float | None
+    total_s: float
+
+    @property
+    def complete(self) -> bool:
+        """Whether every fragment was answered."""
+        return all(fragment.failure is None for fragment in self.fragments)
+
+
+Event = (
+    PeersFound
+    | Screened
+    | Masked
+    | Planned
+    | LaneFunded
+    | RingBuilt
+    | FragmentText
+    | FragmentRestarted
+    | FragmentFailed
+    | FragmentDone
+    | ReceiptProven
+    | AnswerText
+    | Answered
+)

@@ -1,0 +1,274 @@
+"""One fragment on its way: a lane, a ring, the exchange with a host, and again with another host if that one fails.
+
+Rules:
+
+1. Each attempt has a lane and a ring of its own. The ring to the ledger runs over the relays of the ring to the host,
+   so no further relay learns that this fragment exists.
+2. The client counts tokens itself and signs vouchers for what it counted, never for what it is told.
+3. A host that refuses for good (the prompt is too long, or refused by its screening) is not asked again elsewhere;
+   any other failure moves the fragment to a standby, and what was shown of it so far is void.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import trio
+from attrs import define, field, frozen
+
+from inference.engine import Message
+from inference.tokenizer import Tokenizer
+from peernet.client.events import Event, FragmentDone, FragmentText, LaneFunded, ReceiptProven, RingBuilt
+from peernet.client.network import HostChoice, NetworkView
+from peernet.client.wallet import FundedLane, LaneRefused, fund_lane
+from peernet.core import serving
+from peernet.core.errors import LocalProtocolError, PeernetError, RemoteProtocolError
+from peernet.core.ledger.checkpoint import Checkpoint
+from peernet.core.ledger.notes import VerifierKey
+from peernet.core.ledger.proofs import LogProof
+from peernet.core.metering import ClientMeter, LaneExhausted, price, verify_receipt
+from peernet.core.ring.paths import RingPath
+from peernet.core.serving import Ask, Delta, Finished, FromClient, FromHost, Pay, Refused, Settled, Turn
+from peernet.net.rings import RingChannel, RingFailed
+from privacy.planning import Fragment
+from privacy.pseudonyms import HostView
+from privacy.restoring import Restorer
+from privacy.screening import Screener
+
+__all__ = ["Attempt", "AttemptFailed", "Exchange", "Outcome"]
+
+FIRST_TOKEN_TIMEOUT_S: Final = 60.0
+NEXT_TOKEN_TIMEOUT_S: Final = 20.0
+RECEIPT_TIMEOUT_S: Final = 15.0
+VOUCHER_EVERY_TOKENS: Final = 16
+PREPAID_WINDOW_TOKENS: Final = 64
+_SENTENCE_ENDS: Final = ".!?\n"
+
+
+class AttemptFailed(PeernetError):
+    """An attempt at a fragment failed. `final` when another host would fail as well."""
+
+    def __init__(self, message: str, *, peer: str | None, final: bool = False) -> None:
+        super().__init__(message)
+        self.peer = peer
+        self.final = final
+
+
+@frozen
+class Attempt:
+    """A fragment, the host that gets it this time, and the way there."""
+
+    fragment: Fragment
+    host: HostChoice
+    path: RingPath
+    turns: tuple[Turn, ...] = field(repr=False)
+    view: HostView = field(repr=False)
+
+    @property
+    def text_sent(self) -> str:
+        """The fragment's own prompt as the host gets it."""
+        return self.turns[-1].content
+
+
+@define
+class Outcome:
+    """What an attempt brought."""
+
+    answer: str = field(default="", repr=False)
+    answer_as_sent: str = field(default="", repr=False)
+    prompt_tokens: int = 0
+    answer_tokens: int = 0
+    amount_microcredits: int = 0
+    receipt_index: int | None = None
+    checkpoint: Checkpoint | None = None
+
+
+@frozen
+class Exchange:
+    """What all attempts of a client need."""
+
+    network: NetworkView
+    tokenizer: Tokenizer
+    screener: Screener
+    log_key: VerifierKey
+    max_answer_tokens: int
+    temperature_thousandths: int
+    emit: Callable[[Event], None]
+    started_s: float
+
+    async def run(self, attempt: Attempt) -> Outcome:
+        """One attempt, from its lane to its receipt; raises `AttemptFailed`."""
+        ordinal, host = attempt.fragment.ordinal, attempt.host
+        prompt_tokens = self.tokenizer.count_messages([Message(turn.role, turn.content) for turn in attempt.turns])
+        room = host.offer.context_tokens - prompt_tokens
+        if room < 1:
+            raise AttemptFailed(
+                f"a part has {prompt_tokens} tokens, and the model's context {host.offer.context_tokens}: shorten it",
+                peer=None,
+                final=True,
+            )
+        max_tokens = min(self.max_answer_tokens, room)
+        try:
+            lane = await self._fund(attempt, prompt_tokens, max_tokens)
+            self.emit(LaneFunded(ordinal, lane.lane.cap_microcredits))
+            began = trio.current_time()
+            ring = await self.network.open_ring(attempt.path, serving.INFER)
+        except RingFailed as error:
+            raise AttemptFailed(f"no ring to the host: {error}", peer=_failed_peer(attempt.path, error)) from error
+        except LaneRefused as error:
+            raise AttemptFailed(str(error), peer=None, final=True) from error
+        out, back = (tuple(peer.peer for peer in arc) for arc in (attempt.path.out, attempt.path.back))
+        self.emit(RingBuilt(ordinal, host.peer, out, back, trio.current_time() - began))
+        try:
+            return await self._talk(ring, attempt, lane, prompt_tokens, max_tokens)
+        except RingFailed as error:
+            raise AttemptFailed(f"the ring broke: {error.reason}", peer=host.peer) from error
+        except RemoteProtocolError as error:
+            raise AttemptFailed(f"the host broke the protocol: {error.reason}", peer=host.peer) from error
+        finally:
+            ring.end()
+
+    async def _fund(self, attempt: Attempt, prompt_tokens: int, max_tokens: int) -> FundedLane:
+        offer = attempt.host.offer
+        # A window more than the answer may have, since text is counted and not the engine's steps.
+        cap = price(prompt_tokens, max_tokens + PREPAID_WINDOW_TOKENS, offer.prompt_price, offer.answer_price)
+        return await fund_lane(self.network, attempt.path, offer, max(1, cap), self.log_key)
+
+    async def _talk(
+        self, ring: RingChannel, attempt: Attempt, lane: FundedLane, prompt_tokens: int, max_tokens: int
+    ) -> Outcome:
+        meter = ClientMeter(lane.lane, lane.seed, self.network.suite, voucher_every_tokens=VOUCHER_EVERY_TOKENS)
+        try:
+            meter.prompt(prompt_tokens)
+        except LaneExhausted as error:
+            raise AttemptFailed(str(error), peer=None, final=True) from error
+        ask = Ask(
+            lane=lane.opening,
+            model=attempt.host.offer.model,
+            turns=attempt.turns,
+            max_tokens=max_tokens,
+            temperature_thousandths=self.temperature_thousandths,
+            top_p_thousandths=1000,
+            seed=None,
+            stop=(),
+            prefix=None,
+        )
+        await ring.send(FromClient.encode(ask))
+        await ring.send(FromClient.encode(Pay(meter.voucher())))
+        answer = _Answer(self, attempt, meter, Outcome(prompt_tokens=prompt_tokens))
+        await answer.receive(ring)
+        return answer.outcome
+
+
+class _Answer:
+    """The stream of one host's answer: counted, paid, restored, screened."""
+
+    def __init__(self, exchange: Exchange, attempt: Attempt, meter: ClientMeter, outcome: Outcome) -> None:
+        self._exchange = exchange
+        self._attempt = attempt
+        self._meter = meter
+        self.outcome = outcome
+        self._counter = exchange.tokenizer.incremental()
+        self._restorer = Restorer(attempt.view.mapping())
+        self._first_token_s = math.nan
+
+    async def receive(self, ring: RingChannel) -> None:
+        """Takes the answer up to the receipt; raises `AttemptFailed` before the answer is whole."""
+        timeout_s = FIRST_TOKEN_TIMEOUT_S
+        while True:
+            match await self._next(ring, timeout_s):
+                case Delta() as delta:
+                    await self._take(ring, delta)
+                    timeout_s = NEXT_TOKEN_TIMEOUT_S
+                case Finished():
+                    break
+                case Refused() as refused:
+                    final = refused.reason in serving.FINAL_REASONS
+                    raise AttemptFailed(refused.explanation, peer=self._attempt.host.peer, final=final)
+                case other:
+                    raise RemoteProtocolError(f"{type(other).__name__} came within an answer", reason="bad_message")
+        self._show(self._restorer.finish())
+        await self._pay(ring, last=True)
+        self._finish()
+        await self._take_receipt(ring)
+
+    async def _next(self, ring: RingChannel, timeout_s: float) -> object:
+        with trio.move_on_after(timeout_s):
+            message = await ring.receive()
+            if message is None:
+                raise RingFailed(f"the ring ended: {ring.ended}", reason=ring.ended or "closed")
+            return FromHost.decode(message)
+        raise AttemptFailed(f"the host was silent for {timeout_s:g} s", peer=self._attempt.host.peer)
+
+    async def _take(self, ring: RingChannel, delta: Delta) -> None:
+        if math.isnan(self._first_token_s):
+            self._first_token_s = trio.current_time() - self._exchange.started_s
+        self.outcome.answer_as_sent += delta.text
+        total = max(self.outcome.answer_tokens, self._counter.feed(delta.text))
+        self.outcome.answer_tokens = total
+        try:
+            self._meter.answer(total)
+        except LocalProtocolError as error:
+            raise RemoteProtocolError("an answer beyond all counting", reason="too_long") from error
+        self._show(self._restorer.feed(delta.text))
+        if any(mark in delta.text for mark in _SENTENCE_ENDS):
+            self._screen()
+        await self._pay(ring, last=False)
+
+    def _show(self, text: str) -> None:
+        if text:
+            self.outcome.answer += text
+            self._exchange.emit(FragmentText(self._attempt.fragment.ordinal, text))
+
+    def _screen(self) -> None:
+        verdict = self._exchange.screener.screen(self.outcome.answer_as_sent)
+        if not verdict.allowed:
+            raise AttemptFailed(f"the answer was withheld: {verdict.category}", peer=None, final=True)
+
+    async def _pay(self, ring: RingChannel, *, last: bool) -> None:
+        if self._meter.voucher_due(last=last):
+            await ring.send(FromClient.encode(Pay(self._meter.voucher())))
+
+    def _finish(self) -> None:
+        self._screen()
+        self.outcome.amount_microcredits = self._meter.vouched_microcredits
+        self._exchange.emit(
+            FragmentDone(
+                self._attempt.fragment.ordinal,
+                self._attempt.host.peer,
+                self.outcome.prompt_tokens,
+                self.outcome.answer_tokens,
+                self.outcome.amount_microcredits,
+                self._first_token_s,
+            )
+        )
+
+    async def _take_receipt(self, ring: RingChannel) -> None:
+        """Waits for the receipt and verifies its proof; an answer without one is whole all the same."""
+        try:
+            settled = await self._next(ring, RECEIPT_TIMEOUT_S)
+        except (RingFailed, AttemptFailed):
+            return
+        if not isinstance(settled, Settled) or settled.receipt.voucher.amount_microcredits > (
+            self._meter.vouched_microcredits
+        ):
+            return
+        exchange = self._exchange
+        self.outcome.checkpoint = verify_receipt(
+            settled.proof, settled.receipt, exchange.log_key, exchange.network.suite
+        )
+        proof = LogProof.parse(settled.proof)
+        self.outcome.receipt_index = proof.index
+        size = self.outcome.checkpoint.size
+        ordinal = self._attempt.fragment.ordinal
+        exchange.emit(ReceiptProven(ordinal, settled.receipt, proof.index, size, proof.checkpoint))
+
+
+def _failed_peer(path: RingPath, error: RingFailed) -> str | None:
+    """Who a failed ring points at: the hop that broke, or the one that the last good hop could not reach."""
+    if error.hop is None:
+        return None
+    hops: Sequence[str] = [peer.peer for peer in (*path.out, path.endpoint)]
+    position = error.hop + 1 if error.reason in {"unreachable", "lost"} else error.hop
+    # Both arcs have the endpoint at the same place; which arc's middle it was, the error does not say.
+    return hops[position] if position == len(hops) - 1 else None

@@ -1,0 +1,137 @@
+"""Paths: who stands where on the rings of one request.
+
+Rules (design section 5):
+
+1. A client enters by few guards, which carry all of its rings.
+2. The middles of a request's rings are distinct from one another, from the guards and from the hosts: in peer, in
+   operator and in address prefix (/24 for IPv4, /48 for IPv6). So no relay but the guard carries two fragments.
+3. Profile `private` has a guard and a middle on each arc; `fast` the guard alone on both.
+4. The choice is uniform among what the rules allow, with randomness handed in, and made locally from the directory:
+   choosing tells nobody anything.
+5. Too few peers is `TooFewRelays`, which says how many more it would take; nothing is relaxed quietly.
+"""
+
+import ipaddress
+from collections.abc import Iterable, Sequence
+from typing import Final, Protocol, TypeVar
+
+from attrs import frozen
+
+from peernet.core.errors import UserError
+
+__all__ = ["PROFILES", "PathPeer", "RingPath", "TooFewRelays", "choose_guards", "choose_paths", "prefix_of"]
+
+PROFILES: Final = {"private": 1, "fast": 0}
+"""Each profile with its number of middles an arc."""
+
+GUARDS: Final = 2
+
+_PASSES: Final = 16
+
+T = TypeVar("T")
+
+
+class Random(Protocol):
+    """What the choice needs of `random.Random`."""
+
+    def sample(self, population: Sequence[T], k: int) -> list[T]:
+        """`k` distinct items in random order."""
+        ...
+
+    def choice(self, seq: Sequence[T]) -> T:
+        """One item."""
+        ...
+
+
+@frozen
+class PathPeer:
+    """A peer as the rules see it."""
+
+    peer: str
+    operator: bytes
+    prefixes: frozenset[str]
+
+    def conflicts_with(self, others: Iterable["PathPeer"]) -> bool:
+        """Whether any of `others` is the same peer, of the same operator, or in the same address prefix."""
+        return any(
+            self.peer == other.peer or self.operator == other.operator or self.prefixes & other.prefixes
+            for other in others
+        )
+
+
+@frozen
+class RingPath:
+    """The relays of one ring, guard first on each arc, and the endpoint."""
+
+    out: tuple[PathPeer, ...]
+    back: tuple[PathPeer, ...]
+    endpoint: PathPeer
+
+
+class TooFewRelays(UserError):
+    """The network has too few relays for the profile under the diversity rules."""
+
+    def __init__(self, needed: int, usable: int, profile: str) -> None:
+        self.missing = needed - usable
+        super().__init__(
+            f"profile '{profile}' needs {needed} relays of different operators and networks for this request, and "
+            f"{usable} can be used: {self.missing} more are missing. Wait for more relays, start some with "
+            "'peernet relay', ask for fewer fragments, or choose --profile fast (its guard sees your host)."
+        )
+
+
+def prefix_of(address: str) -> str:
+    """The diversity prefix of an IP address text: its /24 or /48; other text stands for itself."""
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    return str(ipaddress.ip_network((ip, 24 if ip.version == 4 else 48), strict=False))
+
+
+def choose_guards(relays: Sequence[PathPeer], avoid: Sequence[PathPeer], random: Random) -> tuple[PathPeer, ...]:
+    """Up to `GUARDS` relays that conflict neither with each other nor with `avoid` (the hosts about to be used)."""
+    return tuple(_pick_distinct(relays, avoid, GUARDS, random))
+
+
+def choose_paths(
+    relays: Sequence[PathPeer],
+    guards: Sequence[PathPeer],
+    endpoints: Sequence[PathPeer],
+    profile: str,
+    random: Random,
+) -> list[RingPath]:
+    """One ring for each endpoint, all rules kept over the whole request; raises `TooFewRelays`."""
+    middles_an_arc = PROFILES[profile]
+    needed = 2 * middles_an_arc * len(endpoints)
+    if not guards:
+        raise TooFewRelays(needed + 1, 0, profile)
+    middles = _pick_distinct(relays, (*guards, *endpoints), needed, random)
+    if len(middles) < needed:
+        raise TooFewRelays(needed + len(guards), len(middles) + len(guards), profile)
+    paths = []
+    for number, endpoint in enumerate(endpoints):
+        own = middles[2 * middles_an_arc * number : 2 * middles_an_arc * (number + 1)]
+        out, back = own[:middles_an_arc], own[middles_an_arc:]
+        paths.append(RingPath((random.choice(guards), *out), (random.choice(guards), *back), endpoint))
+    return paths
+
+
+def _pick_distinct(
+    relays: Sequence[PathPeer], taken: Sequence[PathPeer], count: int, random: Random
+) -> list[PathPeer]:
+    """Up to `count` relays in random order, without conflict among themselves and with `taken`.
+
+    One greedy pass can paint itself into a corner where operators and prefixes overlap crosswise; the best of
+    `_PASSES` passes is taken, which a real directory needs once.
+    """
+    best: list[PathPeer] = []
+    for _ in range(_PASSES):
+        chosen: list[PathPeer] = []
+        for relay in random.sample(relays, len(relays)):
+            if len(chosen) == count:
+                return chosen
+            if not relay.conflicts_with((*taken, *chosen)):
+                chosen.append(relay)
+        best = max(best, chosen, key=len)
+    return best

@@ -1,0 +1,213 @@
+"""A ring: two arcs joined at one endpoint into a message channel that neither relay can read or link.
+
+Both ends run the same rules over their two arcs:
+
+1. The client builds both arcs, then sends JOIN on each: `role`, `service`, a fresh 16-byte nonce, and the cookie
+   SHA-256(label | nonce | out arc's handshake hash | back arc's handshake hash). The endpoint pairs two arcs by their
+   cookie, computes it from its own two hashes, and refuses what does not fit: a cookie works once, for one pair.
+2. Data goes along an arc's direction only: client to endpoint on the out arc, endpoint to client on the back arc.
+   WINDOW and END go against it (END also along it, when the sender of data is done).
+3. Data cells in flight are bounded: a sender starts with `WINDOW_CELLS` and gets more by WINDOW once half of them
+   have been consumed. More than allowed is a `RemoteProtocolError`.
+4. The bodies of the data cells are one byte stream, on which messages follow their length (`wire.frame`).
+5. An endpoint ends its ring when either arc ends. The client's out arc may end before the last answer has come along
+   the back arc: the client then stops sending, and its ring ends with the back arc.
+"""
+
+from collections import deque
+from typing import Final
+
+from attrs import frozen
+
+from peernet.core.errors import LocalProtocolError, RemoteProtocolError
+from peernet.core.ring.cells import BODY_SIZE, CellType, SealedCell
+from peernet.core.suite import CipherSuite
+from peernet.core.wire import FrameReader, frame
+
+__all__ = ["BACK", "OUT", "WINDOW_CELLS", "CellOut", "Join", "RingEnd", "join_cookie"]
+
+OUT: Final = 1
+BACK: Final = 2
+
+WINDOW_CELLS: Final = 64
+MAX_RING_MESSAGE: Final = 256 * 1024
+"""The largest message on a ring, in bytes: a prompt, or a proof."""
+
+_COOKIE_LABEL: Final = b"peernet ring join 1"
+
+
+@frozen
+class Join:
+    """The body of a JOIN cell. `role` is `OUT` or `BACK`; `service` names what the endpoint is asked for."""
+
+    role: int
+    service: str
+    nonce: bytes
+    cookie: bytes
+
+
+def join_cookie(suite: CipherSuite, nonce: bytes, out_hash: bytes, back_hash: bytes) -> bytes:
+    """The single-use cookie of one pair of arcs; 32 bytes."""
+    return suite.hash("SHA256", _COOKIE_LABEL + nonce + out_hash + back_hash)
+
+
+class DataSender:
+    """The sending side of an arc's data: cuts messages into cell bodies, as far as the window allows."""
+
+    def __init__(self) -> None:
+        self._credit = WINDOW_CELLS
+        self._pending = bytearray()
+
+    def write(self, message: bytes) -> None:
+        """Queues one message."""
+        if len(message) > MAX_RING_MESSAGE:
+            raise LocalProtocolError(f"a ring message of {len(message)} bytes, over {MAX_RING_MESSAGE}")
+        self._pending += frame(message)
+
+    def bodies_to_send(self) -> list[bytes]:
+        """The cell bodies that may go now."""
+        bodies = []
+        while self._pending and self._credit:
+            bodies.append(bytes(self._pending[:BODY_SIZE]))
+            del self._pending[:BODY_SIZE]
+            self._credit -= 1
+        return bodies
+
+    def on_window(self, cell: SealedCell) -> None:
+        """Takes a WINDOW cell; raises `RemoteProtocolError` when it grants more than a whole window."""
+        if len(cell.body) != 2:
+            raise RemoteProtocolError("a window cell holds two bytes", reason="bad_cell")
+        self._credit += int.from_bytes(cell.body, "big")
+        if self._credit > WINDOW_CELLS:
+            raise RemoteProtocolError("a window was opened beyond its size", reason="bad_window")
+
+    @property
+    def blocked(self) -> bool:
+        """Whether bytes wait for the window to open."""
+        return bool(self._pending)
+
+
+class DataReceiver:
+    """The receiving side of an arc's data: cell bodies back into messages, and windows for the sender."""
+
+    def __init__(self) -> None:
+        self._allowed = WINDOW_CELLS
+        self._consumed = 0
+        self._frames = FrameReader(MAX_RING_MESSAGE)
+        self._messages: deque[bytes] = deque()
+
+    def on_data(self, cell: SealedCell) -> None:
+        """Takes a DATA cell; raises `RemoteProtocolError` past the window or for a message over the limit."""
+        if not self._allowed:
+            raise RemoteProtocolError("more data cells than the window allows", reason="window_overrun")
+        self._allowed -= 1
+        self._consumed += 1
+        self._frames.feed(cell.body)
+        while (message := self._frames.next()) is not None:
+            self._messages.append(message)
+
+    def next_message(self) -> bytes | None:
+        """The next whole message, or None."""
+        return self._messages.popleft() if self._messages else None
+
+    def window_to_send(self) -> bytes | None:
+        """The body of a WINDOW cell when half a window has been consumed and nothing waits to be read, else None."""
+        if self._messages or self._consumed < WINDOW_CELLS // 2:
+            return None
+        granted, self._consumed = self._consumed, 0
+        self._allowed += granted
+        return granted.to_bytes(2, "big")
+
+
+@frozen
+class CellOut:
+    """A cell that an end wants sealed and sent on one of its arcs (`OUT` or `BACK`)."""
+
+    arc: int
+    type: CellType
+    body: bytes
+
+
+class RingEnd:
+    """One end of a joined ring: messages in and out, over two arcs.
+
+    Args:
+        client: whether this is the client's end (data leaves on the out arc) or the endpoint's (on the back arc).
+    """
+
+    def __init__(self, *, client: bool) -> None:
+        self._sending_arc, self._receiving_arc = (OUT, BACK) if client else (BACK, OUT)
+        self._sender = DataSender()
+        self._receiver = DataReceiver()
+        self._outbox: list[CellOut] = []
+        self._client = client
+        self._ended: str | None = None
+        self._muted = False
+
+    @property
+    def ended(self) -> str | None:
+        """Why the ring is over, or None; messages that came before can still be read."""
+        return self._ended
+
+    @property
+    def blocked(self) -> bool:
+        """Whether queued messages wait for the other side's window."""
+        return self._sender.blocked
+
+    def receive(self, arc: int, cell: SealedCell) -> None:
+        """Takes a cell from one of the arcs; raises `RemoteProtocolError` for what may not come there."""
+        if self._ended is not None:
+            return
+        along = arc == self._receiving_arc
+        match cell.type:
+            case CellType.DATA if along:
+                self._receiver.on_data(cell)
+            case CellType.WINDOW if not along:
+                self._sender.on_window(cell)
+            case CellType.END:
+                self.lose(arc, cell.body[:32].decode("ascii", "replace"))
+            case _:
+                raise RemoteProtocolError(f"a {cell.type.name} cell went the wrong way", reason="bad_direction")
+
+    def send(self, message: bytes) -> None:
+        """Queues a message for the other end."""
+        if self._ended is None:
+            self._sender.write(message)
+
+    def next_message(self) -> bytes | None:
+        """The next message from the other end, or None."""
+        return self._receiver.next_message()
+
+    def end(self, reason: str) -> None:
+        """Ends the ring from this side, after what has been queued and may go."""
+        if self._ended is not None:
+            return
+        self._collect()
+        self._ended = reason
+        self._outbox.append(CellOut(self._sending_arc, CellType.END, reason.encode()))
+
+    def lose(self, arc: int, reason: str) -> None:
+        """One of the arcs has ended, by an END or by breaking (rule 5)."""
+        if self._client and arc == self._sending_arc:
+            self._muted = True
+        else:
+            self.fail(reason)
+
+    def fail(self, reason: str) -> None:
+        """The ring is over and nothing more can be sent."""
+        if self._ended is None:
+            self._ended = reason
+
+    def cells_to_send(self) -> list[CellOut]:
+        """What to seal and send now, in order."""
+        if self._ended is None:
+            self._collect()
+        cells, self._outbox = self._outbox, []
+        return cells
+
+    def _collect(self) -> None:
+        if self._muted:
+            return
+        self._outbox += [CellOut(self._sending_arc, CellType.DATA, body) for body in self._sender.bodies_to_send()]
+        if window := self._receiver.window_to_send():
+            self._outbox.append(CellOut(self._receiving_arc, CellType.WINDOW, window))

@@ -1,0 +1,240 @@
+"""How our own messages become bytes: canonical msgpack arrays of attrs classes.
+
+Rules:
+
+1. A message is an attrs class. On the wire it is the msgpack array of its fields in order; nothing is a map, so no
+   field name is sent and there is one encoding for one value.
+2. Decoding is strict: `'5'` is not 5, a bool is not an int, an array of the wrong length is an error.
+3. Every decoder has limits on size and counts, and fails with `RemoteProtocolError` and nothing else.
+4. What is signed must be canonical: `decode` encodes again and compares, so that two byte strings never mean the
+   same message.
+5. A protocol's messages form a `MessageSet`: each has a small number, which is the array's first item.
+
+On a stream a message follows its length, as an unsigned varint (as libp2p frames its own).
+"""
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from types import UnionType
+from typing import Any, Final, TypeVar, Union, get_args, get_origin
+
+import attrs
+import cattrs
+import msgpack
+
+from peernet.core.errors import LocalProtocolError, RemoteProtocolError
+
+__all__ = [
+    "MAX_MESSAGE_SIZE",
+    "FrameReader",
+    "MessageSet",
+    "decode",
+    "decode_varint",
+    "encode",
+    "encode_varint",
+    "frame",
+]
+
+MAX_MESSAGE_SIZE: Final = 1 << 20
+MAX_ITEMS: Final = 4096
+MAX_VARINT_SIZE: Final = 4
+
+T = TypeVar("T")
+
+
+def _strict(kind: type) -> Callable[[object, Any], object]:
+    def structure(value: object, _: Any) -> object:
+        if type(value) is not kind:
+            raise TypeError(f"expected {kind.__name__}, got {type(value).__name__}")
+        return value
+
+    return structure
+
+
+def _structure_optional(value: object, kind: Any) -> object:
+    if value is None:
+        return None
+    (inner,) = (argument for argument in get_args(kind) if argument is not type(None))
+    return _converter().structure(value, inner)
+
+
+def _structure_tuple(value: object, kind: Any) -> object:
+    if type(value) is not list:
+        raise TypeError(f"expected an array, got {type(value).__name__}")
+    arguments = get_args(kind)
+    converter = _converter()
+    if len(arguments) == 2 and arguments[1] is Ellipsis:
+        return tuple(converter.structure(item, arguments[0]) for item in value)
+    if len(arguments) != len(value):
+        raise ValueError(f"expected {len(arguments)} items, got {len(value)}")
+    return tuple(converter.structure(item, argument) for item, argument in zip(value, arguments, strict=True))
+
+
+def _structure_attrs(value: object, kind: Any) -> object:
+    if type(value) is not list:
+        raise TypeError(f"expected an array, got {type(value).__name__}")
+    fields = attrs.fields(kind)
+    if len(value) != len(fields):
+        raise ValueError(f"{kind.__name__} has {len(fields)} fields, got {len(value)}")
+    converter = _converter()
+    return kind(*(converter.structure(item, field.type) for item, field in zip(value, fields, strict=True)))
+
+
+def _is_optional(kind: Any) -> bool:
+    return get_origin(kind) in {Union, UnionType} and type(None) in get_args(kind)
+
+
+def _is_tuple(kind: Any) -> bool:
+    origin: object = get_origin(kind)
+    return origin is tuple
+
+
+@cache
+def _converter() -> cattrs.Converter:
+    converter = cattrs.Converter(unstruct_strat=cattrs.UnstructureStrategy.AS_TUPLE, detailed_validation=False)
+    for kind in (int, str, bytes, bool):
+        converter.register_structure_hook(kind, _strict(kind))
+    converter.register_structure_hook_func(_is_optional, _structure_optional)
+    converter.register_structure_hook_func(_is_tuple, _structure_tuple)
+    converter.register_structure_hook_func(attrs.has, _structure_attrs)
+    return converter
+
+
+def encode(message: object) -> bytes:
+    """The canonical bytes of an attrs instance."""
+    return _pack(_converter().unstructure(message))
+
+
+def decode(kind: type[T], data: bytes, *, max_size: int = MAX_MESSAGE_SIZE) -> T:
+    """The instance of `kind` whose canonical bytes are `data`.
+
+    Raises `RemoteProtocolError` when `data` is longer than `max_size` bytes, is not msgpack, does not fit the class,
+    or is not the canonical encoding of what it says.
+    """
+    value = _unpack(data, max_size)
+    message = _structure(value, kind)
+    if encode(message) != data:
+        raise RemoteProtocolError(f"{kind.__name__} is not in canonical form", reason="not_canonical")
+    return message
+
+
+class MessageSet:
+    """The messages of one protocol, each with its number."""
+
+    def __init__(self, kinds: Mapping[int, type]) -> None:
+        self._kinds = dict(kinds)
+        self._tags = {kind: tag for tag, kind in kinds.items()}
+
+    def encode(self, message: object) -> bytes:
+        """`[number, field, ...]` as bytes."""
+        try:
+            tag = self._tags[type(message)]
+        except KeyError:
+            raise LocalProtocolError(f"{type(message).__name__} is not a message of this protocol") from None
+        return _pack((tag, *_converter().unstructure(message)))
+
+    def decode(self, data: bytes, *, max_size: int = MAX_MESSAGE_SIZE) -> Any:
+        """The message; raises `RemoteProtocolError` for anything that is not one of this set."""
+        value = _unpack(data, max_size)
+        if type(value) is not list or not value or type(value[0]) is not int:
+            raise RemoteProtocolError("a message is an array that begins with its number", reason="bad_message")
+        kind = self._kinds.get(value[0])
+        if kind is None:
+            raise RemoteProtocolError(f"unknown message number {value[0]}", reason="unknown_message")
+        return _structure(value[1:], kind)
+
+
+def _pack(value: object) -> bytes:
+    packed: bytes = msgpack.packb(value, use_bin_type=True)
+    return packed
+
+
+def _unpack(data: bytes, max_size: int) -> object:
+    if len(data) > max_size:
+        raise RemoteProtocolError(f"a message of {len(data)} bytes, over the limit of {max_size}", reason="too_long")
+    try:
+        return msgpack.unpackb(
+            data,
+            use_list=True,
+            raw=False,
+            strict_map_key=True,
+            max_str_len=max_size,
+            max_bin_len=max_size,
+            max_array_len=MAX_ITEMS,
+            max_map_len=0,
+            max_ext_len=0,
+        )
+    # msgpack raises ValueError's children, and TypeError or RecursionError on some malformed input.
+    except (ValueError, TypeError, RecursionError, msgpack.UnpackException) as error:
+        raise RemoteProtocolError("a message is not valid msgpack within our limits", reason="bad_message") from error
+
+
+def _structure(value: object, kind: type[T]) -> T:
+    try:
+        return _converter().structure(value, kind)
+    except (TypeError, ValueError, cattrs.StructureHandlerNotFoundError) as error:
+        raise RemoteProtocolError(f"not a {kind.__name__}: {error}", reason="bad_message") from error
+
+
+def frame(message: bytes) -> bytes:
+    """`message` after its length as an unsigned varint."""
+    return encode_varint(len(message)) + message
+
+
+def encode_varint(value: int) -> bytes:
+    """Unsigned LEB128, as multiformats has it."""
+    out = bytearray()
+    while value >= 0x80:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def decode_varint(data: bytes | bytearray, offset: int = 0, *, max_size: int = 9) -> tuple[int, int] | None:
+    """`(value, next offset)`, or None when `data` ends before the varint does.
+
+    Raises `RemoteProtocolError` for a varint over `max_size` bytes or with superfluous zero bytes.
+    """
+    value = 0
+    for position in range(max_size):
+        if offset + position >= len(data):
+            return None
+        byte = data[offset + position]
+        value |= (byte & 0x7F) << (7 * position)
+        if not byte & 0x80:
+            if byte == 0 and position:
+                raise RemoteProtocolError("a varint is not in its shortest form", reason="bad_length")
+            return value, offset + position + 1
+    raise RemoteProtocolError("a varint is too long", reason="bad_length")
+
+
+class FrameReader:
+    """Cuts a stream of bytes into length-prefixed messages."""
+
+    def __init__(self, max_size: int = MAX_MESSAGE_SIZE) -> None:
+        self._buffer = bytearray()
+        self._max_size = max_size
+
+    def feed(self, data: bytes) -> None:
+        """Takes bytes as they come."""
+        self._buffer += data
+
+    def next(self) -> bytes | None:
+        """The next whole message, or None; raises `RemoteProtocolError` for a length over the limit."""
+        header = decode_varint(self._buffer, max_size=MAX_VARINT_SIZE)
+        if header is None:
+            return None
+        size, start = header
+        if size > self._max_size:
+            raise RemoteProtocolError(f"a message of {size} bytes, over {self._max_size}", reason="too_long")
+        if len(self._buffer) < start + size:
+            return None
+        message = bytes(self._buffer[start : start + size])
+        del self._buffer[: start + size]
+        return message
+
+    @property
+    def buffered(self) -> int:
+        """Bytes held that are not yet a whole message."""
+        return len(self._buffer)

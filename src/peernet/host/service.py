@@ -1,0 +1,311 @@
+"""A host's service: fragments arrive on rings, answers leave on them, and vouchers pay for both.
+
+`core.serving` has the exchange, `core.metering` the rules of payment. Rules kept here:
+
+1. Nothing of a prompt or an answer is logged, stored, or put into an error (promise P5).
+2. A fragment is screened before it reaches the engine (promise P1).
+3. The host is never more than one window of answer tokens ahead of the vouchers; a client that stops paying is
+   waited for `VOUCHER_TIMEOUT_S` and then left, and what it did pay is settled.
+4. When the ring ends, the generation is cancelled; when the engine fails, the client is told with a word.
+"""
+
+import secrets
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import structlog
+import trio
+from attrs import frozen
+
+from inference.engine import ContextOverflow, Engine, EngineError, Message, ModelInfo, Parameters
+from peernet.core import serving
+from peernet.core.dht.records import HostOffer, ProviderRecord, provider_key, sign_record
+from peernet.core.errors import ConnectionFailed, RemoteProtocolError
+from peernet.core.ledger.notes import VerifierKey
+from peernet.core.metering import HostMeter, Lane, Settlement, open_lane
+from peernet.core.offers import OFFERS_PROTOCOL, GetOffers, OfferMessages, Offers
+from peernet.core.serving import Ask, Delta, Finished, FromClient, FromHost, Pay, Refused, Settled
+from peernet.host.settling import SettlementRejected, Settler
+from peernet.net.connection import PeerStream
+from peernet.net.messages import MessageStream
+from peernet.net.rings import RingChannel, RingFailed
+from peernet.node.config import HostConfig
+from peernet.node.peer import RECORD_LIFETIME_S, Peer, now_s
+from privacy.screening import Screener
+
+__all__ = ["HostService"]
+
+ASK_TIMEOUT_S: Final = 10.0
+VOUCHER_TIMEOUT_S: Final = 15.0
+LAST_VOUCHER_TIMEOUT_S: Final = 5.0
+MAX_LANES: Final = 10_000
+
+log = structlog.get_logger()
+
+
+@frozen
+class Refusal(Exception):
+    """The host does not serve this, or not to the end."""
+
+    reason: str
+    explanation: str
+
+
+class HostService:
+    """Serves one engine's model over rings.
+
+    Args:
+        peer: the node, not yet listening.
+        engine: loaded.
+        config: prices and capacity.
+        ledger_key: the log whose lanes are accepted.
+        settler: where receipts go.
+        payout_seed: the Ed25519 seed of the payout key, which is not the peer's.
+    """
+
+    def __init__(
+        self,
+        peer: Peer,
+        engine: Engine,
+        config: HostConfig,
+        ledger_key: VerifierKey,
+        settler: Settler,
+        payout_seed: bytes,
+    ) -> None:
+        self._peer = peer
+        self._engine = engine
+        self._config = config
+        self._ledger_key = ledger_key
+        self._settler = settler
+        self._payout_seed = payout_seed
+        self._payout_key = peer.suite.ed25519_public(payout_seed)
+        self._screener = Screener()
+        self._free = config.parallel
+        self._lanes: dict[bytes, int] = {}
+        peer.rings.serve(serving.INFER, self._serve)
+        peer.swarm.handle(OFFERS_PROTOCOL, self._serve_offers)
+        peer.publish(self._offer)
+        peer.publish(self._provider)
+
+    @property
+    def _model(self) -> ModelInfo:
+        return self._engine.models()[0]
+
+    def _offer(self) -> HostOffer:
+        issued = now_s()
+        model = self._model
+        return HostOffer(
+            public_key=self._peer.keys.identity.public_key,
+            sequence=issued,
+            issued_at_s=issued,
+            expires_at_s=issued + RECORD_LIFETIME_S,
+            model=model.name,
+            model_digest=model.digest,
+            tokenizer_digest=model.tokenizer_digest,
+            quantisation=model.quantisation,
+            context_tokens=model.context_tokens,
+            prompt_price=self._config.prompt_price,
+            answer_price=self._config.answer_price,
+            capacity=self._config.parallel,
+            region=self._peer.network.region,
+            issuers=(self._ledger_key.name,),
+            payout_key=self._payout_key,
+            flags=tuple(sorted(model.capabilities)),
+        )
+
+    def _provider(self) -> ProviderRecord:
+        issued = now_s()
+        key = provider_key(self._model.name)
+        return ProviderRecord(self._peer.keys.identity.public_key, issued, issued, issued + RECORD_LIFETIME_S, key)
+
+    async def _serve_offers(self, stream: PeerStream) -> None:
+        messages = MessageStream(stream, OfferMessages)
+        while (request := await messages.receive()) is not None:
+            if not isinstance(request, GetOffers):
+                raise RemoteProtocolError("a request for offers was due", reason="bad_message")
+            await messages.send(Offers((sign_record(self._offer(), self._peer.keys.identity),)))
+
+    async def _serve(self, ring: RingChannel) -> None:
+        try:
+            with trio.fail_after(ASK_TIMEOUT_S):
+                message = await ring.receive()
+            if message is None:
+                return
+            ask = FromClient.decode(message)
+            if not isinstance(ask, Ask):
+                raise RemoteProtocolError("a ring for inference begins with a request", reason="bad_message")
+            if not self._free:
+                raise Refusal(serving.BUSY, "all of this host's slots are taken")
+            self._free -= 1
+            try:
+                await self._answer(ring, ask)
+            finally:
+                self._free += 1
+        except Refusal as refusal:
+            await _tell(ring, Refused(refusal.reason, refusal.explanation))
+
+    async def _answer(self, ring: RingChannel, ask: Ask) -> None:
+        lane = self._check_lane(ask)
+        messages, parameters = self._check_request(ask)
+        meter = HostMeter(lane, self._payout_key, self._peer.suite)
+        prompt_tokens = self._engine.count_tokens(messages)
+        if ask.prefix:
+            prompt_tokens += self._engine.count_text_tokens(ask.prefix)
+        try:
+            meter.prompt(prompt_tokens)
+        except RemoteProtocolError as error:
+            raise Refusal(serving.LANE, str(error)) from error
+        exchange = _Exchange(ring, self._engine, meter, prompt_tokens)
+        refusal: Refusal | None = None
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(exchange.take_vouchers, nursery.cancel_scope)
+            try:
+                await exchange.stream(messages, parameters, ask.prefix)
+            except Refusal as raised:
+                refusal = raised
+            nursery.cancel_scope.cancel()
+        if refusal is not None:
+            await _tell(ring, Refused(refusal.reason, refusal.explanation))
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + LAST_VOUCHER_TIMEOUT_S):
+            await self._settle(ring, ask, meter)
+
+    def _check_lane(self, ask: Ask) -> Lane:
+        try:
+            lane = open_lane(ask.lane, self._ledger_key, self._peer.suite)
+            lane.check_open(now_s())
+        except RemoteProtocolError as error:
+            raise Refusal(serving.LANE, str(error)) from error
+        terms = lane.terms
+        asked = (terms.host_payout_key, terms.prompt_price_microcredits, terms.answer_price_microcredits)
+        if asked != (self._payout_key, self._config.prompt_price, self._config.answer_price):
+            raise Refusal(serving.LANE, "the lane is for another host, or for other prices than are offered")
+        if terms.window_tokens > self._config.window_tokens:
+            raise Refusal(serving.LANE, f"the lane's window is over {self._config.window_tokens} tokens")
+        # A lane pays once: what it settles, it settles for good.
+        now = now_s()
+        self._lanes = {key: expiry for key, expiry in self._lanes.items() if expiry > now}
+        if lane.lane_key in self._lanes:
+            raise Refusal(serving.LANE, "this lane has been used")
+        if len(self._lanes) >= MAX_LANES:
+            raise Refusal(serving.BUSY, "this host has too many lanes open")
+        self._lanes[lane.lane_key] = lane.expires_at_s
+        return lane
+
+    def _check_request(self, ask: Ask) -> tuple[list[Message], Parameters]:
+        if ask.model != self._model.name:
+            raise Refusal(serving.NO_MODEL, "this host does not serve that model")
+        try:
+            messages = [Message(turn.role, turn.content) for turn in ask.turns]
+            parameters = Parameters(
+                max_tokens=ask.max_tokens,
+                temperature_thousandths=ask.temperature_thousandths,
+                top_p_thousandths=ask.top_p_thousandths,
+                seed=ask.seed,
+                stop=ask.stop,
+            )
+        except ValueError as error:
+            raise Refusal(serving.BAD_REQUEST, str(error)) from error
+        for message in messages:
+            verdict = self._screener.screen(message.content)
+            if not verdict.allowed:
+                raise Refusal(serving.SCREENED, f"the host refuses this: {verdict.category}")
+        return messages, parameters
+
+    async def _settle(self, ring: RingChannel, ask: Ask, meter: HostMeter) -> None:
+        if meter.best_voucher is None:
+            return
+        receipt = meter.receipt(secrets.token_bytes(32), self._payout_seed)
+        settlement = Settlement(receipt, ask.lane.terms, ask.lane.terms_nonce)
+        try:
+            proof = await self._settler.settle(settlement)
+        except (ConnectionFailed, SettlementRejected) as error:
+            log.warning("a settlement was not taken", error=str(error))
+            await _tell(ring, Refused(serving.LEDGER, "the ledger did not take the receipt; it will be sent again"))
+            return
+        await _tell(ring, Settled(receipt, proof))
+
+
+class _Exchange:
+    """One answer on one ring: deltas out, vouchers in."""
+
+    def __init__(self, ring: RingChannel, engine: Engine, meter: HostMeter, prompt_tokens: int) -> None:
+        self._ring = ring
+        self._engine = engine
+        self._meter = meter
+        self._prompt_tokens = prompt_tokens
+        self._answer_tokens = 0
+        self._text = ""
+        self._paid = trio.Event()
+        self._broken: str | None = None
+
+    async def take_vouchers(self, whole: trio.CancelScope) -> None:
+        """Reads vouchers until the ring ends, which cancels the whole exchange."""
+        try:
+            while (message := await self._ring.receive()) is not None:
+                pay = FromClient.decode(message)
+                if not isinstance(pay, Pay):
+                    raise RemoteProtocolError("a voucher was due", reason="bad_message")
+                self._meter.voucher(pay.voucher)
+                self._paid.set()
+        except RemoteProtocolError as error:
+            self._broken = error.reason
+            self._paid.set()
+            return
+        whole.cancel()
+
+    async def stream(self, messages: Sequence[Message], parameters: Parameters, prefix: str | None) -> None:
+        """Generates and sends the answer as far as it is paid for; raises `Refusal` when it cannot be finished."""
+        await self._wait_paid(1)
+        reason = "length"
+        try:
+            async with self._engine.generate(messages, parameters, prefix) as generation:
+                async for delta in generation:
+                    if delta.text:
+                        await self._send(delta.text)
+                    reason = delta.finish_reason or reason
+        except ContextOverflow as error:
+            raise Refusal(serving.CONTEXT, str(error)) from error
+        except EngineError as error:
+            raise Refusal(serving.ENGINE, "the host's engine failed") from error
+        await _tell(self._ring, Finished(reason, self._prompt_tokens, self._answer_tokens))
+        await self._wait_last()
+
+    async def _send(self, text: str) -> None:
+        self._text += text
+        total = max(self._answer_tokens, self._engine.count_text_tokens(self._text))
+        await self._wait_paid(total - self._answer_tokens)
+        self._meter.answer(total)
+        self._answer_tokens = total
+        await _tell(self._ring, Delta(text))
+
+    async def _wait_paid(self, tokens: int) -> None:
+        """Waits until so many more answer tokens are allowed."""
+        with trio.move_on_after(VOUCHER_TIMEOUT_S) as waiting:
+            await self._wait_until(lambda: self._meter.allowance_tokens >= tokens)
+        if self._broken is not None:
+            raise Refusal(serving.BAD_REQUEST, f"a voucher was refused: {self._broken}")
+        if waiting.cancelled_caught:
+            raise Refusal(serving.UNPAID, "no voucher came for what was given")
+
+    async def _wait_last(self) -> None:
+        """Waits a little for the voucher that covers all."""
+
+        def covered() -> bool:
+            best = self._meter.best_voucher
+            return best is not None and best.answer_tokens >= self._answer_tokens
+
+        with trio.move_on_after(LAST_VOUCHER_TIMEOUT_S):
+            await self._wait_until(covered)
+
+    async def _wait_until(self, holds: Callable[[], bool]) -> None:
+        while not holds() and self._broken is None:
+            self._paid = trio.Event()
+            await self._paid.wait()
+
+
+async def _tell(ring: RingChannel, message: object) -> None:
+    """Sends a message; a ring that has ended needs none."""
+    try:
+        await ring.send(FromHost.encode(message))
+    except RingFailed:
+        log.debug("a ring ended before its last message")

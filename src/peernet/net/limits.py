@@ -1,0 +1,24 @@
+"""The named limits of a node's connections. Every queue, wait and count in `net` has its bound here."""
+
+from attrs import frozen
+
+__all__ = ["Limits"]
+
+
+@frozen
+class Limits:
+    """Bounds of one swarm; times in seconds, sizes in bytes."""
+
+    connections: int = 512
+    connections_per_prefix: int = 64
+    handshakes_in_flight: int = 64
+    handshake_timeout_s: float = 10.0
+    dial_timeout_s: float = 5.0
+    negotiation_timeout_s: float = 10.0
+    linger_s: float = 5.0
+    """How long a served stream waits for the other side to close its half before it is reset."""
+    idle_timeout_s: float = 300.0
+    outbox_high_water: int = 256 * 1024
+    """A connection with more unsent bytes than this makes its writers wait."""
+    stream_receive_buffer: int = 256 * 1024
+    """What one stream may hold unread: its yamux window."""

@@ -1,0 +1,1 @@
+"""A node: one swarm of connections and the services that its role needs."""

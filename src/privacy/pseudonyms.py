@@ -1,0 +1,477 @@
+"""Pseudonyms: who is who in one conversation, and what each host calls them.
+
+Rules (design section 6, step 3):
+
+1. One **identity** per person or thing. Mentions belong together when they are equal after normalisation (e-mails,
+   telephone numbers, cards), or, for names, when the words of the one are among those of the other: `John` is
+   `John Smith`, `KOWALSKA` is `Maria Kowalska`, `J. Smith` is `John Smith`. A name that fits two identities belongs to
+   neither and becomes its own: a wrong guess would put a wrong name into the answer, a missing one costs nothing.
+   A form once linked stays linked.
+2. Every host has placeholders of its own (`PERSON_K7`): codes are drawn anew for each host and never used twice in a
+   conversation, so two hosts have nothing to compare; one host's stay the same over all turns.
+3. A code is never one that some text of the conversation shows. Should a later text spell out a placeholder that is
+   already in use, those characters are masked in their turn, so that restoring gives back exactly what was written.
+4. A placeholder stands for its identity, and restores to the fullest form that this very host was sent: who was sent
+   `John` reads `John` in that host's answer, who was sent `John` and `John Smith` reads `John Smith`.
+5. Titles before a name and a possessive 's after it stay in the text, outside of the placeholder. A mention that
+   touches a letter or digit takes that whole word in, and mentions that overlap or touch are masked as one.
+6. In memory, for the conversation only: nothing here can be printed, copied or pickled.
+"""
+
+import ipaddress
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Final, Literal, NoReturn, Protocol, SupportsIndex
+
+from attrs import evolve, field, frozen
+
+from peernet.core.errors import LocalProtocolError, UserError
+from privacy.exposure import word_set
+from privacy.mention import Mention
+from privacy.restoring import RUN, placeholders_in
+
+__all__ = [
+    "MAX_IDENTITIES",
+    "Conversation",
+    "HostView",
+    "Identity",
+    "Masked",
+    "PlacedPseudonym",
+    "Randomness",
+    "Style",
+]
+
+MAX_IDENTITIES: Final = 4096
+"""The most people and things that one conversation tells apart."""
+
+Style = Literal["tag"]
+
+_LETTERS: Final = "ABCDEFGHJKLMNPQRSTUVWXYZ"  # without I and O, which read like digits
+_CODE: Final = re.compile(r"(?<![^\W_])[A-Za-z][0-9]{1,4}(?![^\W_])")
+_NAME_LABELS: Final = frozenset({"PERSON", "ORGANIZATION", "LOCATION"})
+_TITLES: Final = word_set(
+    """
+    mr mrs ms miss mx dr prof professor doctor sir madam pan pani herr frau monsieur madame mme senor senora
+    """
+)
+_TITLE: Final = re.compile(r"(\w+)\.?\s+(?=\S)")
+_POSSESSIVE: Final = re.compile(r"['’](?:[sS])?$")
+_LEGAL_FORMS: Final = word_set(
+    """
+    inc ltd llc llp plc corp corporation co company gmbh ag sa sas srl bv nv oy ab
+    """
+)
+_LITERAL: Final = "literal"
+
+
+class Randomness(Protocol):
+    """What is asked of a `random.Random` or `random.SystemRandom`."""
+
+    def randrange(self, start: int, /) -> int:
+        """A number from 0 up to `start`, which is excluded."""
+        ...
+
+
+class _Guarded:
+    """Neither pickled nor copied: what it holds stays in this process and in this place."""
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
+        raise TypeError(f"a {type(self).__name__} stays in memory: it is neither pickled nor copied")
+
+
+class Identity(_Guarded):
+    """One person or thing behind several mentions. Compared by identity; its `repr` shows no name."""
+
+    __slots__ = ("_forms", "label", "number")
+
+    def __init__(self, label: str, number: int) -> None:
+        self.label = label
+        self.number = number
+        self._forms: dict[str, str] = {}
+
+    def __repr__(self) -> str:
+        return f"<Identity {self.number} {self.label}>"
+
+    @property
+    def forms(self) -> tuple[str, ...]:
+        """The distinct forms met so far, in their order."""
+        return tuple(self._forms.values())
+
+    @property
+    def fullest(self) -> str:
+        """The form that says most."""
+        return _fullest(self.label, self._forms.values())
+
+    def add(self, form: str) -> None:
+        """Takes another form; the vault's business."""
+        self._forms.setdefault(form, form)
+
+    def forget(self) -> None:
+        """Drops all forms; the vault's business."""
+        self._forms.clear()
+
+
+@frozen
+class PlacedPseudonym:
+    """Where a masked text has a placeholder; code points, `end` excluded."""
+
+    start: int
+    end: int
+    placeholder: str
+
+
+@frozen
+class Masked:
+    """A text as one host gets it."""
+
+    text: str = field(repr=False)
+    placeholders: tuple[str, ...]
+    """Those used, each once, in their order."""
+    spans: tuple[PlacedPseudonym, ...] = field(repr=False)
+
+    @property
+    def labels(self) -> dict[str, int]:
+        """How many different identifiers were masked, by label."""
+        return dict(Counter(placeholder.rpartition("_")[0] for placeholder in self.placeholders))
+
+
+class Conversation(_Guarded):
+    """The vault of one conversation: its identities, and the placeholders that each host knows them by.
+
+    Raises `LocalProtocolError` on any use after `wipe()`, and `UserError` beyond `MAX_IDENTITIES`.
+    """
+
+    def __init__(self, rng: Randomness, *, style: Style = "tag") -> None:
+        if style != "tag":
+            raise LocalProtocolError(f"unknown style of placeholders {style!r}")
+        self._rng = rng
+        self._identities: list[Identity] = []
+        self._known: dict[tuple[str, str], Identity] = {}
+        self._by_word: dict[tuple[str, str], list[Identity]] = {}
+        self._views: dict[str, HostView] = {}
+        self._taken_codes: set[str] = set()
+        self._wiped = False
+
+    def __repr__(self) -> str:
+        return "<Conversation>"
+
+    def wipe(self) -> None:
+        """Forgets everything, in the views handed out too; Python gives the memory back without zeroing it."""
+        for view in self._views.values():
+            view.forget()
+        for identity in self._identities:
+            identity.forget()
+        self._identities.clear()
+        self._known.clear()
+        self._by_word.clear()
+        self._views.clear()
+        self._taken_codes.clear()
+        self._wiped = True
+
+    def link(self, text: str, mentions: Iterable[Mention]) -> list[tuple[Mention, Identity]]:
+        """Each mention of `text`, trimmed by rule 5, with its identity; in the order of the text, disjoint.
+
+        Raises `LocalProtocolError` for a mention that does not lie in `text`.
+        """
+        self.check()
+        self._taken_codes.update(code.upper() for code in _CODE.findall(text))
+        trimmed = _disjoint(text, [_trim(text, mention) for mention in mentions])
+        # The fullest names first, so that `John` finds `John Smith` though it comes before.
+        order = sorted(trimmed, key=lambda m: (-_fullness(m.label, text[m.start : m.end])[0], m.start))
+        linked = [(mention, self._identity(mention.label, text[mention.start : mention.end])) for mention in order]
+        return sorted(linked, key=lambda pair: pair[0].start)
+
+    def view(self, host: str) -> "HostView":
+        """What `host` (any stable name of it) is told in this conversation; the same object every time."""
+        self.check()
+        return self._views.setdefault(host, HostView(self))
+
+    def identities_in_clear(self, sent_texts: Sequence[str]) -> int:
+        """How many of the identities have a form that stands in `sent_texts` as it is: for the receipt."""
+        self.check()
+        folded = [text.casefold() for text in sent_texts]
+        return sum(
+            any(_has_word(text, form.casefold()) for form in identity.forms for text in folded)
+            for identity in self._identities
+        )
+
+    def check(self) -> None:
+        """Raises `LocalProtocolError` where the conversation was wiped."""
+        if self._wiped:
+            raise LocalProtocolError("this conversation was wiped")
+
+    def _identity(self, label: str, form: str) -> Identity:
+        words = _words(label, form)
+        key = (label, " ".join(words))
+        identity = self._known.get(key) or self._fitting(label, words) or self._create(label)
+        self._known[key] = identity
+        identity.add(form)
+        for word in words:
+            listed = self._by_word.setdefault((label, word), [])
+            if identity not in listed:
+                listed.append(identity)
+        return identity
+
+    def _fitting(self, label: str, words: tuple[str, ...]) -> Identity | None:
+        if label == "PHONE":
+            fitting = [
+                i for i in self._identities if i.label == label and _same_phone(words, _words(label, i.fullest))
+            ]
+        elif label in _NAME_LABELS:
+            near = dict.fromkeys(i for word in words for i in self._by_word.get((label, word), ()))
+            fitting = [i for i in near if _same_name(words, _words(label, i.fullest))]
+        else:
+            return None
+        return fitting[0] if len(fitting) == 1 else None
+
+    def _create(self, label: str) -> Identity:
+        if len(self._identities) >= MAX_IDENTITIES:
+            raise UserError(f"this conversation names over {MAX_IDENTITIES} people and things: start a new one")
+        identity = Identity(label, len(self._identities))
+        self._identities.append(identity)
+        return identity
+
+    def literal(self, form: str) -> Identity:
+        """The identity of characters that merely look like a placeholder."""
+        key = (_LITERAL, form)
+        if key not in self._known:
+            self._known[key] = self._create("ID")
+            self._known[key].add(form)
+        return self._known[key]
+
+    def draw_code(self) -> str:
+        """A code of one letter and one to four digits that is nowhere in the conversation."""
+        for digits in range(1, 5):
+            lowest = 2 if digits == 1 else 10 ** (digits - 1)  # 0 and 1 read like letters
+            numbers = 10**digits - lowest
+            pool = len(_LETTERS) * numbers
+            if pool >= 4 * (len(self._taken_codes) + 1):
+                break
+        else:
+            raise UserError("this conversation has used up its placeholders: start a new one")
+        index = self._rng.randrange(pool)
+        while True:  # ends: at most a quarter of the pool is taken
+            code = f"{_LETTERS[index // numbers]}{lowest + index % numbers}"
+            if code not in self._taken_codes:
+                self._taken_codes.add(code)
+                return code
+            index = (index + 1) % pool
+
+
+class HostView(_Guarded):
+    """The conversation as one host knows it: made by `Conversation.view`."""
+
+    def __init__(self, conversation: Conversation) -> None:
+        self._conversation = conversation
+        self._placeholders: dict[Identity, str] = {}
+        self._originals: dict[str, str] = {}
+
+    def __repr__(self) -> str:
+        return "<HostView>"
+
+    def mask(self, text: str, mentions: Iterable[Mention]) -> Masked:
+        """`text` with a placeholder for each of its mentions; links them first, where that was not done."""
+        linked = self._conversation.link(text, mentions)
+        linked += self._literals(text, [mention for mention, _ in linked])
+        linked.sort(key=lambda pair: pair[0].start)
+        pieces: list[str] = []
+        spans: list[PlacedPseudonym] = []
+        place = size = 0
+        for mention, identity in linked:
+            placeholder = self._placeholder(identity, text[mention.start : mention.end])
+            pieces += [text[place : mention.start], placeholder]
+            size += mention.start - place
+            spans.append(PlacedPseudonym(size, size + len(placeholder), placeholder))
+            size += len(placeholder)
+            place = mention.end
+        pieces.append(text[place:])
+        used = tuple(dict.fromkeys(span.placeholder for span in spans))
+        return Masked(text="".join(pieces), placeholders=used, spans=tuple(spans))
+
+    def mapping(self) -> dict[str, str]:
+        """Placeholder -> original form (rule 4), for the `Restorer` of this host's answers."""
+        self._conversation.check()
+        return dict(self._originals)
+
+    def _placeholder(self, identity: Identity, form: str) -> str:
+        if identity not in self._placeholders:
+            code = self._conversation.draw_code()
+            self._placeholders[identity] = f"{identity.label}_{code}"
+        placeholder = self._placeholders[identity]
+        sent = self._originals.setdefault(placeholder, form)
+        self._originals[placeholder] = _fullest(identity.label, (sent, form))
+        return placeholder
+
+    def _literals(self, text: str, masked: Sequence[Mention]) -> list[tuple[Mention, Identity]]:
+        covered = [(mention.start, mention.end) for mention in masked]
+        return [
+            (Mention(start, end, "ID", 1.0, "pattern:placeholder"), self._conversation.literal(text[start:end]))
+            for start, end, _ in placeholders_in(text, self._originals)
+            if not any(first < end and start < last for first, last in covered)
+        ]
+
+    def forget(self) -> None:
+        """Drops all placeholders; the vault's business."""
+        self._placeholders.clear()
+        self._originals.clear()
+
+
+def _trim(text: str, mention: Mention) -> Mention:
+    start, end = mention.start, mention.end
+    if not 0 <= start < end <= len(text):
+        raise LocalProtocolError(f"a mention from {start} to {end} does not lie in a text of {len(text)} code points")
+    if text[start:end].isspace():
+        return mention
+    start, end = _stripped(text, start, end)
+    if mention.label in _NAME_LABELS:
+        possessive = _POSSESSIVE.search(text[start:end])
+        if possessive is not None and possessive.start() > 0:
+            end = start + possessive.start()
+    if mention.label == "PERSON":
+        title = _TITLE.match(text[start:end])
+        if title is not None and _folded(title[1]) in _TITLES:
+            start += title.end()
+    return evolve(mention, start=_run_start(text, start), end=_run_end(text, end))
+
+
+def _stripped(text: str, start: int, end: int) -> tuple[int, int]:
+    while text[start].isspace():
+        start += 1
+    while text[end - 1].isspace():
+        end -= 1
+    return start, end
+
+
+def _run_start(text: str, place: int) -> int:
+    # A placeholder that touches a letter would not be found again: see `restoring`.
+    while place > 0 and RUN.fullmatch(text, place - 1, place):
+        place -= 1
+    return place
+
+
+def _run_end(text: str, place: int) -> int:
+    while place < len(text) and RUN.fullmatch(text, place, place + 1):
+        place += 1
+    return place
+
+
+def _disjoint(text: str, mentions: Iterable[Mention]) -> list[Mention]:
+    """Overlapping or touching mentions as one that covers them all, under the label of the longest: masking fails closed."""
+    disjoint: list[Mention] = []
+    for mention in sorted(mentions, key=lambda m: (m.start, -m.end)):
+        last = disjoint[-1] if disjoint else None
+        if last is None or last.end < mention.start:
+            disjoint.append(mention)
+            continue
+        longest = max(last, mention, key=lambda m: m.end - m.start)
+        disjoint[-1] = evolve(longest, start=last.start, end=max(last.end, mention.end))
+    return [mention for mention in disjoint if not text[mention.start : mention.end].isspace()]
+
+
+def _folded(form: str) -> str:
+    """Without case and accents."""
+    decomposed = unicodedata.normalize("NFKD", form).casefold()
+    return "".join(char for char in decomposed if not unicodedata.combining(char))
+
+
+def _words(label: str, form: str) -> tuple[str, ...]:
+    """What two forms of `label` are compared by."""
+    if label == "PERSON":
+        return _person_words(form)
+    if label in {"ORGANIZATION", "LOCATION", "ADDRESS"}:
+        words = [word for word in re.split(r"[^\w&-]+", _folded(_POSSESSIVE.sub("", form)).replace(".", "")) if word]
+        while len(words) > 1 and words[0] == "the":
+            del words[0]
+        while label == "ORGANIZATION" and len(words) > 1 and words[-1] in _LEGAL_FORMS:
+            del words[-1]
+        return tuple(words) or (form.casefold(),)
+    if label == "PHONE":
+        return _phone_words(form)
+    if label in {"CREDIT_CARD", "IBAN"}:
+        return (re.sub(r"[\W_]", "", form).casefold() or form,)
+    if label == "IP_ADDRESS":
+        return (_address(form),)
+    if label == "URL":
+        return (_url(form),)
+    return tuple(_folded(form).split()) if label == "DATE_TIME" else (form.strip().casefold(),)
+
+
+def _person_words(form: str) -> tuple[str, ...]:
+    family, comma, given = form.partition(",")
+    folded = _folded(f"{given} {family}" if comma else form)
+    words = [word.strip("-'’") for word in re.split(r"[^\w'’-]+", _POSSESSIVE.sub("", folded))]
+    words = [word for word in words if word]
+    return tuple(word for word in words if word not in _TITLES) or tuple(words) or (form.casefold(),)
+
+
+def _phone_words(form: str) -> tuple[str, ...]:
+    """Digits without prefixes, then the extension, if any."""
+    number, *extension = re.split(r"\s*(?:#|x|ext\.?|extension)\s*(?=\d+\s*$)", form, flags=re.IGNORECASE)
+    digits = "".join(str(unicodedata.digit(char)) for char in number.replace("(0)", "") if char.isdigit())
+    return (digits.lstrip("0") or form, *extension[:1])
+
+
+def _address(form: str) -> str:
+    try:
+        return str(ipaddress.ip_address(form.strip("[] ")))
+    except ValueError:
+        return form.casefold()  # a detector's address with a port or prefix length
+
+
+def _url(form: str) -> str:
+    rest = re.sub(r"^[a-z][a-z0-9+.-]*://", "", form.strip(), flags=re.IGNORECASE)
+    host, slash, path = rest.partition("/")
+    return f"{host.casefold().removeprefix('www.')}{slash}{path}".rstrip("/")
+
+
+def _same_phone(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    short, long = sorted((one[0], other[0]), key=len)
+    # A national number ends the international one, behind a country code of one to three digits.
+    return one[1:] == other[1:] and len(short) >= 7 and len(long) - len(short) <= 3 and long.endswith(short)
+
+
+def _same_name(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    short, long = sorted((one, other), key=len)
+    return _among(short, long) or (len(short) == len(long) and _among(long, short))
+
+
+def _among(short: tuple[str, ...], long: tuple[str, ...]) -> bool:
+    """Whether each word of `short` is one of `long`, or its initial, and at least one a full word."""
+    left = list(long)
+    full = [word for word in short if len(word) > 1]
+    for word in full:
+        if word in left:
+            left.remove(word)
+            continue
+        # `John S.` may be the shorter way to write this one.
+        if word[0] not in left or len(short) != len(long):
+            return False
+        left.remove(word[0])
+    for initial in (word for word in short if len(word) == 1):
+        meant = next((word for word in left if word.startswith(initial)), None)
+        if meant is None:
+            return False
+        left.remove(meant)
+    return bool(set(full) & set(long))
+
+
+def _fullness(label: str, form: str) -> tuple[int, int, bool, int]:
+    words = _words(label, form)
+    return sum(len(word) > 1 for word in words), len(words), not form.isupper(), len(form)
+
+
+def _fullest(label: str, forms: Iterable[str]) -> str:
+    """The form with most full words, then not all in capitals, then the longest; the earliest of equals."""
+    return max(forms, key=lambda form: _fullness(label, form))
+
+
+def _has_word(text: str, form: str) -> bool:
+    place = text.find(form)
+    while place >= 0:
+        end = place + len(form)
+        if not text[max(place - 1, 0) : place].isalnum() and not text[end : end + 1].isalnum():
+            return True
+        place = text.find(form, place + 1)
+    return False

@@ -1,0 +1,119 @@
+"""Pattern recognisers: each finds its kind, and leaves alone what only looks like it."""
+
+import pytest
+
+from privacy.mention import LABELS
+from privacy.patterns import PhoneRecogniser, default_recognisers, find_patterns
+
+RECOGNISERS = default_recognisers()
+
+
+def found(text: str, label: str) -> list[str]:
+    mentions = find_patterns(text, RECOGNISERS)
+    assert all(mention.label in LABELS and mention.source.startswith("pattern:") for mention in mentions)
+    spans = dict.fromkeys((mention.start, mention.end) for mention in mentions if mention.label == label)
+    return [text[start:end] for start, end in spans]
+
+
+FOUND = [
+    ("EMAIL", "Write to maria.k@acme-robotics.de, please.", "maria.k@acme-robotics.de"),
+    ("EMAIL", "mailto:<jan+news@post.example.org>", "jan+news@post.example.org"),
+    ("EMAIL", "reach me at josé@correo.example.", "josé@correo.example"),
+    ("EMAIL", "GET /u?email=amy.w%40mail.example&x=1", "amy.w%40mail.example"),
+    ("EMAIL", "jan [at] firma [dot] pl", "jan [at] firma [dot] pl"),
+    ("PHONE", "Call +48 601 234 567 today", "+48 601 234 567"),
+    ("PHONE", "My cell: (212) 555-0143.", "(212) 555-0143"),
+    ("PHONE", "212-555-0143 is mine", "212-555-0143"),
+    ("PHONE", "London 020 7946 0958 evenings", "020 7946 0958"),
+    ("PHONE", "Tel. 030 901820 ext. 12", "030 901820 ext. 12"),
+    ("PHONE", "phone 06 12 34 56 78", "06 12 34 56 78"),
+    ("PHONE", "+1 (574) 700-3997, then", "+1 (574) 700-3997"),
+    ("PHONE", "call +1 (415) 555-0132. 1) Draft an invoice", "+1 (415) 555-0132"),
+    ("PHONE", "call 212-555-0143 2 times", "212-555-0143"),
+    ("CREDIT_CARD", "4111 1111 1111 1111 12/27 123", "4111 1111 1111 1111"),
+    ("CREDIT_CARD", "It is 4111 1111 1111 1111 (Visa)", "4111 1111 1111 1111"),
+    ("CREDIT_CARD", "5500-0000-0000-0004", "5500-0000-0000-0004"),
+    ("CREDIT_CARD", "paid by 378282246310005.", "378282246310005"),
+    ("CREDIT_CARD", "my card 4111111111111112 was refused", "4111111111111112"),
+    ("IBAN", "IBAN DE89 3704 0044 0532 0130 00 please", "DE89 3704 0044 0532 0130 00"),
+    ("IBAN", "pay gb29nwbk60161331926819 now", "gb29nwbk60161331926819"),
+    ("IBAN", "My IBAN is FR76 3000 6000 0112 3456 7890 180", "FR76 3000 6000 0112 3456 7890 180"),
+    ("IP_ADDRESS", "the host 203.0.113.77 is down", "203.0.113.77"),
+    ("IP_ADDRESS", "ping 2001:db8::8a2e:370:7334", "2001:db8::8a2e:370:7334"),
+    ("URL", "https://host.example/profile?user=amy&x=1", "https://host.example/profile?user=amy&x=1"),
+    ("URL", "see https://www.linkedin.com/in/amy-w-123.", "https://www.linkedin.com/in/amy-w-123"),
+    ("URL", "ftp://amy:secret1@files.example/x", "ftp://amy:secret1@files.example/x"),
+    ("URL", "My website is https://amyw.example", "https://amyw.example"),
+    ("ADDRESS", "He is at 42 Elm Street, Springfield, IL 62704 now", "42 Elm Street, Springfield, IL 62704"),
+    (
+        "ADDRESS",
+        "1600 Pennsylvania Avenue NW, Washington, DC 20500",
+        "1600 Pennsylvania Avenue NW, Washington, DC 20500",
+    ),
+    ("ADDRESS", "350 W 5th Ave, Apt 12B, New York, NY 10118", "350 W 5th Ave, Apt 12B, New York, NY 10118"),
+    ("ADDRESS", "221B Baker Street, London NW1 6XE is known", "221B Baker Street, London NW1 6XE"),
+    ("ADDRESS", "wohnt Hauptstraße 12, 10115 Berlin.", "Hauptstraße 12, 10115 Berlin"),
+    ("ADDRESS", "au 12 rue de la Paix, 75002 Paris.", "12 rue de la Paix, 75002 Paris"),
+    ("ADDRESS", "Calle de Alcalá 45, 28014 Madrid", "Calle de Alcalá 45, 28014 Madrid"),
+    ("ADDRESS", "ul. Marszałkowska 10, 00-001 Warszawa", "ul. Marszałkowska 10, 00-001 Warszawa"),
+    ("ADDRESS", "send it to P.O. Box 123, Springfield, IL 62704", "P.O. Box 123, Springfield, IL 62704"),
+    ("ADDRESS", "my zip code is 35350", "35350"),
+    ("ID", "SSN 123-45-6789 on file", "123-45-6789"),
+    ("ID", "it reads 536-90-4399.", "536-90-4399"),
+    ("ID", "passport number XG9382049 was", "XG9382049"),
+    ("ID", "MRN: 00482913", "00482913"),
+    ("ID", "(MRN-1302486)", "MRN-1302486"),
+    ("ID", "account number 10018850 is empty", "10018850"),
+    ("ID", "Case no. 2021-CV-00412 begins", "2021-CV-00412"),
+    ("ID", "driver's license D245-938-19-203", "D245-938-19-203"),
+    ("ID", "DNI 12345678Z", "12345678Z"),
+    ("ID", "my password is hunter2go", "hunter2go"),
+    ("ID", "MAC 00:1A:2B:3C:4D:5E", "00:1A:2B:3C:4D:5E"),
+    ("DATE_TIME", "born on 12 March 1985.", "12 March 1985"),
+    ("DATE_TIME", "DOB: 1959-08-09", "1959-08-09"),
+    ("DATE_TIME", "on March 3rd, 2024 we", "March 3rd, 2024"),
+    ("DATE_TIME", "am 24.12.1999 geboren", "24.12.1999"),
+    ("DATE_TIME", "She was born in 1985", "1985"),
+]
+
+LEFT_ALONE = [
+    ("EMAIL", "git@github.com:peernet/peernet.git and @app.route and numpy@1.26"),
+    ("PHONE", "from 2019-2023 we sold 10 000 000 units at 1.234.567"),
+    ("PHONE", "on 2024-03-12 12:30:45 order 1234567 shipped"),
+    ("PHONE", "pi is 3.14159265358979 and 192.168.100.200 a host"),
+    ("PHONE", "invoice 2345678901 and ISBN 978-3-16-148410-0"),
+    ("CREDIT_CARD", "4111 1111 1111 1112 has a wrong check digit"),
+    ("CREDIT_CARD", "0000000000000000 and 1234567890123456"),
+    ("IBAN", "DE00 3704 0044 0532 0130 00 is wrong, AB12CDEF too"),
+    ("IP_ADDRESS", "version 1.2.3.4, 127.0.0.1, 0.0.0.0, mask 255.255.255.0, Chrome/120.0.0.0, 999.1.1.1"),
+    ("IP_ADDRESS", "at 12:30:45 std::vector and a::b"),
+    ("URL", "see https://docs.python.org/3/library/asyncio.html and https://example.org/a?page=2"),
+    ("ADDRESS", "I ate 3 pizzas in the park and wrote 2 pages. Chapter 4 Road map. In 2024 Apple grew."),
+    ("ADDRESS", "On March 12, 1985 Maria came. It costs $42 per Square foot"),
+    ("ID", "in case 2021 was bad, the account is fine, policy matters, order 66"),
+    ("ID", "def login(user, password): return 123-456"),
+    ("ID", "password = os.environ['PASSWORD1']"),
+    ("DATE_TIME", "three weeks ago, tomorrow, on Monday, in 2019, for 90 days, at 10:30, version 3.11.2"),
+    ("DATE_TIME", "I may 3 times march 40 miles; 2024-13-45 is no date"),
+]
+
+
+@pytest.mark.parametrize(("label", "text", "expected"), FOUND)
+def test_finds(label: str, text: str, expected: str) -> None:
+    assert found(text, label) == [expected]
+
+
+@pytest.mark.parametrize(("label", "text"), LEFT_ALONE)
+def test_leaves_alone(label: str, text: str) -> None:
+    assert found(text, label) == []
+
+
+def test_phone_regions_decide_which_national_forms_count() -> None:
+    text = "ask for 0912 345 678 there"
+    assert list(PhoneRecogniser(("US",)).find(text)) == []
+    assert [mention.end - mention.start for mention in PhoneRecogniser(("TW",)).find(text)] == [12]
+
+
+def test_two_numbers_are_two_mentions() -> None:
+    assert found("+48 601 234 567, +48 601 234 568", "PHONE") == ["+48 601 234 567", "+48 601 234 568"]
+    assert found("a@b.example,c@d.example", "EMAIL") == ["a@b.example", "c@d.example"]
