@@ -404,6 +404,8 @@ def _kind(text: str) -> _Kind:
 
 
 def _item_kind(text: str, spans: Sequence[tuple[int, int]]) -> _Kind:
+    if not spans:
+        return "context"
     kinds = [_kind(text[start:end]) for start, end in spans]
     if "task" in kinds or (_ASKING.match(_OPENERS.sub("", text[spans[0][0] :])) and len(text.split()) > 2):
         return "task"
@@ -466,7 +468,7 @@ class _Reader:
         blocks = self._blocks(start, end)
         for index, lines in enumerate(blocks):
             self._paragraph += 1
-            reached = self._block(lines, end, blocks[index + 1 :])
+            reached = self._block(lines, end, blocks[index + 1] if index + 1 < len(blocks) else [])
             if reached is not None:
                 return reached
         return end
@@ -491,7 +493,7 @@ class _Reader:
             fresh = bool(_TITLE_LINE.match(line.text))
         return blocks
 
-    def _block(self, lines: list[_Line], end: int, later: list[list[_Line]]) -> int | None:
+    def _block(self, lines: list[_Line], end: int, following: list[_Line]) -> int | None:
         first, last = lines[0], lines[-1]
         title = _TITLE_LINE.match(first.text)
         if title is not None:
@@ -513,7 +515,7 @@ class _Reader:
             return None
         if self._inline_items(first.start, last.end):
             return None
-        return self._sentences(first.start, last.end, end, later)
+        return self._sentences(first.start, last.end, end, following)
 
     def _item(self, start: int, end: int, marker: str) -> None:
         text = self._text[start:end]
@@ -540,8 +542,8 @@ class _Reader:
             self._item(mark.end(), item_end, mark.group().strip())
         return True
 
-    def _sentences(self, start: int, end: int, limit: int, later: list[list[_Line]]) -> int | None:
-        followed_by_list = bool(later) and _MARKER.match(later[0][0].text) is not None
+    def _sentences(self, start: int, end: int, limit: int, following: list[_Line]) -> int | None:
+        followed_by_list = bool(following) and _MARKER.match(following[0].text) is not None
         for begin, last in self._spans(start, end):
             first = self._lead(begin, last, followed_by_list=followed_by_list)
             sentence = self._text[first:last]
@@ -557,7 +559,7 @@ class _Reader:
                 return reached if reached == limit else None
             self._add(kind, first, last)
             names_material = _THIS_MATERIAL.search(sentence) and kind == "task" and len(self.units) == 1
-            if names_material and last == end and later and not followed_by_list:
+            if names_material and last == end and following and not followed_by_list:
                 self._add("material", end, limit)
                 return limit
         return None

@@ -358,7 +358,7 @@ def _run_end(text: str, place: int) -> int:
 
 
 def _disjoint(text: str, mentions: Iterable[Mention]) -> list[Mention]:
-    """Overlapping or touching mentions as one that covers them all, under the label of the longest: masking fails closed."""
+    """Mentions that overlap or touch as one, under the label of the longest: masking fails closed."""
     disjoint: list[Mention] = []
     for mention in sorted(mentions, key=lambda m: (m.start, -m.end)):
         last = disjoint[-1] if disjoint else None

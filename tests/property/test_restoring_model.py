@@ -46,8 +46,9 @@ def streamed(text: str, cuts: list[int], mapping: dict[str, str] = MAPPING) -> s
 
 PIECES = [
     "PERSON_K7", "PERSON_K71", "PERSON_M3", "CREDIT_CARD_B2", "EMAIL_R9", "ID_Q4", "person-k7", "Person K7",
-    "PERSON\\_K7",    "**PERSON_K7**", "PERSON_K7's", "“PERSON_K7”", "CREDIT CARD", "credit_", "PERSON", "PERSON_", "PERSON_K", "K7",
-    "_", "\\", "-", " ", "\n", "a", "7", ".", "é", "*",
+    "PERSON\\_K7", "**PERSON_K7**", "PERSON_K7's", "“PERSON_K7”", "CREDIT CARD", "credit_", "PERSON", "PERSON_",
+    "PERSON_K",
+    "K7", "_", "\\", "-", " ", "\n", "a", "7", ".", "é", "*",
 ]  # fmt: skip
 TEXTS = st.one_of(
     st.lists(st.sampled_from(PIECES), max_size=10).map("".join),
@@ -61,13 +62,13 @@ TEXTS = st.one_of(
 @example("PERSON_K71", [9])
 @example("xPERSON_K7", [1])
 @example("PERSON\\_K7", [7])
-def test_any_split_restores_as_the_whole_text_does(text, cuts):
+def test_any_split_restores_as_the_whole_text_does(text: str, cuts: list[int]) -> None:
     assert streamed(text, cuts) == restore(text, MAPPING) == model(text)
 
 
 @settings(max_examples=60, deadline=None)
 @given(TEXTS)
-def test_every_single_split_offset(text):
+def test_every_single_split_offset(text: str) -> None:
     whole = restore(text, MAPPING)
     assert all(streamed(text, [cut]) == whole for cut in range(len(text) + 1))
     assert streamed(text, list(range(len(text)))) == whole
@@ -75,14 +76,14 @@ def test_every_single_split_offset(text):
 
 @settings(max_examples=100, deadline=None)
 @given(st.text(max_size=60), st.lists(st.integers(0, 60), max_size=5))
-def test_without_placeholders_nothing_changes_and_nothing_waits(text, cuts):
+def test_without_placeholders_nothing_changes_and_nothing_waits(text: str, cuts: list[int]) -> None:
     assert streamed(text, cuts, {}) == text
     assert Restorer({}).feed(text) == text
 
 
 @settings(max_examples=150, deadline=None)
 @given(TEXTS)
-def test_held_back_is_exactly_what_could_still_become_a_placeholder(text):
+def test_held_back_is_exactly_what_could_still_become_a_placeholder(text: str) -> None:
     """The held suffix is a beginning of some placeholder, and no shorter text would do."""
     restorer = Restorer(MAPPING)
     restorer.feed(text)
@@ -124,12 +125,12 @@ def test_held_back_is_exactly_what_could_still_become_a_placeholder(text):
         ("[ID_Q4]", "[]"),
     ],
 )
-def test_what_is_a_placeholder(text, restored):
+def test_what_is_a_placeholder(text: str, restored: str) -> None:
     assert restore(text, MAPPING) == restored
     assert "".join([*map((r := Restorer(MAPPING)).feed, text), r.finish()]) == restored
 
 
-def test_text_that_cannot_become_a_placeholder_comes_out_at_once():
+def test_text_that_cannot_become_a_placeholder_comes_out_at_once() -> None:
     restorer = Restorer(MAPPING)
     assert restorer.feed("Dear ") == "Dear "
     assert restorer.feed("PER") == ""
@@ -139,14 +140,14 @@ def test_text_that_cannot_become_a_placeholder_comes_out_at_once():
     assert restorer.feed(",") == "John Smith,"
 
 
-def test_the_longest_of_several_words_wins():
+def test_the_longest_of_several_words_wins() -> None:
     names = {"Anna": "Zofia", "Anna Nowak": "Zofia Kowal", "Anna Nowak Lis": "Z"}
     cases = {"Anna Nowak.": "Zofia Kowal.", "Anna Nowakowska": "Zofia Nowakowska", "Anna Nowak L": "Zofia Kowal L"}
     for text, restored in cases.items():
         assert all(streamed(text, [cut], names) == restored for cut in range(len(text)))
 
 
-def test_work_grows_with_the_text_alone():
+def test_work_grows_with_the_text_alone() -> None:
     """Long runs, fed by the character, against many placeholders: what is held never grows."""
     restorer = Restorer({f"PERSON_K{n}": "x" for n in range(10, 2000)})
     text = ("PERSON_" * 300) + "a" * 20_000 + "\\" * 2000
@@ -159,7 +160,7 @@ def test_work_grows_with_the_text_alone():
     assert most <= MAX_HOLD_BACK
 
 
-def test_one_restorer_serves_one_answer():
+def test_one_restorer_serves_one_answer() -> None:
     restorer = Restorer(MAPPING)
     restorer.finish()
     with pytest.raises(LocalProtocolError):
@@ -167,12 +168,12 @@ def test_one_restorer_serves_one_answer():
 
 
 @pytest.mark.parametrize("names", [["_"], ["X" * (MAX_PLACEHOLDER + 1)], ["PERSON_K7", "person-k7"]])
-def test_placeholders_that_cannot_be_told_are_our_bug(names):
+def test_placeholders_that_cannot_be_told_are_our_bug(names: list[str]) -> None:
     with pytest.raises(LocalProtocolError):
         Restorer(dict.fromkeys(names, "x"))
 
 
-def test_the_repr_shows_nothing():
+def test_the_repr_shows_nothing() -> None:
     restorer = Restorer({"PERSON_K7": "Zbigniew"})
     restorer.feed("PERSON_K7")
     assert repr(restorer) == "<Restorer>"

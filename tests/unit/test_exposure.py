@@ -1,6 +1,7 @@
 """P3: the shares of a receipt say what each host was given."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ from privacy.exposure import (
 )
 
 
-def test_content_words_fold_case_and_leave_out_stop_words():
+def test_content_words_fold_case_and_leave_out_stop_words() -> None:
     assert content_words("The Cat's hat, and THE cat’s coat. Don't!") == {"cat": 2, "hat": 1, "coat": 1}
     assert content_words("Łódź w 2024, snake_case 猫が好き") == {
         "łódź": 1, "w": 1, "2024": 1, "snake": 1, "case": 1, "猫": 1, "が": 1, "好": 1, "き": 1,
@@ -25,7 +26,7 @@ def test_content_words_fold_case_and_leave_out_stop_words():
 PROMPT = "Grow red tomatoes. Paint seven wooden boats."  # 7 content words
 
 
-def test_a_share_is_counted_over_everything_that_a_host_got():
+def test_a_share_is_counted_over_everything_that_a_host_got() -> None:
     assert share(PROMPT, []) == 0.0
     assert share(PROMPT, ["Grow red tomatoes."]) == pytest.approx(3 / 7)
     assert share(PROMPT, ["Grow red tomatoes.", "Paint boats"]) == pytest.approx(5 / 7)
@@ -33,35 +34,35 @@ def test_a_share_is_counted_over_everything_that_a_host_got():
     assert share(PROMPT, ["Something else entirely"]) == 0.0
 
 
-def test_words_are_counted_as_often_as_they_were_given():
+def test_words_are_counted_as_often_as_they_were_given() -> None:
     assert share("cat cat cat dog", ["cat dog"]) == 0.5
     assert share("cat cat cat dog", ["cat cat cat cat cat"]) == 0.75
 
 
-def test_the_same_text_sent_again_is_nothing_new():
+def test_the_same_text_sent_again_is_nothing_new() -> None:
     assert share("cat cat dog dog", ["cat dog", "cat dog"]) == 0.5
     assert share("cat cat dog dog", ["cat dog", "dog cat"]) == 1.0  # a different text: counted, to be sure
 
 
-def test_what_a_placeholder_hides_was_not_given():
+def test_what_a_placeholder_hides_was_not_given() -> None:
     original = "Anna Nowak lives in Gdynia"  # anna nowak lives gdynia
     assert share(original, ["PERSON_K7 lives in LOCATION_B22"]) == 0.25
     assert share(original, ["Zofia lives in Sopot"], ["Zofia", "Sopot"]) == 0.25
 
 
-def test_a_placeholder_counts_as_no_word():
+def test_a_placeholder_counts_as_no_word() -> None:
     assert share("Which person is in this location", ["Which PERSON_K7 is in this LOCATION_B2"]) == 0.0
     assert share("a person", ["PERSON_K7"], ["PERSON_K7"]) == 0.0
     assert share("a person", ["PERSON_K7"], []) == 1.0
 
 
-def test_a_prompt_of_stop_words_counts_them():
+def test_a_prompt_of_stop_words_counts_them() -> None:
     assert share("Why is it so?", ["why"]) == 0.25
     assert share("???", ["???"]) == 1.0
     assert share("???", []) == 0.0
 
 
-def test_a_sentence_is_seen_from_half_of_its_words_on():
+def test_a_sentence_is_seen_from_half_of_its_words_on() -> None:
     assert share_of_sentences(PROMPT, ["Grow red tomatoes."]) == 0.5
     assert share_of_sentences(PROMPT, ["boats"]) == 0.0
     assert share_of_sentences(PROMPT, ["boats paint grow red"]) == 1.0
@@ -85,21 +86,21 @@ SENTENCES = [
 
 
 @pytest.mark.parametrize(("text", "expected"), SENTENCES)
-def test_sentences_end_where_readers_end_them(text, expected):
+def test_sentences_end_where_readers_end_them(text: str, expected: list[str]) -> None:
     assert [text[start:end] for start, end in sentence_spans(text)] == expected
 
 
-def test_no_sentence_ends_inside_a_kept_range():
+def test_no_sentence_ends_inside_a_kept_range() -> None:
     assert sentence_spans("Ask Yahoo! Japan now. Go.", [(4, 16)]) == [(0, 21), (22, 25)]
 
 
-def host(name: str = "12D3KooWa", words: float = 0.4, **more) -> HostExposure:
+def host(name: str = "12D3KooWa", words: float = 0.4, **more: Any) -> HostExposure:
     return HostExposure(
         host=name, region="PL", fragments=(0, 2), mode="tasks", share_of_words=words, share_of_sentences=0.5, **more
     )
 
 
-def test_a_receipt_names_the_largest_share():
+def test_a_receipt_names_the_largest_share() -> None:
     receipt = ExposureReceipt(
         hosts=(
             host(),
@@ -120,11 +121,11 @@ def test_a_receipt_names_the_largest_share():
     assert all(len(row) == len(COLUMNS) for row in receipt.rows())
 
 
-def test_a_receipt_of_nothing_sent_says_zero():
+def test_a_receipt_of_nothing_sent_says_zero() -> None:
     assert ExposureReceipt(hosts=(), mode="whole", policy="strict", profile="fast").largest_share == 0.0
 
 
 @pytest.mark.parametrize("words", [-0.1, 1.1])
-def test_a_share_is_a_fraction(words):
+def test_a_share_is_a_fraction(words: float) -> None:
     with pytest.raises(ValueError, match="share_of_words"):
         host(words=words)

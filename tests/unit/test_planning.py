@@ -4,6 +4,8 @@ import random
 import re
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from peernet.core.errors import LocalProtocolError
 from privacy.exposure import share, word_set
@@ -169,7 +171,7 @@ BALANCED = {
 
 
 @pytest.mark.parametrize("name", BALANCED)
-def test_independent_tasks_go_to_a_host_each_and_none_gets_over_half(name):
+def test_independent_tasks_go_to_a_host_each_and_none_gets_over_half(name: str) -> None:
     text, expected = BALANCED[name]
     made = planned(text, policy=STRICT)
     assert fragments(made) == expected
@@ -202,8 +204,8 @@ ATTACHED = {
     ),
     "background that is itself a chain": (
         (
-            "The patient is a man with chest pain. He takes aspirin. What could cause his chest pain? Also, recommend a"
-            " novel."
+            "The patient is a man with chest pain. He takes aspirin. What could cause his chest pain? Also,"
+            " recommend a novel."
         ),
         [
             "The patient is a man with chest pain. He takes aspirin. What could cause his chest pain?",
@@ -276,7 +278,7 @@ ATTACHED = {
 
 
 @pytest.mark.parametrize("name", ATTACHED)
-def test_a_task_keeps_what_it_refers_to_and_nothing_else(name):
+def test_a_task_keeps_what_it_refers_to_and_nothing_else(name: str) -> None:
     text, expected = ATTACHED[name]
     assert fragments(planned(text)) == expected
 
@@ -328,7 +330,7 @@ INDIVISIBLE = {
 
 
 @pytest.mark.parametrize("name", INDIVISIBLE)
-def test_what_cannot_be_split_goes_whole_and_the_plan_says_so(name):
+def test_what_cannot_be_split_goes_whole_and_the_plan_says_so(name: str) -> None:
     text, why = INDIVISIBLE[name]
     made = planned(text)
     assert (made.mode, made.why_whole, fragments(made)) == ("whole", why, [text])
@@ -337,17 +339,17 @@ def test_what_cannot_be_split_goes_whole_and_the_plan_says_so(name):
 
 
 @pytest.mark.parametrize("name", INDIVISIBLE)
-def test_strict_never_sends_the_whole(name):
+def test_strict_never_sends_the_whole(name: str) -> None:
     with pytest.raises(PlanRefused, match="local engine"):
         planned(INDIVISIBLE[name][0], policy=STRICT)
 
 
-def test_there_are_enough_cases():
+def test_there_are_enough_cases() -> None:
     assert len(BALANCED) + len(ATTACHED) + len(INDIVISIBLE) >= 40
 
 
 @pytest.mark.parametrize("name", BALANCED | ATTACHED | INDIVISIBLE)
-def test_fragments_are_ranges_of_the_original_and_glue(name):
+def test_fragments_are_ranges_of_the_original_and_glue(name: str) -> None:
     text = (BALANCED | ATTACHED | INDIVISIBLE)[name][0]
     made = planned(text)
     for fragment in made.fragments:
@@ -359,20 +361,20 @@ def test_fragments_are_ranges_of_the_original_and_glue(name):
 
 
 @pytest.mark.parametrize("name", BALANCED | ATTACHED)
-def test_no_word_of_the_request_is_lost_but_courtesy_and_numbers(name):
+def test_no_word_of_the_request_is_lost_but_courtesy_and_numbers(name: str) -> None:
     text = (BALANCED | ATTACHED)[name][0]
     sent = set(re.findall(r"\w+", " ".join(fragments(planned(text)))))
     courtesy = word_set("Hi Sam Thanks Please answer these questions Can you help me with three things Here are Task")
     assert {word for word in re.findall(r"\w+", text) if not re.fullmatch(r"\d|[abc]", word)} - sent <= courtesy
 
 
-def test_open_lets_one_host_have_the_whole():
+def test_open_lets_one_host_have_the_whole() -> None:
     text = BALANCED["questions"][0]
     made = planned(text, policy=OPEN)
     assert (made.mode, made.why_whole, fragments(made)) == ("whole", "open", [text])
 
 
-def test_a_divisible_request_is_not_sent_whole_to_an_only_host():
+def test_a_divisible_request_is_not_sent_whole_to_an_only_host() -> None:
     with pytest.raises(PlanRefused, match="'open'"):
         planned(BALANCED["questions"][0], hosts=1)
     with pytest.raises(PlanRefused, match="no host"):
@@ -382,7 +384,7 @@ def test_a_divisible_request_is_not_sent_whole_to_an_only_host():
 FIVE = "What is rust? Who was Kant? Where is Oslo? When was Rome founded? Why do cats purr? How do tides form?"
 
 
-def test_fewer_hosts_than_fragments_share_them_evenly():
+def test_fewer_hosts_than_fragments_share_them_evenly() -> None:
     made = planned(FIVE, hosts=3, policy=STRICT)
     assert len(made.fragments) == 6
     assert {fragment.slot for fragment in made.fragments} == {0, 1, 2}
@@ -390,7 +392,7 @@ def test_fewer_hosts_than_fragments_share_them_evenly():
     assert made.largest_share == pytest.approx(max(share(FIVE, made.texts(slot), ()) for slot in range(3)))
 
 
-def test_strict_refuses_and_standard_tells_when_a_host_gets_too_much():
+def test_strict_refuses_and_standard_tells_when_a_host_gets_too_much() -> None:
     text = (
         "Who was Kant? Explain at length how the turbine, the boiler and the condenser of a power station cooperate."
     )
@@ -402,7 +404,7 @@ def test_strict_refuses_and_standard_tells_when_a_host_gets_too_much():
     assert planned(text, policy=ExposurePolicy(level=Level.STRICT, max_share=0.9)).mode == "tasks"
 
 
-def test_very_many_tasks_stay_within_bounds():
+def test_very_many_tasks_stay_within_bounds() -> None:
     text = "\n".join(f"{n}. Who was king number{n} of land{n}?" for n in range(1, 101))
     made = planned(text, hosts=100)
     assert len(made.fragments) <= MAX_FRAGMENTS
@@ -410,20 +412,20 @@ def test_very_many_tasks_stay_within_bounds():
     assert planned("Who was Kant? " * 600).why_whole == "too_many_parts"
 
 
-def test_mentions_move_with_their_fragments():
+def test_mentions_move_with_their_fragments() -> None:
     text = "Who was Kant? What did Dr. Anna Nowak write to Jan Kowal? Where is Oslo?"
     made = planned(text, mentions=(find(text, "Dr. Anna Nowak"), find(text, "Jan Kowal"), find(text, "Kant")))
     seen = [[f.prompt.text[m.start : m.end] for m in f.prompt.mentions] for f in made.fragments]
     assert seen == [["Kant"], ["Dr. Anna Nowak", "Jan Kowal"], []]
 
 
-def test_nothing_ends_inside_a_mention():
+def test_nothing_ends_inside_a_mention() -> None:
     text = "Who runs Yahoo! Japan Corp. Holdings today? Where is Oslo?"
     made = planned(text, mentions=(find(text, "Yahoo! Japan Corp. Holdings", "ORGANIZATION"),))
     assert fragments(made) == ["Who runs Yahoo! Japan Corp. Holdings today?", "Where is Oslo?"]
 
 
-def test_a_mention_cut_by_a_border_is_still_masked():
+def test_a_mention_cut_by_a_border_is_still_masked() -> None:
     text = "1. Who was Anna\n2. Nowak and who was Jan?"
     made = planned(text, mentions=(Mention(text.index("Anna"), text.index(" and"), "PERSON", 1.0, "spacy"),))
     seen = [f.prompt.text[m.start : m.end] for f in made.fragments for m in f.prompt.mentions]
@@ -431,14 +433,14 @@ def test_a_mention_cut_by_a_border_is_still_masked():
     assert "Nowak" in "".join(seen)
 
 
-def test_a_person_named_in_the_background_is_who_she_is():
+def test_a_person_named_in_the_background_is_who_she_is() -> None:
     text = "Maria Kowalska retires soon. I collect stamps. What could she read? Who won in 1998?"
     made = planned(text, mentions=(find(text, "Maria Kowalska"),))
     assert "Maria Kowalska" in made.fragments[0].prompt.text
     assert "Maria" not in made.fragments[1].prompt.text
 
 
-def test_context_names_the_background_pieces():
+def test_context_names_the_background_pieces() -> None:
     text = ATTACHED["background to the task that shares its words"][0]
     (piece,) = planned(text).fragments[0].context
     assert text[piece.start : piece.end] == "I have an old car with a rusty door."
@@ -451,7 +453,7 @@ def conversation(*contents: str) -> list[ChatMessage]:
     return [ChatMessage("assistant" if index % 2 else "user", content) for index, content in enumerate(contents)]
 
 
-def test_only_the_last_message_is_sent_and_the_plan_says_what_is_left_out():
+def test_only_the_last_message_is_sent_and_the_plan_says_what_is_left_out() -> None:
     messages = conversation("My name is Zbigniew. Who was Kant?", "A philosopher.", *[BALANCED["questions"][0]])
     made = plan(messages, [(), (), ()], 5, STANDARD)
     assert "Zbigniew" not in "".join(fragments(made))
@@ -459,7 +461,7 @@ def test_only_the_last_message_is_sent_and_the_plan_says_what_is_left_out():
     assert {p.message for f in made.fragments for p in f.prompt.pieces} == {2}
 
 
-def test_a_slot_is_sent_only_its_own_past():
+def test_a_slot_is_sent_only_its_own_past() -> None:
     history = History()
     history.record(0, "Who was PERSON_K7?", "PERSON_K7 was a king.")
     history.record(1, "How do volcanoes erupt?", "Magma rises.")
@@ -473,7 +475,7 @@ def test_a_slot_is_sent_only_its_own_past():
     assert history.slots() == ()
 
 
-def test_a_lone_host_keeps_the_whole_conversation():
+def test_a_lone_host_keeps_the_whole_conversation() -> None:
     history = History()
     history.record(0, "Why is rust red?", "Iron oxide.")
     made = plan(conversation("Why is rust red?", "Iron oxide.", "And paint?"), [(), (), ()], 5, STANDARD, history)
@@ -481,13 +483,13 @@ def test_a_lone_host_keeps_the_whole_conversation():
     assert not made.history_dropped
 
 
-def test_fragment_n_goes_to_slot_n_in_every_turn():
+def test_fragment_n_goes_to_slot_n_in_every_turn() -> None:
     first = planned(BALANCED["questions"][0])
     second = planned(BALANCED["instructions"][0])
     assert [f.slot for f in first.fragments] == [f.slot for f in second.fragments]
 
 
-def test_system_messages_go_to_every_host_and_count_in_no_share():
+def test_system_messages_go_to_every_host_and_count_in_no_share() -> None:
     messages = [ChatMessage("system", "You are a pirate."), ChatMessage("user", BALANCED["questions"][0])]
     made = plan(messages, [(), ()], 3, STRICT)
     assert [excerpt.text for excerpt in made.system] == ["You are a pirate."]
@@ -495,7 +497,7 @@ def test_system_messages_go_to_every_host_and_count_in_no_share():
     assert any("system" in notice for notice in made.notices)
 
 
-def test_arguments_that_do_not_fit_are_our_bug():
+def test_arguments_that_do_not_fit_are_our_bug() -> None:
     with pytest.raises(LocalProtocolError):
         plan([], [], 3, STANDARD)
     with pytest.raises(LocalProtocolError):
@@ -504,7 +506,7 @@ def test_arguments_that_do_not_fit_are_our_bug():
         plan(conversation("Hi"), [], 3, STANDARD)
 
 
-def test_no_repr_shows_the_prompt():
+def test_no_repr_shows_the_prompt() -> None:
     made = planned("Who was Zbigniew? Where is Oslo?")
     assert "Zbigniew" not in repr(made)
     assert "Zbigniew" not in repr(ChatMessage("user", "Zbigniew"))
@@ -514,7 +516,7 @@ def test_no_repr_shows_the_prompt():
 # --- merging
 
 
-def test_a_list_is_answered_under_its_numbers():
+def test_a_list_is_answered_under_its_numbers() -> None:
     made = planned("1. What is rust?\n2. Who was Kant?\n\n3. Where is Oslo?")
     assert merge(made, {0: "Oxide.\n", 1: "\nA philosopher.", 2: "In Norway."}) == (
         "**1. What is rust?**\n\nOxide.\n\n**2. Who was Kant?**\n\nA philosopher.\n\n"
@@ -522,14 +524,14 @@ def test_a_list_is_answered_under_its_numbers():
     )
 
 
-def test_joined_items_are_answered_under_both_numbers():
+def test_joined_items_are_answered_under_both_numbers() -> None:
     made = planned(ATTACHED["it, in a list"][0])
     assert merge(made, {0: "Lima, ten million.", 1: "Shakespeare."}).startswith(
         "**1. What is the capital of Peru?**\n**2. What is its population?**\n\nLima, ten million.\n\n**3. "
     )
 
 
-def test_paragraphs_are_answered_in_paragraphs_and_sections_under_their_titles():
+def test_paragraphs_are_answered_in_paragraphs_and_sections_under_their_titles() -> None:
     assert (
         merge(planned("What is rust? Who was Kant?"), {0: "Oxide.", 1: "A philosopher."}) == "Oxide.\n\nA philosopher."
     )
@@ -538,16 +540,16 @@ def test_paragraphs_are_answered_in_paragraphs_and_sections_under_their_titles()
     )
 
 
-def test_a_whole_answer_is_passed_on_as_it_is():
+def test_a_whole_answer_is_passed_on_as_it_is() -> None:
     assert merge(planned("Tell me a joke"), {0: " \nKnock knock.\n"}) == " \nKnock knock.\n"
 
 
-def test_an_answer_for_each_fragment_is_needed():
+def test_an_answer_for_each_fragment_is_needed() -> None:
     with pytest.raises(LocalProtocolError):
         merge(planned("What is rust? Who was Kant?"), {0: "Oxide."})
 
 
-def test_next_to_show_is_the_first_that_runs():
+def test_next_to_show_is_the_first_that_runs() -> None:
     made = planned(BALANCED["questions"][0])
     assert next_to_show(made, []) == made.fragments[0]
     assert next_to_show(made, [0, 2]) == made.fragments[1]
@@ -555,7 +557,7 @@ def test_next_to_show_is_the_first_that_runs():
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_streams_in_any_order_merge_as_the_whole_answers_do(seed):
+def test_streams_in_any_order_merge_as_the_whole_answers_do(seed: int) -> None:
     rng = random.Random(seed)
     made = planned(BALANCED["numbered"][0])
     answers = {n: "".join(rng.choice(["a", " ", "\n", "bc"]) for _ in range(rng.randrange(12))) for n in range(3)}
@@ -574,7 +576,7 @@ def test_streams_in_any_order_merge_as_the_whole_answers_do(seed):
     assert merger.showing is None
 
 
-def test_the_first_answer_is_shown_at_once_and_a_later_one_waits():
+def test_the_first_answer_is_shown_at_once_and_a_later_one_waits() -> None:
     merger = Merger(planned("What is rust? Who was Kant?"))
     assert merger.feed(1, "A philosopher.") == ""
     assert merger.feed(0, "Iron ") == "Iron"
@@ -583,3 +585,26 @@ def test_the_first_answer_is_shown_at_once_and_a_later_one_waits():
     assert merger.finish(0) == "\n\nA philosopher."
     with pytest.raises(LocalProtocolError):
         merger.feed(0, "more")
+
+
+# --- any text at all
+
+BITS = [
+    "What is it? ", "1. ", "2. ", "\n", "\n\n", "- ", "Write a poem. ", ": ", "```", "> ", "Dear Ann,\n", "Best regards,\n",
+    "this ", "the above ", '"', "(", "# T\n", "def f():\n", "Explain rust. ", ". ", "Please ", "a) ", "é猫。", "Facts. ",
+]  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.sampled_from(BITS), max_size=25).map("".join) | st.text(max_size=60), st.integers(1, 6))
+def test_any_text_is_cut_at_ranges_within_bounds_and_shared_out(text: str, hosts: int) -> None:
+    try:
+        made = planned(text, hosts=hosts)
+    except PlanRefused:
+        assert hosts == 1
+        return
+    for fragment in made.fragments:
+        assert fragment.prompt.text == GLUE.join(text[p.start : p.end] for p in fragment.prompt.pieces)
+        assert 0 <= fragment.slot < hosts
+    assert [fragment.ordinal for fragment in made.fragments] == list(range(len(made.fragments)))
+    assert (made.mode == "whole") == (len(made.fragments) == 1) == bool(made.why_whole)

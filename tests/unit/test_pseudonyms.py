@@ -56,7 +56,7 @@ SAME = [
 
 
 @pytest.mark.parametrize(("label", "forms"), SAME)
-def test_forms_of_one_thing_have_one_identity(label, forms):
+def test_forms_of_one_thing_have_one_identity(label: str, forms: list[str]) -> None:
     assert set(identities(" met ".join(f"[{form}|{label}]" for form in forms))) == {0}
     vault = conversation()  # and over several turns, each in a text of its own
     assert len({identity for form in forms for _, identity in vault.link(*marked(f"[{form}|{label}]"))}) == 1
@@ -75,15 +75,15 @@ DIFFERENT = [
 
 
 @pytest.mark.parametrize(("label", "forms"), DIFFERENT)
-def test_different_things_have_different_identities(label, forms):
+def test_different_things_have_different_identities(label: str, forms: list[str]) -> None:
     assert identities(" met ".join(f"[{form}|{label}]" for form in forms)) == list(range(len(forms)))
 
 
-def test_a_name_that_fits_two_people_belongs_to_neither():
+def test_a_name_that_fits_two_people_belongs_to_neither() -> None:
     assert identities("[John|PERSON], [John Smith|PERSON], [John Brown|PERSON], [John|PERSON]") == [0, 1, 2, 0]
 
 
-def test_a_form_once_linked_stays_linked():
+def test_a_form_once_linked_stays_linked() -> None:
     vault = conversation()
     ((_, smith),) = vault.link(*marked("[John|PERSON]"))
     vault.link(*marked("[John Smith|PERSON] and [John Brown|PERSON]"))
@@ -91,11 +91,11 @@ def test_a_form_once_linked_stays_linked():
     assert smith.fullest == "John Smith"
 
 
-def test_labels_are_kept_apart():
+def test_labels_are_kept_apart() -> None:
     assert identities("[Paris|LOCATION] and [Paris|PERSON]") == [0, 1]
 
 
-def test_a_host_reads_placeholders_and_keeps_them_over_turns():
+def test_a_host_reads_placeholders_and_keeps_them_over_turns() -> None:
     view = conversation().view("a")
     first = view.mask(*marked("[John|PERSON] wrote to [Maria Kowalska|PERSON] at [m@example.com|EMAIL]."))
     assert re.fullmatch(r"PERSON_[A-Z]\d wrote to PERSON_[A-Z]\d at EMAIL_[A-Z]\d\.", first.text)
@@ -105,7 +105,7 @@ def test_a_host_reads_placeholders_and_keeps_them_over_turns():
     assert second.placeholders == (first.placeholders[1], first.placeholders[0])
 
 
-def test_two_hosts_have_nothing_to_compare():
+def test_two_hosts_have_nothing_to_compare() -> None:
     vault = conversation()
     text = marked("[Ann|PERSON], [Bob|PERSON], [Cid|PERSON], [a@example.com|EMAIL]")
     codes = [{p.rpartition("_")[2] for p in vault.view(host).mask(*text).placeholders} for host in "abcdef"]
@@ -113,13 +113,13 @@ def test_two_hosts_have_nothing_to_compare():
     assert vault.view("a") is vault.view("a")
 
 
-def test_codes_come_from_the_randomness_handed_in():
+def test_codes_come_from_the_randomness_handed_in() -> None:
     text = marked("[Ann|PERSON] and [Bob|PERSON]")
     masked = [conversation(seed).view("a").mask(*text).text for seed in (1, 1, 2)]
     assert masked[0] == masked[1] != masked[2]
 
 
-def test_a_placeholder_restores_to_the_fullest_form_that_its_host_was_sent():
+def test_a_placeholder_restores_to_the_fullest_form_that_its_host_was_sent() -> None:
     vault = conversation()
     text = marked("[John Smith|PERSON] and [JOHN|PERSON]")
     vault.link(*text)
@@ -130,21 +130,21 @@ def test_a_placeholder_restores_to_the_fullest_form_that_its_host_was_sent():
     assert list(full.mapping().values()) == ["John Smith"]
 
 
-def test_titles_and_possessives_stay_in_the_text():
+def test_titles_and_possessives_stay_in_the_text() -> None:
     masked = conversation().view("a").mask(*marked("[Dr. John Smith's|PERSON] car, [Acme’s|ORGANIZATION] lawyer"))
     assert re.fullmatch(r"Dr\. PERSON_\w\d's car, ORGANIZATION_\w\d’s lawyer", masked.text)
 
 
-def test_no_code_is_one_that_the_text_shows():
+def test_no_code_is_one_that_the_text_shows() -> None:
     class Lowest:
-        def randrange(self, start, /):
+        def randrange(self, start: int, /) -> int:
             return 0
 
     masked = Conversation(Lowest()).view("a").mask(*marked("Seat A2, PERSON_A3 and a4: [Ann|PERSON]"))
     assert masked.placeholders == ("PERSON_A5",)
 
 
-def test_text_that_spells_out_a_placeholder_comes_back_as_it_was():
+def test_text_that_spells_out_a_placeholder_comes_back_as_it_was() -> None:
     view = conversation().view("a")
     (placeholder,) = view.mask(*marked("[Ann|PERSON]")).placeholders
     text = f"What does {placeholder} or {placeholder.lower().replace('_', '-')} mean, [Ann|PERSON]?"
@@ -153,13 +153,13 @@ def test_text_that_spells_out_a_placeholder_comes_back_as_it_was():
     assert restore(masked.text, view.mapping()) == marked(text)[0]
 
 
-def test_overlapping_mentions_are_masked_as_one():
+def test_overlapping_mentions_are_masked_as_one() -> None:
     text = "Anna Maria Nowak called"
     mentions = [Mention(0, 10, "PERSON", 1.0, "spacy"), Mention(5, 16, "PERSON", 1.0, "known")]
     assert re.fullmatch(r"PERSON_\w\d called", conversation().view("a").mask(text, mentions).text)
 
 
-def test_a_mention_inside_a_word_takes_the_word():
+def test_a_mention_inside_a_word_takes_the_word() -> None:
     view = conversation().view("a")
     masked = view.mask("user JohnSmith99 left", [Mention(5, 9, "PERSON", 1.0, "spacy")])
     assert re.fullmatch(r"user PERSON_\w\d left", masked.text)
@@ -171,19 +171,19 @@ def test_a_mention_inside_a_word_takes_the_word():
 
 
 @pytest.mark.parametrize(("start", "end"), [(-1, 2), (2, 2), (3, 9), (3, 2)])
-def test_a_mention_outside_the_text_is_our_bug(start, end):
+def test_a_mention_outside_the_text_is_our_bug(start: int, end: int) -> None:
     with pytest.raises(LocalProtocolError):
         conversation().link("John", [Mention(start, end, "PERSON", 1.0, "spacy")])
 
 
-def test_identities_in_clear_are_counted():
+def test_identities_in_clear_are_counted() -> None:
     vault = conversation()
     vault.link(*marked("[John Smith|PERSON], [Ann|PERSON], [Bo|PERSON]"))
     assert vault.identities_in_clear(["Both annoyed PERSON_K7"]) == 0
     assert vault.identities_in_clear(["john smith and Ann", "Ann!"]) == 2
 
 
-def test_the_vault_is_never_printed_pickled_or_copied():
+def test_the_vault_is_never_printed_pickled_or_copied() -> None:
     vault = conversation()
     ((_, identity),) = vault.link(*marked("[Zbigniew|PERSON]"))
     view = vault.view("a")
@@ -197,7 +197,7 @@ def test_the_vault_is_never_printed_pickled_or_copied():
                 way(thing)
 
 
-def test_wiped_is_gone():
+def test_wiped_is_gone() -> None:
     vault = conversation()
     ((_, identity),) = vault.link(*marked("[Ann|PERSON]"))
     view = vault.view("a")
@@ -215,13 +215,13 @@ def test_wiped_is_gone():
             use()
 
 
-def test_a_conversation_is_bounded(monkeypatch):
+def test_a_conversation_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pseudonyms, "MAX_IDENTITIES", 3)
     with pytest.raises(UserError, match="start a new one"):
         conversation().link(*marked("[a1|ID] [b1|ID] [c1|ID] [d1|ID]"))
 
 
-def test_only_tags_are_built():
+def test_only_tags_are_built() -> None:
     with pytest.raises(LocalProtocolError, match="surrogate"):
         Conversation(random.Random(1), style="surrogate")
 
@@ -233,7 +233,7 @@ WORDS = st.sampled_from(
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(st.tuples(WORDS, st.sampled_from([None, "PERSON", "EMAIL", "ID"])), max_size=12), st.integers(0, 99))
-def test_masking_and_restoring_give_back_the_text(parts, seed):
+def test_masking_and_restoring_give_back_the_text(parts: list[tuple[str, str | None]], seed: int) -> None:
     vault = conversation(seed)
     for host in ("a", "b"):
         view = vault.view(host)

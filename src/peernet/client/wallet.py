@@ -61,7 +61,7 @@ async def fund_lane(
             if reply is not None:
                 opening = _opening(reply, terms, nonce)
                 return FundedLane(open_lane(opening, log_key, network.suite), opening, seed)
-        raise LaneRefused("the ledger gave no answer to a grant request")
+        raise LaneRefused(f"the ledger gave no answer to a grant request ({ring.ended or 'time is up'})")
     except RemoteProtocolError as error:
         raise LaneRefused(f"the ledger's grant does not hold: {error}") from error
     finally:

@@ -140,12 +140,13 @@ class Hop:
         return [SendBack(self._layer_back.update(cell))]
 
     def extension_failed(self, reason: str) -> list[HopEvent]:
-        """Tells the client why there is no next leg (or that it is gone), and ends."""
+        """Tells the client why there is no next leg (or that it is gone), under our layer like every cell, and ends."""
         if self._state is not HopState.FORWARD:
             return []
         assert self._to_client is not None
+        assert self._layer_back is not None
         self._state = HopState.ENDED
-        return [SendBack(seal_cell(self._to_client, CellType.END, reason.encode()))]
+        return [SendBack(self._layer_back.update(seal_cell(self._to_client, CellType.END, reason.encode())))]
 
     def send(self, kind: CellType, body: bytes) -> list[HopEvent]:
         """Seals a cell from this endpoint to the client."""
