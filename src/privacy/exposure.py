@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final, Literal
 
-from attrs import Factory, field, frozen, validators
+from attrs import field, frozen, validators
 
 from privacy.mention import LABELS
 
@@ -170,6 +170,10 @@ def _unit_interval() -> Any:
     return field(validator=validators.and_(validators.ge(0.0), validators.le(1.0)))
 
 
+def _counted(counts: Mapping[str, int]) -> dict[str, int]:
+    return dict(counts)
+
+
 @frozen
 class HostExposure:
     """What one host saw of one request."""
@@ -188,7 +192,7 @@ class HostExposure:
     """See `share_of_sentences`."""
     identities_seen: int = 0
     """Identities that it was given in clear."""
-    identifiers_masked: Mapping[str, int] = field(factory=dict, converter=dict)
+    identifiers_masked: Mapping[str, int] = field(factory=dict, converter=_counted)
     """How many identifiers it was given as placeholders, by label."""
     retries: int = 0
     standby: bool = False
@@ -226,7 +230,7 @@ class ExposureReceipt:
     """`private`, `fast` or `paced`."""
     guards: tuple[str, ...] = ()
     """The peer ids of the guards that carried the rings: they know the client's address and no text."""
-    notices: tuple[str, ...] = Factory(tuple)
+    notices: tuple[str, ...] = ()
     """What else the user should know, in fixed sentences of ours: a stale directory, history left out."""
 
     @property

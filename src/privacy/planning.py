@@ -25,6 +25,7 @@ Shares are taken before masking, and so are upper bounds of what the receipt wil
 """
 
 import re
+import textwrap
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
@@ -33,7 +34,7 @@ from typing import Final, Literal
 from attrs import define, evolve, field, frozen, validators
 
 from peernet.core.errors import LocalProtocolError, UserError
-from privacy.exposure import Mode, content_words, sentence_spans, share, word_set
+from privacy.exposure import STOP_WORDS, Mode, content_words, sentence_spans, share, word_set
 from privacy.mention import Mention
 
 __all__ = [
@@ -53,7 +54,7 @@ MAX_UNITS: Final = 512
 SHARED_LIMIT: Final = 0.5
 """The largest share of content words that two fragments may have in common."""
 
-MAX_HEADING: Final = 100
+MAX_HEADING: Final = 72
 """The longest heading, in code points, that an answer is shown under."""
 
 
@@ -265,6 +266,13 @@ _ANSWERING: Final = re.compile(
     r"|^do not\b|^think step|^show your (?:work|reasoning)|^explain your (?:reasoning|answers?)",
     re.IGNORECASE,
 )
+_MANNER: Final = re.compile(
+    r"\b(?:in|with|using|within|at most|under|(?:no more|less|fewer) than)\s+(?:[\w'’-]+\s+){0,4}?"
+    r"(?:sentences?|words?|lines?|paragraphs?|terms|details?|language|points?|style|tone|steps?|format|bullets?|pages?)\b"
+    r"|\b(?:briefly|concisely|shortly|simply)\b",
+    re.IGNORECASE,
+)
+_REMARK_OBJECTS: Final = word_set("reasoning work step steps sentence sentences word words english detail style tone")
 _ALL_ANSWERS: Final = re.compile(r"\b(?:each|every|all|answers?|everything)\b", re.IGNORECASE)
 _COURTESY: Final = re.compile(
     r"^\W*(?:hi|hello|hey|good (?:morning|afternoon|evening)|dear)(?:\s+[\w.-]+){0,2}[\s,.!]*$"
@@ -384,6 +392,15 @@ def _first_word(text: str) -> str:
     return word.group().replace("’", "'").casefold() if word else ""
 
 
+def _has_subject(instruction: str) -> bool:
+    """Whether there is something to explain or write about, besides how: "in two sentences why the sky is blue"."""
+    rest = _MANNER.sub(" ", instruction)
+    if re.search(r"\b(?:what|why|how|who|where|when|which|whether)\s+\w+", rest, re.IGNORECASE):
+        return True
+    verb, *objects = re.findall(r"[\w'’-]+", rest.casefold()) or [""]
+    return verb in {"explain", "write"} and len(set(objects) - STOP_WORDS - _GENERIC - _REMARK_OBJECTS) > 1
+
+
 def _kind(text: str) -> _Kind:
     """The kind of a sentence, seen alone."""
     bare = _OPENERS.sub("", text).strip("*_ ")
@@ -391,7 +408,7 @@ def _kind(text: str) -> _Kind:
         return "courtesy"
     if re.search(r"[?？][\"'”’»)*_]*$", text):
         return "task"
-    if _ANSWERING.match(bare) or _EXAMPLES.match(bare):
+    if _EXAMPLES.match(bare) or (_ANSWERING.match(bare) and not _has_subject(bare)):
         return "remark"
     verb = _first_word(text)
     if verb in _REMARK_VERBS or re.match(r"make (?:sure|it|them|each|every)\b", bare, re.IGNORECASE):
@@ -688,7 +705,9 @@ def _reference(unit: _Unit) -> _Reference:
     bare = _OPENERS.sub("", text)
     words = [word.casefold() for word in re.findall(r"[\w'’-]+", bare)]
     is_elliptic = not _stems(bare)
-    transforms_nothing = len(words) > 1 and words[0] in _TRANSFORMING and words[1] in _PREPOSITIONS
+    transforms_nothing = (
+        len(words) > 1 and words[0] in _TRANSFORMING and words[1] in _PREPOSITIONS and not _has_subject(bare)
+    )
     if unit.kind == "task" and (is_elliptic or transforms_nothing):
         return "previous"
     for match in _PRONOUN.finditer(text):
@@ -1106,7 +1125,7 @@ def _heading(tasks: Sequence[_Unit], *, listed: bool) -> str:
     lines = []
     for task in tasks:
         first_line = " ".join(task.text.split("\n")[0].split())
-        words = first_line if len(first_line) <= MAX_HEADING else ""
+        words = textwrap.shorten(first_line, MAX_HEADING, placeholder=" …")
         marker = task.marker if re.search(r"\w", task.marker) else ""
         lines.append(" ".join(part for part in (marker, words.strip("*_")) if part))
     return "\n".join(f"**{line}**" for line in lines if line)

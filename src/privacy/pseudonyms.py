@@ -77,7 +77,7 @@ class Randomness(Protocol):
 class _Guarded:
     """Neither pickled nor copied: what it holds stays in this process and in this place."""
 
-    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
+    def __reduce_ex__(self, _protocol: SupportsIndex, /) -> NoReturn:
         raise TypeError(f"a {type(self).__name__} stays in memory: it is neither pickled nor copied")
 
 

@@ -344,13 +344,16 @@ def test_strict_never_sends_the_whole(name: str) -> None:
         planned(INDIVISIBLE[name][0], policy=STRICT)
 
 
+TEXTS = {name: case[0] for table in (BALANCED, ATTACHED, INDIVISIBLE) for name, case in table.items()}
+
+
 def test_there_are_enough_cases() -> None:
-    assert len(BALANCED) + len(ATTACHED) + len(INDIVISIBLE) >= 40
+    assert len(TEXTS) >= 40
 
 
-@pytest.mark.parametrize("name", BALANCED | ATTACHED | INDIVISIBLE)
+@pytest.mark.parametrize("name", TEXTS)
 def test_fragments_are_ranges_of_the_original_and_glue(name: str) -> None:
-    text = (BALANCED | ATTACHED | INDIVISIBLE)[name][0]
+    text = TEXTS[name]
     made = planned(text)
     for fragment in made.fragments:
         assert fragment.prompt.text == GLUE.join(text[p.start : p.end] for p in fragment.prompt.pieces)
@@ -590,8 +593,10 @@ def test_the_first_answer_is_shown_at_once_and_a_later_one_waits() -> None:
 # --- any text at all
 
 BITS = [
-    "What is it? ", "1. ", "2. ", "\n", "\n\n", "- ", "Write a poem. ", ": ", "```", "> ", "Dear Ann,\n", "Best regards,\n",
-    "this ", "the above ", '"', "(", "# T\n", "def f():\n", "Explain rust. ", ". ", "Please ", "a) ", "é猫。", "Facts. ",
+    "What is it? ", "1. ", "2. ", "\n", "\n\n", "- ", "Write a poem. ", ": ", "```", "> ", "Dear Ann,\n",
+    "Best regards,\n",
+    "this ", "the above ", '"', "(", "# T\n", "def f():\n", "Explain rust. ", ". ", "Please ",
+    "a) ", "é猫。", "Facts. ",
 ]  # fmt: skip
 
 
@@ -608,3 +613,19 @@ def test_any_text_is_cut_at_ranges_within_bounds_and_shared_out(text: str, hosts
         assert 0 <= fragment.slot < hosts
     assert [fragment.ordinal for fragment in made.fragments] == list(range(len(made.fragments)))
     assert (made.mode == "whole") == (len(made.fragments) == 1) == bool(made.why_whole)
+
+
+@pytest.mark.parametrize(
+    ("instruction", "fragments"),
+    [
+        ("Explain in two sentences why drinking water is good.", 2),
+        ("Explain in simple words how a bicycle stays upright.", 2),
+        ("Explain in simple words the theory of relativity.", 2),
+        ("Explain in two sentences.", 1),
+        ("Answer in two sentences.", 1),
+    ],
+)
+def test_manner_alone_is_a_remark_and_manner_with_a_subject_a_task(instruction: str, fragments: int) -> None:
+    text = f"List five fruits that grow in Norway.\n\n{instruction}"
+    made = plan([ChatMessage("user", text)], [[]], 3, ExposurePolicy())
+    assert len(made.fragments) == fragments

@@ -223,7 +223,7 @@ def test_a_conversation_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_only_tags_are_built() -> None:
     with pytest.raises(LocalProtocolError, match="surrogate"):
-        Conversation(random.Random(1), style="surrogate")
+        Conversation(random.Random(1), style="surrogate")  # type: ignore[arg-type]
 
 
 WORDS = st.sampled_from(

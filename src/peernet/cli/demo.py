@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 HELP = "start a small swarm on this machine and ask it something"
 
 DEFAULT_PROMPT: Final = """\
-1. Write a short, friendly e-mail to Maria Kowalska (maria.kowalska@example.org, +1 415 555 0132) of Northwind \
-Traders Inc., thanking her for the lunch in Lisbon.
-2. Draft a polite note asking my bank to block the card 4111 1111 1111 1111 and to send a new one to James Whitfield, \
-221 Baker Street, London NW1 6XE.
+1. Write a short thank-you note to Maria Kowalska (maria.kowalska@example.org, +1 415 555 0132) of Northwind \
+Traders Ltd for the lunch in Lisbon on 14 March 2026.
+2. Write two sentences that ask my bank to block the card 4111 1111 1111 1111 and to send a new one to James \
+Whitfield, 221 Baker Street, London NW1 6XE.
 3. Explain in two sentences why drinking enough water every day is good for your health.
 """
 
@@ -44,6 +44,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_request(parser)
     parser.add_argument("--keep", action="store_true", help="leave the swarm running, and say how to use it")
     parser.add_argument("--json", action="store_true", help="print one JSON object, on the last line")
+    parser.add_argument("--svg", type=Path, metavar="FILE", help="save what was drawn as a picture, too")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -73,9 +74,12 @@ def _pull_model(arguments: argparse.Namespace) -> Path:
 async def _demo(arguments: argparse.Namespace, models: Path) -> int:
     from rich.console import Console
 
-    console = Console(quiet=arguments.json)
+    console = Console(quiet=arguments.json, record=arguments.svg is not None)
     with tempfile.TemporaryDirectory(prefix="peernet-demo-") as folder:
-        return await _demo_in(arguments, Path(folder), models, console)
+        code = await _demo_in(arguments, Path(folder), models, console)
+    if arguments.svg is not None:
+        console.save_svg(str(arguments.svg), title="peernet demo")
+    return code
 
 
 async def _demo_in(arguments: argparse.Namespace, folder: Path, models: Path, console: "Console") -> int:

@@ -159,6 +159,9 @@ class ChatSession:
         emit(Screened())
         messages = [*self._messages, ChatMessage("user", text)]
         mentions = await self._detect(messages)
+        # All of it before any fragment is masked, so that `John` in one is `John Smith` in another.
+        for message, found in zip(messages, mentions, strict=True):
+            self._vault.link(message.content, found)
         emit(_masked(text, mentions[-1]))
         hosts = self._client.hosts()
         emit(PeersFound(len(self._client.network.directory.relays), len(hosts), self._client.config.model))
@@ -429,7 +432,7 @@ class _Request:
             share_of_words=share(self._text, texts),
             share_of_sentences=share_of_sentences(self._text, texts),
             identities_seen=self._vault.identities_in_clear(texts),
-            identifiers_masked=dict(Counter(name.rpartition("_")[0] for name in placeholders)),
+            identifiers_masked=Counter(name.rpartition("_")[0] for name in placeholders),
             retries=max(0, len(sent) - len(ordinals)),
             standby=standby,
         )

@@ -64,7 +64,7 @@ class ClientConfig:
     profile: str = "private"
     policy: str = "standard"
     model: str = "smollm2-135m-instruct"
-    max_answer_tokens: int = 120
+    max_answer_tokens: int = 200
     temperature_thousandths: int = 200
     """How freely the model chooses, 0 to 2000."""
 
