@@ -54,6 +54,8 @@ MAX_UNITS: Final = 512
 SHARED_LIMIT: Final = 0.5
 """The largest share of content words that two fragments may have in common."""
 
+_BARE_PHRASE_WORDS: Final = 5
+
 MAX_HEADING: Final = 72
 """The longest heading, in code points, that an answer is shown under."""
 
@@ -639,8 +641,9 @@ def _settled_list(before: list[_Unit], items: list[_Unit]) -> list[_Unit]:
     are_tasks = items[0].kind == "task" and all(item.kind in {"task", "remark", "context"} for item in items)
     are_tasks = are_tasks and (len(items) == 1 or any(item.kind == "task" for item in items[1:]))
     if are_tasks:
-        for item in items:  # a bare phrase among instructions adds to the one before it
-            item.kind = "remark" if item.kind == "context" else item.kind
+        for item in items:  # among instructions a bare phrase adds to the one before it, a sentence is one more
+            if item.kind == "context":
+                item.kind = "task" if len(item.text.split()) > _BARE_PHRASE_WORDS else "remark"
     if lead is None or not leads:
         return items if are_tasks else _as_one(items)
     if _is_generic(lead.text) and are_tasks:
