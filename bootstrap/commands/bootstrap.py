@@ -70,9 +70,26 @@ def _open_store(home: "Home") -> "LedgerStore":
     from bootstrap.store import LedgerStore
 
     path = home.state / "ledger.sqlite"
-    first_time = not home.has_seed("log") and not path.exists()
+    if path.exists() and not home.has_seed("log"):
+        raise UserError(
+            f"there is a ledger at {path}, and not the key that signs it, {home.key_file('log')}: restore the key from "
+            "a backup, for nobody could verify the log under another one"
+        )
+    first_time = not path.exists() and not home.has_seed("log")
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return LedgerStore(path, create=first_time)
+    try:
+        return LedgerStore(path, create=first_time)
+    except (LedgerCorrupt, apsw.Error) as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> "UserError":
+    from peernet.core.errors import UserError
+
+    return UserError(
+        f"the ledger at {path} is damaged ({error}): nothing was changed. Look with 'peernet ledger audit --database', "
+        "and restore it from a backup"
+    )
 
 
 def _write_network(path: Path, addresses: list[str], ledger: str, *, test: bool) -> None:

@@ -35,7 +35,7 @@ pytestmark = pytest.mark.swarm
 PROMPT = """\
 1. Write a thank-you note to Maria Kowalska (maria.kowalska@example.org, +1 415 555 0132) of Northwind Traders Ltd.
 2. Ask the bank to block card 4111 1111 1111 1111 of James Whitfield, 221 Baker Street, London NW1 6XE, today.
-3. Explain in two sentences why plants are green, and why their leaves turn brown every autumn.
+3. Tell Maria Kowalska in two sentences why plants are green, and why leaves turn brown every autumn.
 """
 
 PLANTED = {
@@ -217,7 +217,8 @@ def test_placeholders_of_two_hosts_have_nothing_in_common(run: Run) -> None:
         set(re.findall(r"\b[A-Z_]+_[A-Z]\d+\b", everything_given(calls))) for calls in run.engines.values() if calls
     ]
     assert len(set().union(*seen)) == sum(map(len, seen))
-    assert sum(map(len, seen)) >= 6
+    # Maria Kowalska is in two fragments, and so has two placeholders.
+    assert sum(len([name for name in names if name.startswith("PERSON_")]) for names in seen) == 3
 
 
 def test_the_answers_streamed(run: Run) -> None:

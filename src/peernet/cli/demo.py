@@ -161,13 +161,21 @@ async def _audit(swarm: "LocalSwarm") -> dict[str, Any]:
 
     import trio
 
+    from peernet.core.errors import UserError
+
     command = [*swarm.plan.command, "ledger", "audit", "--network", str(swarm.network_file), "--json"]
     done = await trio.run_process(
         [*command, "--home", str(swarm.plan.folder / "auditor")],
         capture_stdout=True,
+        capture_stderr=True,
         check=False,
         stdin=subprocess.DEVNULL,
+        # The terminal's Ctrl-C is for us alone, as with the swarm.
+        start_new_session=True,
     )
+    if not done.stdout:
+        said = done.stderr.decode("utf-8", "replace").strip().removeprefix("peernet: ")
+        raise UserError(f"the log was not audited: {said or 'the audit gave no reason'}")
     report: dict[str, Any] = json.loads(done.stdout)
     return report
 
@@ -189,13 +197,16 @@ def _draw_swarm(swarm: "LocalSwarm", console: "Console", ready_s: float) -> None
 
 
 async def _keep(arguments: argparse.Namespace, swarm: "LocalSwarm", models: Path) -> None:
+    import shlex
+
     import trio
 
-    network, ledger = swarm.network_file, swarm.plan.folder / "bootstrap" / "state" / "ledger.sqlite"
+    network = shlex.quote(str(swarm.network_file))
+    ledger = shlex.quote(str(swarm.plan.folder / "bootstrap" / "state" / "ledger.sqlite"))
     stream = sys.stderr if arguments.json else sys.stdout
     print(
         "\nThe swarm keeps running. From another terminal:\n"
-        f"  peernet chat --network {network} --models {models} 'your prompt'\n"
+        f"  peernet chat --network {network} --models {shlex.quote(str(models.absolute()))} 'your prompt'\n"
         f"  peernet ledger audit --network {network}\n"
         f"  peernet ledger audit --network {network} --database {ledger}\n"
         "Ctrl-C here ends it and removes its files.",

@@ -36,7 +36,7 @@ from peernet.client.fragment import Attempt, AttemptFailed, Exchange, Outcome
 from peernet.client.network import HostChoice, NetworkView
 from peernet.core.errors import RemoteProtocolError, UserError
 from peernet.core.ledger.notes import VerifierKey
-from peernet.core.ring.paths import RingPath, TooFewRelays
+from peernet.core.ring.paths import PROFILES, RingPath, TooFewRelays
 from peernet.core.serving import Turn
 from peernet.node.config import ClientConfig, NetworkConfig
 from peernet.node.home import Home
@@ -51,6 +51,7 @@ __all__ = ["ChatSession", "Client", "PromptRefused", "open_client"]
 
 DETECTION_TIMEOUT_S: Final = 30.0
 MAX_ATTEMPTS: Final = 3
+MAX_TEMPERATURE_THOUSANDTHS: Final = 2000
 
 Emit = Callable[[Event], None]
 
@@ -103,10 +104,7 @@ async def open_client(
         log_key = VerifierKey.parse(network.ledger)
     except RemoteProtocolError as error:
         raise UserError(f"--ledger {network.ledger!r} is no verifier key: {error}") from error
-    try:
-        Level(config.policy)
-    except ValueError:
-        raise UserError(f"there is no exposure policy {config.policy!r}: choose strict, standard or open") from None
+    _check(config)
     model = read_installed(home.models / config.model)
     tokenizer = await trio.to_thread.run_sync(Tokenizer.load, model.folder)
     view = NetworkView(network, home.state / "guards.json")
@@ -119,13 +117,30 @@ async def open_client(
         nursery.cancel_scope.cancel()
 
 
+def _check(config: ClientConfig) -> None:
+    """Raises `UserError` for settings that no request could be made with."""
+    if config.policy not in set(Level):
+        raise UserError(f"there is no exposure policy {config.policy!r}: choose strict, standard or open")
+    if config.profile not in PROFILES:
+        raise UserError(f"there is no profile {config.profile!r}: choose {' or '.join(PROFILES)}")
+    if config.max_answer_tokens < 1:
+        raise UserError(f"max_answer_tokens is {config.max_answer_tokens}: an answer needs at least 1")
+    if not 0 <= config.temperature_thousandths <= MAX_TEMPERATURE_THOUSANDTHS:
+        raise UserError(
+            f"temperature_thousandths is {config.temperature_thousandths}: "
+            f"choose 0 to {MAX_TEMPERATURE_THOUSANDTHS}, where 1000 is the model's own"
+        )
+
+
 @define
 class _Run:
     """One fragment's way through a request."""
 
     fragment: Fragment
     attempt: Attempt
+    attempts: list[Attempt] = field(factory=list)
     sent_to: list[Attempt] = field(factory=list)
+    """Those of the attempts in which the fragment left for the host."""
     outcome: Outcome | None = None
     failure: str | None = None
 
@@ -152,6 +167,8 @@ class ChatSession:
         Raises `PromptRefused`, `DetectionFailed`, `PlanRefused`, `TooFewRelays` or another `UserError` before
         anything is sent; a fragment that cannot be answered later is in the report.
         """
+        if not text.strip():
+            raise UserError("the prompt is empty: write what to ask")
         started_s = trio.current_time()
         verdict = self._client.screener.screen(text)
         if not verdict.allowed:
@@ -226,6 +243,7 @@ class _Request:
         self._first_token_s: float | None = None
         self._hosts: list[HostChoice] = []
         self._failed: set[str] = set()
+        self._suspects: set[str] = set()
         self._runs: list[_Run] = []
         self._merger = Merger(made)
         self._answer = ""
@@ -275,13 +293,14 @@ class _Request:
             started_s=self._started_s,
         )
         for number in range(1, MAX_ATTEMPTS + 1):
-            run.sent_to.append(run.attempt)
+            run.attempts.append(run.attempt)
             try:
-                run.outcome = await exchange.run(run.attempt)
+                run.outcome = await exchange.run(run.attempt, partial(run.sent_to.append, run.attempt))
                 break
             except AttemptFailed as error:
                 if error.peer is not None:
                     self._failed.add(error.peer)
+                self._suspects |= error.suspects
                 standby = None if error.final or number == MAX_ATTEMPTS else self._standby(run)
                 if standby is None:
                     run.failure = str(error)
@@ -310,12 +329,12 @@ class _Request:
         None when the policy, or the network, has none: under `strict` a standby stays within `max_share` too, and no
         policy but `open` lets a second host have the whole of a request that was split.
         """
-        if run.attempt.host.peer not in self._failed and len(run.sent_to) < MAX_ATTEMPTS - 1:
+        if run.attempt.host.peer not in self._failed and len(run.attempts) < MAX_ATTEMPTS - 1:
             # The ring failed, not the host: it adds no viewer to ask the same one again.
             again = self._standby_path(run, run.attempt.host)
             if again is not None:
                 return self._attempt(run.fragment, run.attempt.host, again)
-        tried = {attempt.host.peer for attempt in run.sent_to}
+        tried = {attempt.host.peer for attempt in run.attempts}
         candidates = []
         for host in self._hosts:
             if host.peer in tried or host.peer in self._failed:
@@ -342,15 +361,17 @@ class _Request:
             if other is not run
             for peer in (*other.attempt.path.out[1:], *other.attempt.path.back[1:])
         }
-        try:
-            (path,) = self._client.network.plan_rings([host], self._client.config.profile, avoid=others | self._failed)
-        except TooFewRelays:
-            own = run.attempt.path
-            endpoint = self._client.network.path_peer(host)
-            if endpoint.conflicts_with((*own.out, *own.back)):
-                return None
-            return RingPath(own.out, own.back, endpoint)
-        return path
+        for avoid in (others | self._failed | self._suspects, others | self._failed):
+            try:
+                (path,) = self._client.network.plan_rings([host], self._client.config.profile, avoid=avoid)
+            except TooFewRelays:
+                continue
+            return path
+        own = run.attempt.path
+        endpoint = self._client.network.path_peer(host)
+        if endpoint.conflicts_with((*own.out, *own.back)):
+            return None
+        return RingPath(own.out, own.back, endpoint)
 
     def _attempt(self, fragment: Fragment, host: HostChoice, path: RingPath) -> Attempt:
         view = self._vault.view(host.peer)
@@ -387,18 +408,19 @@ class _Request:
     def _report_fragment(self, run: _Run) -> FragmentReport:
         outcome = run.outcome or Outcome()
         path = run.attempt.path
+        text_sent = run.attempt.text_sent if run.attempt in run.sent_to else ""
         return FragmentReport(
             ordinal=run.fragment.ordinal,
             host=run.attempt.host.peer,
             mode=self._plan.mode,
-            share=share(self._text, [run.attempt.text_sent]),
-            text_sent=run.attempt.text_sent,
+            share=share(self._text, [text_sent]),
+            text_sent=text_sent,
             out=tuple(peer.peer for peer in path.out),
             back=tuple(peer.peer for peer in path.back),
             prompt_tokens=outcome.prompt_tokens,
             answer_tokens=outcome.answer_tokens,
             amount_microcredits=outcome.amount_microcredits,
-            restarts=len(run.sent_to) - 1,
+            restarts=len(run.attempts) - 1,
             receipt_index=outcome.receipt_index,
             failure=run.failure,
         )
@@ -408,8 +430,8 @@ class _Request:
         for run in self._runs:
             for attempt in run.sent_to:
                 attempts.setdefault(attempt.host.peer, []).append(attempt)
-        first = {run.sent_to[0].host.peer for run in self._runs if run.sent_to}
-        paths = [attempt.path for sent in attempts.values() for attempt in sent]
+        first = {run.attempts[0].host.peer for run in self._runs}
+        paths = [attempt.path for run in self._runs for attempt in run.attempts]
         return ExposureReceipt(
             hosts=tuple(self._host_exposure(sent, standby=host not in first) for host, sent in attempts.items()),
             mode=self._plan.mode,

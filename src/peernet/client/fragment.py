@@ -20,14 +20,14 @@ from inference.engine import Message
 from inference.tokenizer import Tokenizer
 from peernet.client.events import Event, FragmentDone, FragmentText, LaneFunded, ReceiptProven, RingBuilt
 from peernet.client.network import HostChoice, NetworkView
-from peernet.client.wallet import FundedLane, LaneRefused, fund_lane
+from peernet.client.wallet import FundedLane, LaneRefused, LedgerUnreachable, fund_lane
 from peernet.core import serving
-from peernet.core.errors import LocalProtocolError, PeernetError, RemoteProtocolError
+from peernet.core.errors import ConnectionFailed, LocalProtocolError, PeernetError, RemoteProtocolError
 from peernet.core.ledger.checkpoint import Checkpoint
 from peernet.core.ledger.notes import VerifierKey
 from peernet.core.ledger.proofs import LogProof
 from peernet.core.metering import ClientMeter, LaneExhausted, price, verify_receipt
-from peernet.core.ring.paths import RingPath
+from peernet.core.ring.paths import PathPeer, RingPath
 from peernet.core.serving import Ask, Delta, Finished, FromClient, FromHost, Pay, Refused, Settled, Turn
 from peernet.net.rings import RingChannel, RingFailed
 from privacy.planning import Fragment
@@ -46,12 +46,18 @@ _SENTENCE_ENDS: Final = ".!?\n"
 
 
 class AttemptFailed(PeernetError):
-    """An attempt at a fragment failed. `final` when another host would fail as well."""
+    """An attempt at a fragment failed. `final` when another host would fail as well.
 
-    def __init__(self, message: str, *, peer: str | None, final: bool = False) -> None:
+    `peer` is the host when it is to blame; `suspects` are relays one of which may be.
+    """
+
+    def __init__(
+        self, message: str, *, peer: str | None, final: bool = False, suspects: frozenset[str] = frozenset()
+    ) -> None:
         super().__init__(message)
         self.peer = peer
         self.final = final
+        self.suspects = suspects
 
 
 @frozen
@@ -96,8 +102,11 @@ class Exchange:
     emit: Callable[[Event], None]
     started_s: float
 
-    async def run(self, attempt: Attempt) -> Outcome:
-        """One attempt, from its lane to its receipt; raises `AttemptFailed`."""
+    async def run(self, attempt: Attempt, sending: Callable[[], None]) -> Outcome:
+        """One attempt, from its lane to its receipt; raises `AttemptFailed`.
+
+        `sending` is called right before the fragment leaves: from then on its host counts as a viewer.
+        """
         ordinal, host = attempt.fragment.ordinal, attempt.host
         prompt_tokens = self.tokenizer.count_messages([Message(turn.role, turn.content) for turn in attempt.turns])
         room = host.offer.context_tokens - prompt_tokens
@@ -110,19 +119,30 @@ class Exchange:
         max_tokens = min(self.max_answer_tokens, room)
         try:
             lane = await self._fund(attempt, prompt_tokens, max_tokens)
-            self.emit(LaneFunded(ordinal, lane.lane.cap_microcredits))
-            began = trio.current_time()
-            ring = await self.network.open_ring(attempt.path, serving.INFER)
-        except RingFailed as error:
-            raise AttemptFailed(f"no ring to the host: {error}", peer=_failed_peer(attempt.path, error)) from error
+        except LedgerUnreachable as error:
+            suspects = _suspects(attempt.path, None if error.ring is None else _failed_hop(error.ring))
+            raise AttemptFailed(str(error), peer=None, suspects=suspects) from error
         except LaneRefused as error:
             raise AttemptFailed(str(error), peer=None, final=True) from error
+        self.emit(LaneFunded(ordinal, lane.lane.cap_microcredits))
+        began = trio.current_time()
+        try:
+            ring = await self.network.open_ring(attempt.path, serving.INFER)
+        except RingFailed as error:
+            hop = _failed_hop(error)
+            # Both arcs have the host at the same place.
+            if hop == len(attempt.path.out):
+                raise AttemptFailed(f"no ring to the host: {error}", peer=host.peer) from error
+            suspects = _suspects(attempt.path, hop)
+            raise AttemptFailed(f"no ring to the host: {error}", peer=None, suspects=suspects) from error
         out, back = (tuple(peer.peer for peer in arc) for arc in (attempt.path.out, attempt.path.back))
         self.emit(RingBuilt(ordinal, host.peer, out, back, trio.current_time() - began))
         try:
-            return await self._talk(ring, attempt, lane, prompt_tokens, max_tokens)
+            return await self._talk(ring, attempt, lane, prompt_tokens, max_tokens, sending)
         except RingFailed as error:
-            raise AttemptFailed(f"the ring broke: {error.reason}", peer=host.peer) from error
+            # Which hop went, a broken ring does not say: the next one takes another host and other relays.
+            suspects = _suspects(attempt.path, None)
+            raise AttemptFailed(f"the ring broke: {error.reason}", peer=host.peer, suspects=suspects) from error
         except RemoteProtocolError as error:
             raise AttemptFailed(f"the host broke the protocol: {error.reason}", peer=host.peer) from error
         finally:
@@ -135,7 +155,13 @@ class Exchange:
         return await fund_lane(self.network, attempt.path, offer, max(1, cap), self.log_key)
 
     async def _talk(
-        self, ring: RingChannel, attempt: Attempt, lane: FundedLane, prompt_tokens: int, max_tokens: int
+        self,
+        ring: RingChannel,
+        attempt: Attempt,
+        lane: FundedLane,
+        prompt_tokens: int,
+        max_tokens: int,
+        sending: Callable[[], None],
     ) -> Outcome:
         meter = ClientMeter(lane.lane, lane.seed, self.network.suite, voucher_every_tokens=VOUCHER_EVERY_TOKENS)
         try:
@@ -153,6 +179,7 @@ class Exchange:
             stop=(),
             prefix=None,
         )
+        sending()
         await ring.send(FromClient.encode(ask))
         await ring.send(FromClient.encode(Pay(meter.voucher())))
         answer = _Answer(self, attempt, meter, Outcome(prompt_tokens=prompt_tokens))
@@ -264,11 +291,20 @@ class _Answer:
         exchange.emit(ReceiptProven(ordinal, settled.receipt, proof.index, size, proof.checkpoint))
 
 
-def _failed_peer(path: RingPath, error: RingFailed) -> str | None:
-    """Who a failed ring points at: the hop that broke, or the one that the last good hop could not reach."""
-    if error.hop is None:
-        return None
-    hops: Sequence[str] = [peer.peer for peer in (*path.out, path.endpoint)]
-    position = error.hop + 1 if error.reason in {"unreachable", "lost"} else error.hop
-    # Both arcs have the endpoint at the same place; which arc's middle it was, the error does not say.
-    return hops[position] if position == len(hops) - 1 else None
+def _failed_hop(error: RingFailed) -> int | None:
+    """The hop that a failed ring points at: the one that broke, or the one that the last good hop could not reach."""
+    # What the client itself could not reach is the guard.
+    if error.hop is None or isinstance(error.__cause__, ConnectionFailed):
+        return error.hop
+    return error.hop + 1 if error.reason in {"unreachable", "lost"} else error.hop
+
+
+def _suspects(path: RingPath, hop: int | None) -> frozenset[str]:
+    """The relays one of which may have broken a ring: those at `hop` of both arcs, or all but the guards.
+
+    Which arc it was, an error does not say.
+    """
+    arcs: Sequence[Sequence[PathPeer]] = (path.out, path.back)
+    if hop is not None and hop < len(path.out):
+        return frozenset(arc[hop].peer for arc in arcs)
+    return frozenset(peer.peer for arc in arcs for peer in arc[1:])

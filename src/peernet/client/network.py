@@ -106,17 +106,22 @@ class NetworkView:
     def plan_rings(self, hosts: Sequence[HostChoice], profile: str, avoid: Iterable[str] = ()) -> list[RingPath]:
         """A ring for each of `hosts`, under the diversity rules; raises `TooFewRelays`.
 
-        `avoid` names peers that have failed or carry other fragments.
+        `avoid` names peers that have failed or carry other fragments. A guard among them is left out where there is
+        another one, and not replaced: who makes rings fail must not be able to make a client choose new guards.
         """
         avoided = set(avoid)
         endpoints = [_path_peer(host.listing) for host in hosts]
-        relays = [_path_peer(listing) for listing in self.directory.relays if str(listing.peer) not in avoided]
+        listed = [_path_peer(listing) for listing in self.directory.relays]
+        relays = [relay for relay in listed if relay.peer not in avoided]
         guards = self._guards.keep(
-            {relay.peer: relay for relay in relays},
+            {relay.peer: relay for relay in listed},
             endpoints,
-            lambda candidates: choose_guards(candidates, endpoints, self._random),
+            lambda candidates: choose_guards(
+                [relay for relay in candidates if relay.peer not in avoided], endpoints, self._random
+            ),
         )
-        return choose_paths(relays, guards, endpoints, profile, self._random)
+        usable = [guard for guard in guards if guard.peer not in avoided] or guards
+        return choose_paths(relays, usable, endpoints, profile, self._random)
 
     def ledger_path(self, path: RingPath) -> RingPath:
         """A ring to the bootstrap node for the lane of the fragment that `path` is for, by that ring's own relays.
