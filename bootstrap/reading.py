@@ -16,6 +16,7 @@ from peernet.net.addresses import PeerAddress, parse_peer_address
 from peernet.net.limits import Limits
 from peernet.net.messages import MessageStream
 from peernet.net.swarm import Swarm
+from peernet.net.tasks import background_nursery
 from peernet.node.config import NetworkConfig
 
 __all__ = ["LogReader"]
@@ -38,10 +39,9 @@ class LogReader:
             raise UserError("no bootstrap node is configured: give one with --bootstrap ADDRESS, or --network FILE")
         suite = MixedSuite()
         swarm = Swarm(suite, Keypair.from_seed(secrets.token_bytes(32), suite), limits=Limits())
-        async with trio.open_nursery() as nursery:
+        async with background_nursery() as nursery:
             await nursery.start(swarm.run)
             yield cls(swarm, parse_peer_address(network.bootstrap[0]))
-            nursery.cancel_scope.cancel()
 
     async def read(self, path: str) -> bytes:
         """The file under a tlog-tiles path.

@@ -16,6 +16,7 @@ from typing import Final
 import structlog
 import trio
 from attrs import define, field, frozen
+from attrs.validators import ge
 
 from bootstrap.log import MAX_BATCH, Log, Outcome, Submission
 from bootstrap.store import LedgerStore
@@ -40,13 +41,15 @@ from peernet.core.ledger.tiles import ResourceNotFound
 from peernet.core.metering import GrantRequest
 from peernet.net.connection import PeerStream
 from peernet.net.messages import MessageStream
-from peernet.net.rings import RingChannel
+from peernet.net.rings import RingChannel, RingFailed
 from peernet.node.crawl import crawl
 from peernet.node.peer import Peer, now_s
 
 __all__ = ["BootstrapConfig", "BootstrapService"]
 
+FIRST_DIRECTORY_INTERVAL_S: Final = 1.0
 MAX_QUEUED_SUBMISSIONS: Final = 10_000
+REQUEST_TIMEOUT_S: Final = 10.0
 
 log = structlog.get_logger()
 
@@ -57,12 +60,12 @@ class BootstrapConfig:
 
     origin: str = "peernet.local/log"
     """The log's name (C2SP: a schema-less URL that the operator controls)."""
-    grant_cap_microcredits: int = 50_000
+    grant_cap_microcredits: int = field(default=50_000, validator=ge(0))
     """The most that one lane is funded with."""
-    grants_per_minute: int = 600
+    grants_per_minute: int = field(default=600, validator=ge(0))
     """How many lanes are funded a minute, over all clients: grants are free while there are no purchases."""
-    directory_interval_s: int = 30
-    """How often the DHT is crawled for the directory."""
+    directory_interval_s: int = field(default=30, validator=ge(1))
+    """How often the DHT is crawled for the directory, at least; more often while the network changes."""
 
 
 @define
@@ -135,13 +138,21 @@ class BootstrapService:
             await trio.sleep(60)
 
     async def _renew_directory(self) -> None:
+        """Crawls and signs: at once again while the network changes, and ever more rarely while it does not."""
+        interval_s = FIRST_DIRECTORY_INTERVAL_S
+        listed = 0
         while True:
             records = await crawl(self._peer.discovery, self._peer.swarm, self._peer.network.test)
             self._directory = sign_directory((self._peer.signed_record(), *records), now_s(), self._peer.keys.identity)
-            await trio.sleep(self._config.directory_interval_s)
+            interval_s = FIRST_DIRECTORY_INTERVAL_S if len(records) != listed else 2 * interval_s
+            interval_s = min(interval_s, self._config.directory_interval_s)
+            listed = len(records)
+            await trio.sleep(interval_s)
 
     async def _serve_lane(self, ring: RingChannel) -> None:
-        message = await ring.receive()
+        message = None
+        with trio.move_on_after(REQUEST_TIMEOUT_S):
+            message = await ring.receive()
         if message is None:
             return
         request = LaneMessages.decode(message)
@@ -154,7 +165,10 @@ class BootstrapService:
             reply: object = LaneOpened(proof)
         except RuleViolation as error:
             reply = Rejected(error.reason, str(error))
-        await ring.send(LaneMessages.encode(reply))
+        try:
+            await ring.send(LaneMessages.encode(reply))
+        except RingFailed:
+            log.debug("a ring ended before its grant")  # the client may ask again: the same request, the same entry
 
     def _check_grant(self, request: GrantRequest) -> None:
         cap = self._config.grant_cap_microcredits

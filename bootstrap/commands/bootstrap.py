@@ -39,21 +39,31 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 async def _serve(arguments: argparse.Namespace) -> None:
+    from contextlib import ExitStack
+
+    import apsw
     import trio
 
     from bootstrap.service import BootstrapConfig, BootstrapService
+    from bootstrap.store import LedgerCorrupt
     from peernet.core.errors import RemoteProtocolError, UserError
     from peernet.core.suite import MixedSuite
     from peernet.node.peer import Peer, PeerKeys, running_peer
 
     network, home = network_of(arguments), home_of(arguments)
     config: BootstrapConfig = table_of(arguments, "bootstrap", BootstrapConfig)
-    peer = Peer(PeerKeys.of(home, MixedSuite()), network, ["bootstrap"])
-    with _open_store(home) as store:
+    peer = Peer(PeerKeys.of(home, MixedSuite()), network, ["bootstrap"], home.state)
+    with ExitStack() as stack:
         try:
+            store = stack.enter_context(_open_store(home))
             service = BootstrapService(peer, config, store, home.seed("log"))
         except RemoteProtocolError as error:
             raise UserError(f"--origin {config.origin!r} cannot name a log: {error}") from error
+        except (LedgerCorrupt, apsw.Error) as error:
+            raise UserError(
+                f"the ledger is damaged: {error}. Restore it from a backup; 'peernet ledger audit --database' may say "
+                "more about what is wrong"
+            ) from error
         async with running_peer(peer, join=bool(network.bootstrap)) as nursery:
             nursery.start_soon(service.run)
             addresses = [str(address) for address in peer.addresses]
@@ -68,28 +78,24 @@ async def _serve(arguments: argparse.Namespace) -> None:
 def _open_store(home: "Home") -> "LedgerStore":
     """The ledger's database: made together with the log's key, and never silently made anew after that."""
     from bootstrap.store import LedgerStore
-
-    path = home.state / "ledger.sqlite"
-    if path.exists() and not home.has_seed("log"):
-        raise UserError(
-            f"there is a ledger at {path}, and not the key that signs it, {home.key_file('log')}: restore the key from "
-            "a backup, for nobody could verify the log under another one"
-        )
-    first_time = not path.exists() and not home.has_seed("log")
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    try:
-        return LedgerStore(path, create=first_time)
-    except (LedgerCorrupt, apsw.Error) as error:
-        raise _damaged(path, error) from error
-
-
-def _damaged(path: Path, error: Exception) -> "UserError":
     from peernet.core.errors import UserError
 
-    return UserError(
-        f"the ledger at {path} is damaged ({error}): nothing was changed. Look with 'peernet ledger audit --database', "
-        "and restore it from a backup"
-    )
+    path = home.state / "ledger.sqlite"
+    first_time = not home.has_seed("log") and not path.exists()
+    if not first_time and not path.exists():
+        raise UserError(
+            f"the ledger {path} is missing, though the key that signs it is here: restore it from a backup. A log "
+            "that begins again under the same key has forked; for a new network choose another --home"
+        )
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    store = LedgerStore(path, create=first_time)
+    if store.checkpoint() is not None and not home.has_seed("log"):
+        store.close()
+        raise UserError(
+            f"there is a ledger at {path}, and not the key that signs it (log.key in {home.config / 'keys'}): restore "
+            "the key from a backup, for nobody could verify the log under another one"
+        )
+    return store
 
 
 def _write_network(path: Path, addresses: list[str], ledger: str, *, test: bool) -> None:

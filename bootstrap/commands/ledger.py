@@ -28,11 +28,16 @@ def run(arguments: argparse.Namespace) -> int:
     """Audits; exit code 1 when the log is not in order."""
     import trio
 
-    from peernet.core.errors import UserError
+    from peernet.core.errors import RemoteProtocolError, UserError
+    from peernet.core.ledger.notes import VerifierKey
 
     network = network_of(arguments)
     if not network.ledger:
         raise UserError("whose ledger? Give its key with --ledger KEY, or --network FILE")
+    try:
+        VerifierKey.parse(network.ledger)
+    except RemoteProtocolError as error:
+        raise UserError(f"--ledger {network.ledger!r} is no verifier key: {error}") from error
     if arguments.database is not None:
         report = _audit_database(arguments.database, network.ledger)
     else:
@@ -42,12 +47,20 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _audit_database(path: Path, ledger: str) -> "AuditReport":
+    import apsw
+
     from bootstrap.audit import audit
     from bootstrap.log import read_stored
-    from bootstrap.store import LedgerStore
+    from bootstrap.store import LedgerCorrupt, LedgerStore
+    from peernet.core.errors import UserError
 
-    with LedgerStore(path) as store:
-        return audit(partial(read_stored, store), ledger)
+    try:
+        with LedgerStore(path) as store:
+            return audit(partial(read_stored, store), ledger)
+    except LedgerCorrupt as error:
+        raise UserError(f"NOT IN ORDER: {error}. Somebody or something changed it from outside") from error
+    except apsw.Error as error:
+        raise UserError(f"NOT IN ORDER: {path} cannot be read by SQLite ({error})") from error
 
 
 async def _audit_peer(arguments: argparse.Namespace) -> "AuditReport":

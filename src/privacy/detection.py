@@ -24,20 +24,11 @@ from typing import Final
 from attrs import evolve, frozen
 
 from peernet.core.errors import PeernetError
+from privacy._cues import ADDRESSED, cue_names, cue_organizations
+from privacy._shapes import PARTICLES, TITLES, Shapes, is_capital, load_shapes, opens_sentence
 from privacy.mention import Mention
 from privacy.patterns import DEFAULT_PHONE_REGIONS, Recogniser, default_recognisers, find_patterns
-from privacy.recogniser import (
-    PARTICLES,
-    TITLES,
-    NameRecogniser,
-    Shapes,
-    cue_names,
-    cue_organizations,
-    is_capital,
-    load_model,
-    load_shapes,
-    opens_sentence,
-)
+from privacy.recogniser import NameRecogniser, load_model
 
 __all__ = ["DEFAULT_MODEL", "MAX_KNOWN_NAMES", "MAX_TEXT_CHARS", "DetectionFailed", "Detector", "KnownName"]
 
@@ -54,6 +45,8 @@ _LEGAL_FORM: Final = re.compile(
     re.IGNORECASE,
 )
 _EXPANDED: Final = frozenset({"PERSON", "ORGANIZATION", "LOCATION"})
+_GUESSED: Final = frozenset({"spacy", ADDRESSED})
+"""Sources whose label a known name corrects."""
 _GOES_ON: Final = re.compile(r"\s[^\W\d_A-Z]")
 _ALPHANUMERIC: Final = re.compile(r"[^\W_]")
 
@@ -215,7 +208,7 @@ def _solid(mention: Mention, start: int, end: int, text: str) -> tuple[int, int]
 def _names(views: Sequence[_View], found: Sequence[list[Mention]]) -> Iterator[KnownName]:
     """The names of `found`, people first, each label and spelling once."""
     names = {
-        KnownName(view.text[mention.start : mention.end], mention.label, told=mention.source != "spacy")
+        KnownName(view.text[mention.start : mention.end], mention.label, told=mention.source not in _GUESSED)
         for view, mentions in zip(views, found, strict=True)
         for mention in mentions
         if mention.label in _EXPANDED
@@ -273,7 +266,7 @@ def _find_known(text: str, found: list[Mention], known: _KnownExpression, shapes
     for mention in found:
         label = known.labels.get(text[mention.start : mention.end].casefold())
         # The recogniser takes a lone surname for a company; the full name elsewhere says who it is.
-        yield evolve(mention, label=label) if label and mention.source == "spacy" else mention
+        yield evolve(mention, label=label) if label and mention.source in _GUESSED else mention
     if known.expression is None:
         return
     taken = {(mention.start, mention.end) for mention in found}

@@ -18,9 +18,7 @@ Rules (design section 6, step 3):
 6. In memory, for the conversation only: nothing here can be printed, copied or pickled.
 """
 
-import ipaddress
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Final, Literal, NoReturn, Protocol, SupportsIndex
@@ -28,7 +26,18 @@ from typing import Final, Literal, NoReturn, Protocol, SupportsIndex
 from attrs import evolve, field, frozen
 
 from peernet.core.errors import LocalProtocolError, UserError
-from privacy.exposure import word_set
+from privacy._forms import (
+    NAME_LABELS,
+    POSSESSIVE,
+    TITLES,
+    fold,
+    fullest_form,
+    fullness,
+    has_word,
+    same_name,
+    same_phone,
+    words_of,
+)
 from privacy.mention import Mention
 from privacy.restoring import RUN, placeholders_in
 
@@ -50,19 +59,7 @@ Style = Literal["tag"]
 
 _LETTERS: Final = "ABCDEFGHJKLMNPQRSTUVWXYZ"  # without I and O, which read like digits
 _CODE: Final = re.compile(r"(?<![^\W_])[A-Za-z][0-9]{1,4}(?![^\W_])")
-_NAME_LABELS: Final = frozenset({"PERSON", "ORGANIZATION", "LOCATION"})
-_TITLES: Final = word_set(
-    """
-    mr mrs ms miss mx dr prof professor doctor sir madam pan pani herr frau monsieur madame mme senor senora
-    """
-)
 _TITLE: Final = re.compile(r"(\w+)\.?\s+(?=\S)")
-_POSSESSIVE: Final = re.compile(r"['’](?:[sS])?$")
-_LEGAL_FORMS: Final = word_set(
-    """
-    inc ltd llc llp plc corp corporation co company gmbh ag sa sas srl bv nv oy ab
-    """
-)
 _LITERAL: Final = "literal"
 
 
@@ -102,7 +99,7 @@ class Identity(_Guarded):
     @property
     def fullest(self) -> str:
         """The form that says most."""
-        return _fullest(self.label, self._forms.values())
+        return fullest_form(self.label, self._forms.values())
 
     def add(self, form: str) -> None:
         """Takes another form; the vault's business."""
@@ -179,7 +176,7 @@ class Conversation(_Guarded):
         self._taken_codes.update(code.upper() for code in _CODE.findall(text))
         trimmed = _disjoint(text, [_trim(text, mention) for mention in mentions])
         # The fullest names first, so that `John` finds `John Smith` though it comes before.
-        order = sorted(trimmed, key=lambda m: (-_fullness(m.label, text[m.start : m.end])[0], m.start))
+        order = sorted(trimmed, key=lambda m: (-fullness(m.label, text[m.start : m.end])[0], m.start))
         linked = [(mention, self._identity(mention.label, text[mention.start : mention.end])) for mention in order]
         return sorted(linked, key=lambda pair: pair[0].start)
 
@@ -193,7 +190,7 @@ class Conversation(_Guarded):
         self.check()
         folded = [text.casefold() for text in sent_texts]
         return sum(
-            any(_has_word(text, form.casefold()) for form in identity.forms for text in folded)
+            any(has_word(text, form.casefold()) for form in identity.forms for text in folded)
             for identity in self._identities
         )
 
@@ -203,7 +200,7 @@ class Conversation(_Guarded):
             raise LocalProtocolError("this conversation was wiped")
 
     def _identity(self, label: str, form: str) -> Identity:
-        words = _words(label, form)
+        words = words_of(label, form)
         key = (label, " ".join(words))
         identity = self._known.get(key) or self._fitting(label, words) or self._create(label)
         self._known[key] = identity
@@ -217,11 +214,11 @@ class Conversation(_Guarded):
     def _fitting(self, label: str, words: tuple[str, ...]) -> Identity | None:
         if label == "PHONE":
             fitting = [
-                i for i in self._identities if i.label == label and _same_phone(words, _words(label, i.fullest))
+                i for i in self._identities if i.label == label and same_phone(words, words_of(label, i.fullest))
             ]
-        elif label in _NAME_LABELS:
+        elif label in NAME_LABELS:
             near = dict.fromkeys(i for word in words for i in self._by_word.get((label, word), ()))
-            fitting = [i for i in near if _same_name(words, _words(label, i.fullest))]
+            fitting = [i for i in near if same_name(words, words_of(label, i.fullest))]
         else:
             return None
         return fitting[0] if len(fitting) == 1 else None
@@ -301,7 +298,7 @@ class HostView(_Guarded):
             self._placeholders[identity] = f"{identity.label}_{code}"
         placeholder = self._placeholders[identity]
         sent = self._originals.setdefault(placeholder, form)
-        self._originals[placeholder] = _fullest(identity.label, (sent, form))
+        self._originals[placeholder] = fullest_form(identity.label, (sent, form))
         return placeholder
 
     def _literals(self, text: str, masked: Sequence[Mention]) -> list[tuple[Mention, Identity]]:
@@ -325,13 +322,13 @@ def _trim(text: str, mention: Mention) -> Mention:
     if text[start:end].isspace():
         return mention
     start, end = _stripped(text, start, end)
-    if mention.label in _NAME_LABELS:
-        possessive = _POSSESSIVE.search(text[start:end])
+    if mention.label in NAME_LABELS:
+        possessive = POSSESSIVE.search(text[start:end])
         if possessive is not None and possessive.start() > 0:
             end = start + possessive.start()
     if mention.label == "PERSON":
         title = _TITLE.match(text[start:end])
-        if title is not None and _folded(title[1]) in _TITLES:
+        if title is not None and fold(title[1]) in TITLES:
             start += title.end()
     return evolve(mention, start=_run_start(text, start), end=_run_end(text, end))
 
@@ -368,110 +365,3 @@ def _disjoint(text: str, mentions: Iterable[Mention]) -> list[Mention]:
         longest = max(last, mention, key=lambda m: m.end - m.start)
         disjoint[-1] = evolve(longest, start=last.start, end=max(last.end, mention.end))
     return [mention for mention in disjoint if not text[mention.start : mention.end].isspace()]
-
-
-def _folded(form: str) -> str:
-    """Without case and accents."""
-    decomposed = unicodedata.normalize("NFKD", form).casefold()
-    return "".join(char for char in decomposed if not unicodedata.combining(char))
-
-
-def _words(label: str, form: str) -> tuple[str, ...]:
-    """What two forms of `label` are compared by."""
-    if label == "PERSON":
-        return _person_words(form)
-    if label in {"ORGANIZATION", "LOCATION", "ADDRESS"}:
-        words = [word for word in re.split(r"[^\w&-]+", _folded(_POSSESSIVE.sub("", form)).replace(".", "")) if word]
-        while len(words) > 1 and words[0] == "the":
-            del words[0]
-        while label == "ORGANIZATION" and len(words) > 1 and words[-1] in _LEGAL_FORMS:
-            del words[-1]
-        return tuple(words) or (form.casefold(),)
-    if label == "PHONE":
-        return _phone_words(form)
-    if label in {"CREDIT_CARD", "IBAN"}:
-        return (re.sub(r"[\W_]", "", form).casefold() or form,)
-    if label == "IP_ADDRESS":
-        return (_address(form),)
-    if label == "URL":
-        return (_url(form),)
-    return tuple(_folded(form).split()) if label == "DATE_TIME" else (form.strip().casefold(),)
-
-
-def _person_words(form: str) -> tuple[str, ...]:
-    family, comma, given = form.partition(",")
-    folded = _folded(f"{given} {family}" if comma else form)
-    words = [word.strip("-'’") for word in re.split(r"[^\w'’-]+", _POSSESSIVE.sub("", folded))]
-    words = [word for word in words if word]
-    return tuple(word for word in words if word not in _TITLES) or tuple(words) or (form.casefold(),)
-
-
-def _phone_words(form: str) -> tuple[str, ...]:
-    """Digits without prefixes, then the extension, if any."""
-    number, *extension = re.split(r"\s*(?:#|x|ext\.?|extension)\s*(?=\d+\s*$)", form, flags=re.IGNORECASE)
-    digits = "".join(str(unicodedata.digit(char)) for char in number.replace("(0)", "") if char.isdigit())
-    return (digits.lstrip("0") or form, *extension[:1])
-
-
-def _address(form: str) -> str:
-    try:
-        return str(ipaddress.ip_address(form.strip("[] ")))
-    except ValueError:
-        return form.casefold()  # a detector's address with a port or prefix length
-
-
-def _url(form: str) -> str:
-    rest = re.sub(r"^[a-z][a-z0-9+.-]*://", "", form.strip(), flags=re.IGNORECASE)
-    host, slash, path = rest.partition("/")
-    return f"{host.casefold().removeprefix('www.')}{slash}{path}".rstrip("/")
-
-
-def _same_phone(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
-    short, long = sorted((one[0], other[0]), key=len)
-    # A national number ends the international one, behind a country code of one to three digits.
-    return one[1:] == other[1:] and len(short) >= 7 and len(long) - len(short) <= 3 and long.endswith(short)
-
-
-def _same_name(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
-    short, long = sorted((one, other), key=len)
-    return _among(short, long) or (len(short) == len(long) and _among(long, short))
-
-
-def _among(short: tuple[str, ...], long: tuple[str, ...]) -> bool:
-    """Whether each word of `short` is one of `long`, or its initial, and at least one a full word."""
-    left = list(long)
-    full = [word for word in short if len(word) > 1]
-    for word in full:
-        if word in left:
-            left.remove(word)
-            continue
-        # `John S.` may be the shorter way to write this one.
-        if word[0] not in left or len(short) != len(long):
-            return False
-        left.remove(word[0])
-    for initial in (word for word in short if len(word) == 1):
-        meant = next((word for word in left if word.startswith(initial)), None)
-        if meant is None:
-            return False
-        left.remove(meant)
-    return bool(set(full) & set(long))
-
-
-def _fullness(label: str, form: str) -> tuple[int, int, bool, int]:
-    words = _words(label, form)
-    return sum(len(word) > 1 for word in words), len(words), not form.isupper(), len(form)
-
-
-def _fullest(label: str, forms: Iterable[str]) -> str:
-    """The form with most full words, then not all in capitals, then the longest; the earliest of equals."""
-    return max(forms, key=lambda form: _fullness(label, form))
-
-
-def _has_word(text: str, form: str) -> bool:
-    place = text.find(form)
-    while place >= 0:
-        end = place + len(form)
-        if not text[max(place - 1, 0) : place].isalnum() and not text[end : end + 1].isalnum():
-            return True
-        place = text.find(form, place + 1)
-    return False

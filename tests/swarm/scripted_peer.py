@@ -3,7 +3,7 @@
 Everything is the real command in a process of its own, but for the engine: that one is scripted, under the real
 model's name, tokenizer and digests, so that clients count and pay as ever. The script comes in one environment
 variable (`Script.environment`). A stall is taken by one generation only, in one of all the processes: the one that
-gets to remove the file which arms it.
+gets to rename the file which arms it, and leaves its process id as the name's ending.
 """
 
 import argparse
@@ -11,19 +11,21 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final, Self
 
 import trio
-from attrs import asdict, evolve, frozen
+from attrs import asdict, evolve, field, frozen
 
 import peernet.cli.host
+import peernet.cli.local_swarm
 import peernet.cli.main
-from inference.embedded import EmbeddedEngine
 from inference.engine import Message, ModelInfo
 from inference.models import InstalledModel, read_installed
 from inference.scripted import ScriptedEngine, echo
 from inference.tokenizer import Tokenizer
+from peernet.cli.local_swarm import SwarmPlan
 from peernet.node.config import HostConfig
 
 __all__ = ["Script"]
@@ -35,7 +37,7 @@ VARIABLE: Final = "PEERNET_TEST_SCRIPT"
 class Script:
     """What all scripted hosts of a swarm do."""
 
-    answers: dict[str, str] = {}
+    answers: dict[str, str] = field(factory=dict)
     """The answer to a prompt that holds the key; the first that fits. Every other prompt is said again."""
     seconds_per_token: float = 0.0
     stall_after: int = 3
@@ -92,7 +94,7 @@ class ScriptedModel(ScriptedEngine):
         if not self._script.armed:
             return False
         try:
-            Path(self._script.armed).unlink()
+            Path(self._script.armed).rename(f"{self._script.armed}.{os.getpid()}")
         except FileNotFoundError:
             return False
         return True
@@ -100,7 +102,6 @@ class ScriptedModel(ScriptedEngine):
 
 async def load_scripted(arguments: argparse.Namespace, config: HostConfig) -> ScriptedModel:
     """In the place of `peernet.cli.host._load_engine`."""
-    assert EmbeddedEngine  # what is replaced is still there
     model = read_installed(arguments.models / config.model)
     engine = ScriptedModel(model, Tokenizer.load(model.folder), Script.from_environment(), config.context_tokens)
     await engine.load()
@@ -108,7 +109,10 @@ async def load_scripted(arguments: argparse.Namespace, config: HostConfig) -> Sc
 
 
 def main() -> int:
-    """Runs the command line."""
+    """Runs the command line; a demo's peers are scripted, too."""
+    scripted = partial(SwarmPlan, command=(sys.executable, "-m", "tests.swarm.scripted_peer"))
+    # It is called there, and nothing else.
+    peernet.cli.local_swarm.SwarmPlan = scripted  # type: ignore[misc, assignment]
     assert callable(peernet.cli.host._load_engine)
     peernet.cli.host._load_engine = load_scripted
     return peernet.cli.main.main()

@@ -1,11 +1,12 @@
 """What `chat` and `demo` share: the options about a request, and its result as JSON."""
 
 import argparse
+import sys
 from typing import Any
 
 from peernet.client.events import Answered
 
-__all__ = ["add_request", "result_of"]
+__all__ = ["add_request", "explain", "result_of"]
 
 
 def add_request(parser: argparse.ArgumentParser) -> None:
@@ -15,6 +16,16 @@ def add_request(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--policy", choices=("strict", "standard", "open"), help="how much one host may see")
     group.add_argument("--max-answer-tokens", type=int, metavar="N", help="for each fragment")
     group.add_argument("--temperature-thousandths", type=int, metavar="N", help="how freely the model chooses")
+
+
+def explain(answered: Answered) -> None:
+    """Says on standard error what is missing of an answer, and why."""
+    for fragment in answered.fragments:
+        where = f"part {fragment.ordinal + 1} of {len(answered.fragments)}" if len(answered.fragments) > 1 else "it"
+        if fragment.failure is not None:
+            print(f"peernet: {where} could not be answered: {fragment.failure}", file=sys.stderr)
+        elif not fragment.answer_tokens:
+            print(f"peernet: the model's answer to {where} is empty: ask again, or in other words", file=sys.stderr)
 
 
 def result_of(answered: Answered, ready_s: float) -> dict[str, Any]:

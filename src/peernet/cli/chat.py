@@ -13,7 +13,7 @@ from peernet.cli.options import add_home, add_network, home_of, network_of, tabl
 from peernet.cli.services import run_until_signal
 
 if TYPE_CHECKING:
-    from peernet.client.client import ChatSession
+    from peernet.client.client import ChatSession, Client
 
 HELP = "ask the network, and see what each host saw"
 
@@ -30,7 +30,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Chats."""
+    """Chats; the exit code is 1 when a turn was not answered whole."""
+    from peernet.core.errors import UserError
+
+    if arguments.prompt is not None and not arguments.prompt.strip():
+        raise UserError("the prompt is empty: write what to ask, or leave it out to be asked for each turn")
     return run_until_signal(partial(_chat, arguments))
 
 
@@ -39,6 +43,7 @@ async def _chat(arguments: argparse.Namespace) -> int:
     from attrs import evolve
 
     from peernet.client.client import open_client
+    from peernet.core.errors import UserError
     from peernet.node.config import ClientConfig
 
     began = time.perf_counter()
@@ -50,12 +55,39 @@ async def _chat(arguments: argparse.Namespace) -> int:
         ready_s = time.perf_counter() - began
         if arguments.prompt is not None:
             return await _turn(arguments, session, arguments.prompt, ready_s)
-        code = 0
+        codes = []
         while line := await trio.to_thread.run_sync(_read_line, abandon_on_cancel=True):
             if line.strip():
-                code = await _turn(arguments, session, line.strip(), ready_s)
-                await client.network.fetch_directory()
-        return code
+                codes.append(await _try_turn(arguments, session, line.strip(), ready_s))
+                await _renew_directory(client)
+        if not codes:
+            raise UserError("nothing was asked: give a prompt, or one line of standard input for each turn")
+        return max(codes)
+
+
+async def _try_turn(arguments: argparse.Namespace, session: "ChatSession", prompt: str, ready_s: float) -> int:
+    """A turn of several: what is wrong with one is said, and the conversation goes on."""
+    from peernet.core.errors import LocalProtocolError, PeernetError
+
+    try:
+        return await _turn(arguments, session, prompt, ready_s)
+    except LocalProtocolError:
+        raise
+    except PeernetError as error:
+        if arguments.json:
+            print(json.dumps({"error": str(error), "complete": False}), flush=True)
+        print(f"peernet: {error}", file=sys.stderr)
+        return 1
+
+
+async def _renew_directory(client: "Client") -> None:
+    """Fetches the directory for the next turn; without a bootstrap node, the last one serves on."""
+    from peernet.core.errors import UserError
+
+    try:
+        await client.network.fetch_directory()
+    except UserError as error:
+        print(f"peernet: the next turn uses the directory of before: {error}", file=sys.stderr)
 
 
 def _read_line() -> str:
@@ -65,18 +97,17 @@ def _read_line() -> str:
 
 
 async def _turn(arguments: argparse.Namespace, session: "ChatSession", prompt: str, ready_s: float) -> int:
-    from rich.console import Console
-
-    from peernet.cli.asking import result_of
-    from peernet.cli.drawing import RequestDrawing
+    from peernet.cli.asking import explain, result_of
+    from peernet.cli.drawing import RequestDrawing, console_of
 
     if arguments.json:
         answered = await session.ask(prompt, lambda _: None)
         print(json.dumps(result_of(answered, ready_s)), flush=True)
     else:
-        drawing = RequestDrawing(Console(), prompt)
+        drawing = RequestDrawing(console_of(), prompt)
         try:
             answered = await session.ask(prompt, drawing.on_event)
         finally:
             drawing.close()
+    explain(answered)
     return 0 if answered.complete else 1

@@ -24,8 +24,8 @@ HELP = "start a small swarm on this machine and ask it something"
 DEFAULT_PROMPT: Final = """\
 1. Write a short thank-you note to Maria Kowalska (maria.kowalska@example.org, +1 415 555 0132) of Northwind \
 Traders Ltd for the lunch in Lisbon on 14 March 2026.
-2. Write two sentences that ask my bank to block the card 4111 1111 1111 1111 and to send a new one to James \
-Whitfield, 221 Baker Street, London NW1 6XE.
+2. Rewrite this more politely: James Whitfield, 221 Baker Street, London NW1 6XE, wants the bank to block the card \
+4111 1111 1111 1111 and to send him a new one.
 3. Explain in two sentences why drinking enough water every day is good for your health.
 """
 
@@ -68,17 +68,18 @@ def _pull_model(arguments: argparse.Namespace) -> Path:
     if not (folder / model).exists():
         print(f"fetching the model {model} (once)", file=sys.stderr)
     pull(model, folder)
-    return Path(folder)
+    return Path(folder).absolute()
 
 
 async def _demo(arguments: argparse.Namespace, models: Path) -> int:
-    from rich.console import Console
 
-    console = Console(quiet=arguments.json, record=arguments.svg is not None)
+    from peernet.cli.drawing import console_of, save_svg
+
+    console = console_of(quiet=arguments.json, record=arguments.svg is not None)
     with tempfile.TemporaryDirectory(prefix="peernet-demo-") as folder:
         code = await _demo_in(arguments, Path(folder), models, console)
     if arguments.svg is not None:
-        console.save_svg(str(arguments.svg), title="peernet demo")
+        save_svg(console, arguments.svg)
     return code
 
 
@@ -100,8 +101,8 @@ async def _demo_in(arguments: argparse.Namespace, folder: Path, models: Path, co
     )
     console.rule("[bold]peernet demo")
     console.print(
-        f"starting 1 bootstrap node, {plan.hosts} hosts with {plan.model}, {plan.relays} relays: "
-        "each a peer with its own key, operator and address"
+        f"starting 1 bootstrap node, {plan.hosts} hosts and {plan.relays} relays on this machine: each a peer with "
+        f"its own key, operator and address\n[dim]the model, {plan.model}, is tiny: watch the path, not the prose[/]"
     )
     async with running_swarm(plan) as swarm:
         network = load_table(swarm.network_file, "network", NetworkConfig, {})
@@ -129,7 +130,7 @@ async def _wait_peers(client: "Client", hosts: int, relays: int) -> None:
 async def _ask(
     arguments: argparse.Namespace, client: "Client", console: "Console", ready_s: float, swarm: "LocalSwarm"
 ) -> int:
-    from peernet.cli.asking import result_of
+    from peernet.cli.asking import explain, result_of
     from peernet.cli.drawing import RequestDrawing
 
     drawing = RequestDrawing(console, arguments.prompt)
@@ -138,7 +139,9 @@ async def _ask(
             answered = await session.ask(arguments.prompt, drawing.on_event)
         finally:
             drawing.close()
+    explain(answered)
     audit = await _audit(swarm)
+    console.print()
     console.print(
         f"[bold]audit[/] of the whole log {audit['origin']}: {audit['size']} entries, {audit['grants']} grants, "
         f"{audit['settlements']} settlements, "
@@ -146,7 +149,7 @@ async def _ask(
     )
     first = "—" if answered.first_token_s is None else f"{answered.first_token_s:.1f} s"
     console.print(
-        f"[dim]swarm ready after {ready_s:.1f} s; first words after {first}, all of it after {answered.total_s:.1f} s[/]"
+        f"[dim]ready after {ready_s:.1f} s; first words after {first}, the whole after {answered.total_s:.1f} s[/]"
     )
     if arguments.json:
         result = result_of(answered, ready_s)
@@ -203,10 +206,11 @@ async def _keep(arguments: argparse.Namespace, swarm: "LocalSwarm", models: Path
 
     network = shlex.quote(str(swarm.network_file))
     ledger = shlex.quote(str(swarm.plan.folder / "bootstrap" / "state" / "ledger.sqlite"))
+    folder = shlex.quote(str(models))
     stream = sys.stderr if arguments.json else sys.stdout
     print(
         "\nThe swarm keeps running. From another terminal:\n"
-        f"  peernet chat --network {network} --models {shlex.quote(str(models.absolute()))} 'your prompt'\n"
+        f"  peernet chat --network {network} --models {folder} 'your prompt'\n"
         f"  peernet ledger audit --network {network}\n"
         f"  peernet ledger audit --network {network} --database {ledger}\n"
         "Ctrl-C here ends it and removes its files.",

@@ -3,14 +3,16 @@
 On a terminal the answers stream side by side; elsewhere the same is printed in order, without control codes.
 """
 
+import os
+import re
+from pathlib import Path
 from typing import Final
 
 from rich import box
-from rich.columns import Columns
+from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.markup import escape
-from rich.padding import Padding
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
@@ -32,10 +34,23 @@ from peernet.client.events import (
     Screened,
 )
 
-__all__ = ["RequestDrawing", "short"]
+__all__ = ["RequestDrawing", "console_of", "save_svg", "short"]
 
 _COLOURS: Final = ("cyan", "magenta", "green", "yellow", "blue", "bright_red")
+PRINT_WIDTH: Final = 110
+
+_PANEL_WIDTH: Final = 36
+"""What a fragment needs beside others."""
+
 _CONTROL_FREE: Final = dict.fromkeys(c for c in range(32) if c not in {9, 10})
+
+
+def console_of(*, quiet: bool = False, record: bool = False) -> Console:
+    """The console to draw on: as wide as the terminal, or `PRINT_WIDTH` where the output is no terminal."""
+    console = Console(quiet=quiet, record=record)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = PRINT_WIDTH
+    return console
 
 
 def short(peer: str) -> str:
@@ -114,8 +129,12 @@ class RequestDrawing:
     def _say(self, text: str) -> None:
         (self._live.console if self._live is not None else self._console).print(text)
 
+    def _print(self, table: Table) -> None:
+        self._console.print()
+        self._console.print(table)
+
     def _draw_prompt(self, masked: Masked) -> None:
-        text = Text(_clean(self._prompt))
+        text = Text(_clean(self._prompt).strip())
         labels = list(masked.counts)
         for label, found in masked.mentions:
             colour = _COLOURS[labels.index(label) % len(_COLOURS)]
@@ -143,7 +162,7 @@ class RequestDrawing:
             table.add_row(
                 str(fragment.ordinal + 1), short(fragment.host), f"{fragment.share:.0%}", _placeholders(fragment)
             )
-        self._console.print(table)
+        self._print(table)
         if self._console.is_terminal:
             self._live = Live(self._fragments(), console=self._console, refresh_per_second=12, transient=True)
             self._live.start()
@@ -151,9 +170,13 @@ class RequestDrawing:
     def _fragments(self) -> RenderableType:
         assert self._plan is not None
         panels = [self._fragment_panel(fragment) for fragment in self._plan.fragments]
-        if len(panels) <= 3 and self._console.width >= 34 * len(panels):
-            return Columns(panels, equal=True, expand=True)
-        return Group(*panels)
+        if self._console.width < _PANEL_WIDTH * len(panels):
+            return Group(*panels)
+        beside = Table.grid(expand=True)
+        for _ in panels:
+            beside.add_column(ratio=1)
+        beside.add_row(*panels)
+        return beside
 
     def _fragment_panel(self, fragment: FragmentPlanned) -> Panel:
         colour = _COLOURS[fragment.ordinal % len(_COLOURS)]
@@ -180,7 +203,7 @@ class RequestDrawing:
             self._draw_rings()
         self._console.print(
             Panel(
-                Text(_clean(answered.text)),
+                _with_headings(answered.text),
                 title="the answer, names restored on your machine",
                 title_align="left",
                 border_style="green" if answered.complete else "yellow",
@@ -198,7 +221,7 @@ class RequestDrawing:
             out = " → ".join([*map(short, ring.out), short(ring.host)])
             back = " ← ".join([*map(short, ring.back), short(ring.host)])
             table.add_row(str(ordinal + 1), out, back, f"{ring.build_s * 1000:.0f} ms")
-        self._console.print(table)
+        self._print(table)
 
     def _draw_exposure(self, answered: Answered) -> None:
         exposure = answered.exposure
@@ -217,7 +240,7 @@ class RequestDrawing:
                 str(host.identities_seen),
                 masked or "nothing to mask",
             )
-        self._console.print(table)
+        self._print(table)
         guards = ", ".join(map(short, exposure.guards))
         self._console.print(f"[dim]guards {guards} know your address, and none of your words[/]")
         for notice in exposure.notices:
@@ -236,13 +259,28 @@ class RequestDrawing:
                 f"{fragment.amount_microcredits} µcr",
                 proven,
             )
-        self._console.print(table)
+        self._print(table)
         newest = max(self._receipts, key=lambda receipt: receipt.size, default=None)
         if newest is not None:
-            note = newest.checkpoint.decode("utf-8", "replace").strip()
-            self._console.print(
-                Padding(Panel(Text(note, style="dim"), title="checkpoint, signed", title_align="left"), (0, 1))
-            )
+            note = _clean(newest.checkpoint.decode("utf-8", "replace").strip())
+            self._console.print("[bold]the log's signed checkpoint[/]")
+            # As it is, so that it can be copied and verified elsewhere.
+            self._console.print(Text(note, style="dim"), soft_wrap=True)
+
+
+def _with_headings(answer: str) -> Text:
+    """The answer, with the headings of its parts in bold instead of in asterisks."""
+    text = Text()
+    for line in _clean(answer).splitlines(keepends=True):
+        heading = line.startswith("**") and line.rstrip().endswith("**")
+        text.append(line.replace("**", "") if heading else line, style="bold" if heading else "")
+    return text
+
+
+def save_svg(console: Console, path: Path) -> None:
+    """Saves what a recording console printed as a picture that asks for nothing from elsewhere."""
+    template = re.sub(r"@font-face \{\{.*?\}\}|<!--.*?-->", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
+    console.save_svg(str(path), title="peernet demo", code_format=template)
 
 
 def _placeholders(fragment: FragmentPlanned) -> Text:

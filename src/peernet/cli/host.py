@@ -3,7 +3,7 @@
 import argparse
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from peernet.cli.options import add_home, add_network, home_of, network_of, table_of
 from peernet.cli.services import add_service, announce, run_service
@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from peernet.node.config import HostConfig
 
 HELP = "serve a model to the network"
-
-MAX_SETTING: Final = 1_000_000
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -57,11 +55,10 @@ async def _serve(arguments: argparse.Namespace) -> None:
         ledger_key = VerifierKey.parse(network.ledger)
     except RemoteProtocolError as error:
         raise UserError(f"--ledger {network.ledger!r} is no verifier key: {error}") from error
-    _check(config)
     engine = await _load_engine(arguments, config)
     try:
         suite = MixedSuite()
-        peer = Peer(PeerKeys.of(home, suite), network, ["host", "relay"] if config.relay else ["host"])
+        peer = Peer(PeerKeys.of(home, suite), network, ["host", "relay"] if config.relay else ["host"], home.state)
         ledgers = [parse_peer_address(text) for text in network.bootstrap]
         settler = Settler(peer.swarm, ledgers, home.state / "settlements")
         HostService(peer, engine, config, ledger_key, settler, home.seed("payout"))
@@ -83,17 +80,6 @@ async def _serve(arguments: argparse.Namespace) -> None:
 
         with trio.CancelScope(shield=True):
             await engine.aclose()
-
-
-def _check(config: "HostConfig") -> None:
-    """Raises `UserError` for settings that no host could serve with."""
-    from peernet.core.errors import UserError
-
-    least = dict.fromkeys(("threads", "parallel", "context_tokens", "window_tokens"), 1)
-    for name, minimum in (least | dict.fromkeys(("prompt_price", "answer_price"), 0)).items():
-        value = getattr(config, name)
-        if not minimum <= value <= MAX_SETTING:
-            raise UserError(f"{name} is {value}: choose {minimum} to {MAX_SETTING}")
 
 
 async def _load_engine(arguments: argparse.Namespace, config: "HostConfig") -> "Engine":

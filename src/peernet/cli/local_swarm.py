@@ -56,6 +56,8 @@ class Member:
     process: trio.Process
     ready: dict[str, Any] = field(factory=dict)
     log: bytearray = field(factory=bytearray)
+    silent: trio.Event = field(factory=trio.Event)
+    """Set when it has closed its standard error."""
     peers: list[str] = field(factory=list)
 
 
@@ -140,6 +142,7 @@ async def _drain(member: Member) -> None:
     async for data in member.process.stderr:
         member.log += data
         del member.log[:-MAX_LOG_SIZE]
+    member.silent.set()
 
 
 async def _wait_ready(member: Member) -> None:
@@ -152,9 +155,11 @@ async def _wait_ready(member: Member) -> None:
                 break
             line += data
     if not line.endswith(b"\n"):
-        await trio.lowlevel.checkpoint()
+        with trio.move_on_after(GRACE_S):
+            await member.silent.wait()
         said = member.log.decode("utf-8", "replace").strip().splitlines()
-        raise UserError(f"{member.name} did not start: {said[-1] if said else 'it gave no reason'}")
+        why = said[-1].removeprefix("peernet: ") if said else "it gave no reason"
+        raise UserError(f"{member.name} did not start: {why}")
     member.ready = json.loads(line)
     members = member.ready.get("relays") or [member.ready]
     member.peers = [facts["peer"] for facts in members]

@@ -52,7 +52,16 @@ class Command(Protocol):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line and returns its exit code."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        for ending in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(ending, _interrupt)
+        command, parsed = _parse(list(sys.argv[1:] if argv is None else argv))
+    except BaseException as error:  # noqa: BLE001  (Ctrl-C comes at any time, and a command may fail to load)
+        return _explain(error)
+    return _run(command, parsed)
+
+
+def _parse(arguments: list[str]) -> tuple[Command, argparse.Namespace]:
     others = {point.name: point for point in entry_points(group="peernet.commands")}
     parser = argparse.ArgumentParser(
         prog="peernet",
@@ -72,19 +81,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             commands.add_parser(name, help=about)
     parsed = parser.parse_args(arguments)
     assert command is not None
-    signal.signal(signal.SIGTERM, _interrupt)
-    return _run(command, parsed)
+    return command, parsed
 
 
 def _run(command: Command, arguments: argparse.Namespace) -> int:
     try:
         return command.run(arguments)
-    except KeyboardInterrupt:
-        return EXIT_INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has gone; there is nobody left to tell.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_PROBLEM
     except BaseException as error:  # noqa: BLE001  (the outermost frame: every error becomes a line and a code)
         return _explain(error)
 
@@ -95,11 +97,19 @@ def _explain(error: BaseException) -> int:
         return EXIT_INTERRUPTED
     if any(isinstance(leaf, SystemExit) for leaf in leaves):
         raise error
+    if any(isinstance(leaf, BrokenPipeError) for leaf in leaves):
+        # Whoever read our output has gone; there is nobody left to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_PROBLEM
     for kind in (UserError, PeernetError):
         for leaf in leaves:
             if isinstance(leaf, kind):
                 print(f"peernet: {leaf}", file=sys.stderr)
                 return EXIT_PROBLEM
+    for leaf in leaves:
+        if isinstance(leaf, OSError) and leaf.filename is not None:
+            print(f"peernet: cannot use {leaf.filename}: {leaf.strerror}", file=sys.stderr)
+            return EXIT_PROBLEM
     if os.environ.get("PEERNET_DEBUG"):
         raise error
     kinds = ", ".join(sorted({type(leaf).__name__ for leaf in leaves}))

@@ -37,6 +37,9 @@ def add_network(parser: argparse.ArgumentParser, *, listens: bool) -> None:
         help="dial addresses that are not on the public Internet, such as 127.0.0.1",
     )
     group.add_argument("--region", metavar="NAME", help="the region that this node says it is in")
+    if listens:
+        about = "where others reach this node, if not where it listens"
+        group.add_argument("--announce", action="append", metavar="ADDRESS", help=about)
     about = "where to listen" if listens else "the address that connections leave from"
     group.add_argument("--listen", action="append", metavar="ADDRESS", help=f"{about}, such as /ip4/0.0.0.0/tcp/4101")
 
@@ -67,6 +70,7 @@ def network_of(arguments: argparse.Namespace) -> NetworkConfig:
         "ledger": arguments.ledger,
         "test": arguments.test_network,
         "region": arguments.region,
+        "announce": tuple(arguments.announce) if getattr(arguments, "announce", None) else None,
         "listen": arguments.listen[0] if arguments.listen else None,
     }
     return evolve(network, **{name: value for name, value in flags.items() if value is not None})

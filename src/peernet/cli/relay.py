@@ -9,6 +9,7 @@ from peernet.cli.options import add_home, add_network, home_of, network_of
 from peernet.cli.services import add_service, announce, run_service
 
 if TYPE_CHECKING:
+    from peernet.node.home import Home
     from peernet.node.peer import Peer, PeerKeys
 
 HELP = "forward other people's rings"
@@ -63,25 +64,33 @@ def _relays(arguments: argparse.Namespace) -> list["Peer"]:
     if arguments.separate_operators and not network.test:
         raise UserError("--separate-operators claims what is not true: it is for --test-network only")
     listens = arguments.listen or [network.listen]
+    if network.announce and len(listens) > 1:
+        raise UserError("--announce says where one relay is reached: run each relay that needs it by itself")
     return [
-        Peer(_keys(arguments, number), evolve(network, listen=listen), ["relay"])
+        Peer(_keys(arguments, number), evolve(network, listen=listen), ["relay"], _home(arguments, number).state)
         for number, listen in enumerate(listens, 1)
     ]
 
 
+def _home(arguments: argparse.Namespace, number: int) -> "Home":
+    """The first relay has the home itself, the others have folders below."""
+    from peernet.node.home import Home
+
+    home = home_of(arguments)
+    below = Path(f"relay-{number}")
+    return home if number == 1 else Home(home.config / below, home.state / below, home.models)
+
+
 def _keys(arguments: argparse.Namespace, number: int) -> "PeerKeys":
-    """The first relay has the home's own keys; the others have theirs in folders below, and the same operator."""
+    """Each relay has keys of its own, and the operator of the first."""
     from attrs import evolve
 
     from peernet.core.suite import MixedSuite
-    from peernet.node.home import Home
     from peernet.node.peer import PeerKeys
 
     suite = MixedSuite()
-    home = home_of(arguments)
-    own = PeerKeys.of(home, suite)
+    own = PeerKeys.of(home_of(arguments), suite)
     if number == 1:
         return own
-    below = Path(f"relay-{number}")
-    keys = PeerKeys.of(Home(home.config / below, home.state / below, home.models), suite)
+    keys = PeerKeys.of(_home(arguments, number), suite)
     return keys if arguments.separate_operators else evolve(keys, operator=own.operator)

@@ -5,9 +5,10 @@ import json
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import trio
+if TYPE_CHECKING:
+    import trio
 
 __all__ = ["EXIT_INTERRUPTED", "add_service", "announce", "run_service", "run_until_signal"]
 
@@ -29,6 +30,7 @@ def announce(arguments: argparse.Namespace, text: str, **facts: Any) -> None:
 
 def run_service(arguments: argparse.Namespace, service: Callable[[], Awaitable[None]]) -> int:
     """Runs `service` until a signal or its supervisor ends it, which is how it should end: exit code 0."""
+    import trio
 
     async def supervised() -> int:
         async with trio.open_nursery() as nursery:
@@ -42,12 +44,14 @@ def run_service(arguments: argparse.Namespace, service: Callable[[], Awaitable[N
 
 
 def run_until_signal(main: Callable[[], Awaitable[int]]) -> int:
-    """Runs `main` on trio and returns its exit code; SIGINT and SIGTERM cancel it, and it cleans up all the same."""
+    """Runs `main` on trio and returns its exit code; Ctrl-C, SIGTERM and a closed terminal cancel it in good order."""
+    import trio
+
     _log_to_stderr()
     codes: list[int] = []
 
     async def watched() -> None:
-        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_wait_signal, signals, nursery.cancel_scope)
                 codes.append(await main())
@@ -57,13 +61,15 @@ def run_until_signal(main: Callable[[], Awaitable[int]]) -> int:
     return codes[0] if codes else EXIT_INTERRUPTED
 
 
-async def _wait_signal(signals: AsyncIterator[int], whole: trio.CancelScope) -> None:
+async def _wait_signal(signals: AsyncIterator[int], whole: "trio.CancelScope") -> None:
     async for _ in signals:
         whole.cancel()
         return
 
 
-async def _wait_stdin(whole: trio.CancelScope) -> None:
+async def _wait_stdin(whole: "trio.CancelScope") -> None:
+    import trio
+
     async with trio.lowlevel.FdStream(sys.stdin.fileno()) as stdin:
         while await stdin.receive_some(1024):
             pass

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Final
 
 import trio
-from attrs import define, field
+from attrs import define, field, frozen
 
 from inference.models import read_installed
 from inference.tokenizer import Tokenizer
@@ -36,8 +36,9 @@ from peernet.client.fragment import Attempt, AttemptFailed, Exchange, Outcome
 from peernet.client.network import HostChoice, NetworkView
 from peernet.core.errors import RemoteProtocolError, UserError
 from peernet.core.ledger.notes import VerifierKey
-from peernet.core.ring.paths import PROFILES, RingPath, TooFewRelays
+from peernet.core.ring.paths import RingPath, TooFewRelays
 from peernet.core.serving import Turn
+from peernet.net.tasks import background_nursery
 from peernet.node.config import ClientConfig, NetworkConfig
 from peernet.node.home import Home
 from privacy.detection import DetectionFailed, Detector
@@ -51,7 +52,6 @@ __all__ = ["ChatSession", "Client", "PromptRefused", "open_client"]
 
 DETECTION_TIMEOUT_S: Final = 30.0
 MAX_ATTEMPTS: Final = 3
-MAX_TEMPERATURE_THOUSANDTHS: Final = 2000
 
 Emit = Callable[[Event], None]
 
@@ -104,32 +104,26 @@ async def open_client(
         log_key = VerifierKey.parse(network.ledger)
     except RemoteProtocolError as error:
         raise UserError(f"--ledger {network.ledger!r} is no verifier key: {error}") from error
-    _check(config)
+    if config.policy not in set(Level):
+        raise UserError(f"there is no exposure policy {config.policy!r}: choose strict, standard or open")
     model = read_installed(home.models / config.model)
     tokenizer = await trio.to_thread.run_sync(Tokenizer.load, model.folder)
     view = NetworkView(network, home.state / "guards.json")
-    if detector is None:
-        detector = await trio.to_thread.run_sync(Detector.load)
-    async with trio.open_nursery() as nursery:
+    async with background_nursery() as nursery:
         await nursery.start(view.swarm.run)
+        # First what may be wrong with the network: the detector takes a second or two.
         await view.fetch_directory()
+        if detector is None:
+            detector = await trio.to_thread.run_sync(Detector.load)
         yield Client(view, config, detector, tokenizer, log_key)
-        nursery.cancel_scope.cancel()
 
 
-def _check(config: ClientConfig) -> None:
-    """Raises `UserError` for settings that no request could be made with."""
-    if config.policy not in set(Level):
-        raise UserError(f"there is no exposure policy {config.policy!r}: choose strict, standard or open")
-    if config.profile not in PROFILES:
-        raise UserError(f"there is no profile {config.profile!r}: choose {' or '.join(PROFILES)}")
-    if config.max_answer_tokens < 1:
-        raise UserError(f"max_answer_tokens is {config.max_answer_tokens}: an answer needs at least 1")
-    if not 0 <= config.temperature_thousandths <= MAX_TEMPERATURE_THOUSANDTHS:
-        raise UserError(
-            f"temperature_thousandths is {config.temperature_thousandths}: "
-            f"choose 0 to {MAX_TEMPERATURE_THOUSANDTHS}, where 1000 is the model's own"
-        )
+@frozen
+class Exchanged:
+    """One exchange with a host: what it was sent and what it wrote, both with its own placeholders in them."""
+
+    sent: str = field(repr=False)
+    answer: str = field(repr=False)
 
 
 @define
@@ -151,14 +145,14 @@ class ChatSession:
     def __init__(self, client: Client) -> None:
         self._client = client
         self._vault = Conversation(random.SystemRandom())
-        self._history = History()
+        self._exchanges: dict[str, list[Exchanged]] = {}
         self._messages: list[ChatMessage] = []
         self._places: dict[int, str] = {}
 
     def wipe(self) -> None:
         """Forgets everything."""
         self._vault.wipe()
-        self._history.wipe()
+        self._exchanges.clear()
         self._messages.clear()
 
     async def ask(self, text: str, emit: Emit) -> Answered:
@@ -181,19 +175,32 @@ class ChatSession:
             self._vault.link(message.content, found)
         emit(_masked(text, mentions[-1]))
         hosts = self._client.hosts()
+        if not hosts:
+            # The directory may be older than the hosts.
+            await self._client.network.fetch_directory()
+            hosts = self._client.hosts()
         emit(PeersFound(len(self._client.network.directory.relays), len(hosts), self._client.config.model))
         if not hosts:
             raise UserError(
                 f"no host serves {self._client.config.model!r} now: wait for one, start one with 'peernet host', or "
                 "choose another model with --model"
             )
-        made = plan(messages, mentions, len(hosts), self._client.policy, self._history)
-        request = _Request(self._client, self._vault, self._history, emit, text, made, mentions[-1], started_s)
+        made = plan(messages, mentions, len(hosts), self._client.policy, self._history())
+        request = _Request(self._client, self._vault, self._exchanges, emit, text, made, mentions[-1], started_s)
         request.prepare(self._bind_places(made, hosts), hosts)
         answered = await request.run()
-        request.remember()
+        # A standby that answered has the place from now on; the host that failed is not told what it missed.
+        self._places.update(request.remember())
         self._messages = [*messages, ChatMessage("assistant", answered.text)]
         return answered
+
+    def _history(self) -> History:
+        """What the host in each slot was sent and wrote in earlier turns, for the planner."""
+        history = History()
+        for slot, host in self._places.items():
+            for exchanged in self._exchanges.get(host, ()):
+                history.record(slot, exchanged.sent, exchanged.answer)
+        return history
 
     async def _detect(self, messages: Sequence[ChatMessage]) -> list[list[Mention]]:
         """The identifiers of every message; whatever goes wrong, nothing is sent (promise P2)."""
@@ -225,7 +232,7 @@ class _Request:
         self,
         client: Client,
         vault: Conversation,
-        history: History,
+        exchanges: dict[str, list[Exchanged]],
         emit: Emit,
         text: str,
         made: Plan,
@@ -234,7 +241,7 @@ class _Request:
     ) -> None:
         self._client = client
         self._vault = vault
-        self._history = history
+        self._exchanges = exchanges
         self._emit = emit
         self._text = text
         self._plan = made
@@ -275,11 +282,16 @@ class _Request:
                 nursery.start_soon(self._answer_fragment, run)
         return self._report()
 
-    def remember(self) -> None:
-        """Keeps what each host was sent and wrote, for the next turn."""
+    def remember(self) -> dict[int, str]:
+        """Keeps what each host was sent and wrote, for the next turn; returns which host has answered in each slot."""
+        places = {}
         for run in self._runs:
             if run.outcome is not None:
-                self._history.record(run.fragment.slot, run.attempt.text_sent, run.outcome.answer_as_sent)
+                host = run.attempt.host.peer
+                exchanged = Exchanged(run.attempt.text_sent, run.outcome.answer_as_sent)
+                self._exchanges.setdefault(host, []).append(exchanged)
+                places[run.fragment.slot] = host
+        return places
 
     async def _answer_fragment(self, run: _Run) -> None:
         exchange = Exchange(
@@ -377,7 +389,12 @@ class _Request:
         view = self._vault.view(host.peer)
         masked = view.mask(fragment.prompt.text, fragment.prompt.mentions)
         system = [Turn("system", view.mask(part.text, part.mentions).text) for part in self._plan.system]
-        earlier = [Turn(message.role, message.content) for message in self._history.transcript(fragment.slot)]
+        # Nothing but this very host's own exchanges: another's were masked for that other.
+        earlier = [
+            turn
+            for exchanged in self._exchanges.get(host.peer, ())
+            for turn in (Turn("user", exchanged.sent), Turn("assistant", exchanged.answer))
+        ]
         return Attempt(fragment, host, path, (*system, *earlier, Turn("user", masked.text)), view)
 
     def _sent_to(self, host: str) -> list[str]:
@@ -430,10 +447,15 @@ class _Request:
         for run in self._runs:
             for attempt in run.sent_to:
                 attempts.setdefault(attempt.host.peer, []).append(attempt)
-        first = {run.attempts[0].host.peer for run in self._runs}
+        came_in = {
+            attempt.host.peer
+            for run in self._runs
+            for attempt in run.sent_to
+            if attempt.host.peer != run.attempts[0].host.peer
+        }
         paths = [attempt.path for run in self._runs for attempt in run.attempts]
         return ExposureReceipt(
-            hosts=tuple(self._host_exposure(sent, standby=host not in first) for host, sent in attempts.items()),
+            hosts=tuple(self._host_exposure(sent, standby=host in came_in) for host, sent in attempts.items()),
             mode=self._plan.mode,
             policy=self._plan.policy.level.value,
             profile=self._client.config.profile,

@@ -28,6 +28,7 @@ from peernet.core.ledger.notes import VerifierKey
 from peernet.core.ledger.proofs import LogProof
 from peernet.core.metering import ClientMeter, LaneExhausted, price, verify_receipt
 from peernet.core.ring.paths import PathPeer, RingPath
+from peernet.core.ring.ring import OUT
 from peernet.core.serving import Ask, Delta, Finished, FromClient, FromHost, Pay, Refused, Settled, Turn
 from peernet.net.rings import RingChannel, RingFailed
 from privacy.planning import Fragment
@@ -120,7 +121,7 @@ class Exchange:
         try:
             lane = await self._fund(attempt, prompt_tokens, max_tokens)
         except LedgerUnreachable as error:
-            suspects = _suspects(attempt.path, None if error.ring is None else _failed_hop(error.ring))
+            suspects = _suspects(attempt.path, error.ring)
             raise AttemptFailed(str(error), peer=None, suspects=suspects) from error
         except LaneRefused as error:
             raise AttemptFailed(str(error), peer=None, final=True) from error
@@ -133,7 +134,7 @@ class Exchange:
             # Both arcs have the host at the same place.
             if hop == len(attempt.path.out):
                 raise AttemptFailed(f"no ring to the host: {error}", peer=host.peer) from error
-            suspects = _suspects(attempt.path, hop)
+            suspects = _suspects(attempt.path, error)
             raise AttemptFailed(f"no ring to the host: {error}", peer=None, suspects=suspects) from error
         out, back = (tuple(peer.peer for peer in arc) for arc in (attempt.path.out, attempt.path.back))
         self.emit(RingBuilt(ordinal, host.peer, out, back, trio.current_time() - began))
@@ -207,17 +208,23 @@ class _Answer:
                 case Delta() as delta:
                     await self._take(ring, delta)
                     timeout_s = NEXT_TOKEN_TIMEOUT_S
-                case Finished():
+                case Finished() as finished:
                     break
                 case Refused() as refused:
                     final = refused.reason in serving.FINAL_REASONS
                     raise AttemptFailed(refused.explanation, peer=self._attempt.host.peer, final=final)
                 case other:
                     raise RemoteProtocolError(f"{type(other).__name__} came within an answer", reason="bad_message")
-        self._show(self._restorer.finish())
+        self._show(self._last_words(cut=finished.reason == "length"))
         await self._pay(ring, last=True)
         self._finish()
         await self._take_receipt(ring)
+
+    def _last_words(self, *, cut: bool) -> str:
+        """What the restorer still holds; the beginning of a placeholder at which a long answer was cut is no word."""
+        held = self._restorer.finish()
+        is_cut_placeholder = any(name.startswith(held) for name in self._attempt.view.mapping())
+        return "" if cut and len(held) > 1 and is_cut_placeholder else held
 
     async def _next(self, ring: RingChannel, timeout_s: float) -> object:
         with trio.move_on_after(timeout_s):
@@ -299,12 +306,14 @@ def _failed_hop(error: RingFailed) -> int | None:
     return error.hop + 1 if error.reason in {"unreachable", "lost"} else error.hop
 
 
-def _suspects(path: RingPath, hop: int | None) -> frozenset[str]:
-    """The relays one of which may have broken a ring: those at `hop` of both arcs, or all but the guards.
-
-    Which arc it was, an error does not say.
-    """
+def _suspects(path: RingPath, error: RingFailed | None) -> frozenset[str]:
+    """The relays one of which may have broken a ring, as far as the error tells; no guard without a sign."""
     arcs: Sequence[Sequence[PathPeer]] = (path.out, path.back)
+    hop = None
+    if error is not None:
+        hop = _failed_hop(error)
+        if error.arc is not None:
+            arcs = (path.out if error.arc == OUT else path.back,)
     if hop is not None and hop < len(path.out):
         return frozenset(arc[hop].peer for arc in arcs)
     return frozenset(peer.peer for arc in arcs for peer in arc[1:])

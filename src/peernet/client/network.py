@@ -27,12 +27,13 @@ from peernet.core.directory import (
 )
 from peernet.core.errors import ConnectionFailed, RemoteProtocolError, UserError
 from peernet.core.identity import Keypair, PeerId
-from peernet.core.ring.paths import PathPeer, RingPath, choose_guards, choose_paths, prefix_of
+from peernet.core.prefixes import address_prefix
+from peernet.core.ring.paths import PathPeer, RingPath, choose_guards, choose_paths
 from peernet.core.suite import CipherSuite, MixedSuite
-from peernet.net.addresses import dialable, parse_peer_address, parse_tcp
+from peernet.net.addresses import TcpAddress, dialable, parse_peer_address, parse_tcp
 from peernet.net.limits import Limits
 from peernet.net.messages import MessageStream
-from peernet.net.rings import RingChannel, RingHop, open_ring
+from peernet.net.rings import RingChannel, RingFailed, RingHop, open_ring
 from peernet.net.swarm import Swarm
 from peernet.node.config import NetworkConfig
 from peernet.node.peer import now_s
@@ -111,7 +112,10 @@ class NetworkView:
         """
         avoided = set(avoid)
         endpoints = [_path_peer(host.listing) for host in hosts]
-        listed = [_path_peer(listing) for listing in self.directory.relays]
+        # The lane's ring runs over the same relays, so the ledger's node counts in their distinctness too.
+        ledger = [_path_peer(listing) for listing in self.directory.bootstraps[:1]]
+        listed = [_path_peer(listing) for listing in self.directory.relays if self._addresses_of(listing)]
+        listed = [relay for relay in listed if not relay.conflicts_with(ledger)]
         relays = [relay for relay in listed if relay.peer not in avoided]
         guards = self._guards.keep(
             {relay.peer: relay for relay in listed},
@@ -155,11 +159,15 @@ class NetworkView:
         return open_directory(reply, trusted, now_s(), self.suite)
 
     def _hop(self, peer: PathPeer) -> RingHop:
-        listing = next(listing for listing in self.directory.listings if str(listing.peer) == peer.peer)
-        addresses = dialable(listing.record.addresses, allow_private=self._network.test)
-        return RingHop(listing.peer, tuple(addresses), listing.record.onion_key, listing.signed)
+        for listing in self.directory.listings:
+            if str(listing.peer) == peer.peer:
+                return RingHop(listing.peer, self._addresses_of(listing), listing.record.onion_key, listing.signed)
+        raise RingFailed("a peer of the ring has left the directory", reason="unlisted")
+
+    def _addresses_of(self, listing: Listing) -> tuple[TcpAddress, ...]:
+        return tuple(dialable(listing.record.addresses, allow_private=self._network.test))
 
 
 def _path_peer(listing: Listing) -> PathPeer:
-    hosts = [address.host for address in dialable(listing.record.addresses, allow_private=True)]
-    return PathPeer(str(listing.peer), listing.record.operator_key, frozenset(map(prefix_of, hosts)))
+    record = listing.record
+    return PathPeer(str(listing.peer), record.operator_key, frozenset(map(address_prefix, record.addresses)))

@@ -3,7 +3,8 @@
 A client chooses its guards, relays and hosts from it locally, so that choosing tells nobody anything. Each record in
 it is signed by its own peer; the snapshot's signature says that the bootstrap node found them in the DHT at that
 time. Rules: a snapshot is signed by a key that the client was configured with, is not older than `MAX_AGE_S`, and a
-record in it that does not open is skipped, not trusted.
+record in it that does not open is skipped, not trusted. Of several records of one peer, or offers of one host for one
+model, the newest counts.
 """
 
 from collections.abc import Iterable
@@ -15,13 +16,18 @@ from peernet.core.dht.records import HostOffer, PeerRecord, ProviderRecord, open
 from peernet.core.errors import RemoteProtocolError
 from peernet.core.identity import Keypair, PeerId
 from peernet.core.suite import CipherSuite
-from peernet.core.wire import MessageSet, decode, encode
+from peernet.core.wire import MAX_ITEMS, MAX_MESSAGE_SIZE, MessageSet, decode, encode
 
 __all__ = ["DIRECTORY_PROTOCOL", "Directory", "DirectoryMessages", "GetDirectory", "Listing", "SignedDirectory"]
 
 DIRECTORY_PROTOCOL: Final = "/peernet/directory/1"
 MAX_AGE_S: Final = 3600
 FUTURE_TOLERANCE_S: Final = 300
+MAX_RECORDS: Final = MAX_ITEMS
+MAX_SNAPSHOT_SIZE: Final = MAX_MESSAGE_SIZE - 1024
+"""What is left in a message besides the keys and the signature around the snapshot."""
+
+_RECORD_OVERHEAD: Final = 3
 
 _PREFIX: Final = b"peernet/directory/1\x00"
 
@@ -88,8 +94,15 @@ class Directory:
 
 
 def sign_directory(records: Iterable[bytes], now_s: int, keypair: Keypair) -> SignedDirectory:
-    """The snapshot of `records`, signed."""
-    snapshot = encode(Snapshot(now_s, tuple(records)))
+    """The snapshot of `records`, signed; of more than one message can carry, the first ones."""
+    fitting: list[bytes] = []
+    size = 0
+    for record in records:
+        size += len(record) + _RECORD_OVERHEAD
+        if size > MAX_SNAPSHOT_SIZE or len(fitting) == MAX_RECORDS:
+            break
+        fitting.append(record)
+    snapshot = encode(Snapshot(now_s, tuple(fitting)))
     return SignedDirectory(snapshot, keypair.public_key, keypair.sign(_PREFIX + snapshot))
 
 
@@ -103,17 +116,20 @@ def open_directory(signed: SignedDirectory, trusted: Iterable[bytes], now_s: int
     if not now_s - MAX_AGE_S <= snapshot.issued_at_s <= now_s + FUTURE_TOLERANCE_S:
         raise RemoteProtocolError("a directory is too old, or from the future", reason="stale")
     peers: dict[bytes, tuple[PeerRecord, bytes]] = {}
-    offers: dict[bytes, list[HostOffer]] = {}
+    offers: dict[bytes, dict[str, HostOffer]] = {}
     for record in snapshot.records:
         try:
             body = open_record(record, now_s, suite)
         except RemoteProtocolError:
             continue
         if isinstance(body, PeerRecord):
-            peers[body.public_key] = (body, record)
+            if body.public_key not in peers or peers[body.public_key][0].sequence < body.sequence:
+                peers[body.public_key] = (body, record)
         elif isinstance(body, HostOffer):
-            offers.setdefault(body.public_key, []).append(body)
+            of_host = offers.setdefault(body.public_key, {})
+            if body.model not in of_host or of_host[body.model].sequence < body.sequence:
+                of_host[body.model] = body
         else:
             assert isinstance(body, ProviderRecord)  # found hosts by; the offers say more
-    listings = (Listing(body, record, tuple(offers.get(key, ()))) for key, (body, record) in peers.items())
+    listings = (Listing(body, record, tuple(offers.get(key, {}).values())) for key, (body, record) in peers.items())
     return Directory(snapshot.issued_at_s, tuple(listings))

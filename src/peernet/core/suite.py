@@ -19,7 +19,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
-from peernet.core.errors import RemoteProtocolError
+from peernet.core.errors import LocalProtocolError, RemoteProtocolError
 
 __all__ = ["KEY_SIZE", "SIGNATURE_SIZE", "TAG_SIZE", "CipherSuite", "Keystream", "MixedSuite", "SodiumSuite"]
 
@@ -93,12 +93,17 @@ class SodiumSuite:
     name = "sodium"
 
     def x25519_public(self, secret: bytes) -> bytes:
+        _check_secret(secret)
         return nacl.bindings.crypto_scalarmult_base(secret)
 
     def x25519(self, secret: bytes, public: bytes) -> bytes:
+        _check_secret(secret)
+        # PyNaCl hands both to C without looking at their lengths.
+        if len(public) != KEY_SIZE:
+            raise RemoteProtocolError(f"an X25519 key of {len(public)} bytes", reason="bad_key")
         try:
             shared = nacl.bindings.crypto_scalarmult(secret, public)
-        except (nacl.exceptions.RuntimeError, nacl.exceptions.ValueError, nacl.exceptions.TypeError) as error:
+        except nacl.exceptions.RuntimeError as error:
             raise RemoteProtocolError("the peer's X25519 key is unusable", reason="bad_key") from error
         if shared == _ZERO_POINT:
             raise RemoteProtocolError("the peer's X25519 key has low order", reason="bad_key")
@@ -124,9 +129,11 @@ class SodiumSuite:
         return nacl.bindings.crypto_aead_chacha20poly1305_ietf_encrypt(plaintext, associated, nonce, key)
 
     def open(self, key: bytes, nonce: bytes, ciphertext: bytes, associated: bytes) -> bytes:
+        if len(ciphertext) < TAG_SIZE:
+            raise RemoteProtocolError("a ciphertext is shorter than its tag", reason="bad_tag")
         try:
             return nacl.bindings.crypto_aead_chacha20poly1305_ietf_decrypt(ciphertext, associated, nonce, key)
-        except (nacl.exceptions.CryptoError, nacl.exceptions.ValueError) as error:
+        except nacl.exceptions.CryptoError as error:
             raise RemoteProtocolError("a ciphertext failed authentication", reason="bad_tag") from error
 
     def keystream(self, key: bytes) -> Keystream:
@@ -138,6 +145,11 @@ class SodiumSuite:
 
     def hmac(self, algorithm: str, key: bytes, data: bytes) -> bytes:
         return hmac.digest(key, data, _HASHLIB_NAMES[algorithm])
+
+
+def _check_secret(secret: bytes) -> None:
+    if len(secret) != KEY_SIZE:
+        raise LocalProtocolError(f"an X25519 secret has {KEY_SIZE} bytes, not {len(secret)}")
 
 
 class MixedSuite(SodiumSuite):

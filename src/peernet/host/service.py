@@ -148,7 +148,10 @@ class HostService:
         lane = self._check_lane(ask)
         messages, parameters = self._check_request(ask)
         meter = HostMeter(lane, self._payout_key, self._peer.suite)
-        prompt_tokens = self._engine.count_tokens(messages)
+        try:
+            prompt_tokens = self._engine.count_tokens(messages)
+        except EngineError as error:
+            raise Refusal(serving.BAD_REQUEST, str(error)) from error
         if ask.prefix:
             prompt_tokens += self._engine.count_text_tokens(ask.prefix)
         try:

@@ -66,9 +66,9 @@ class Settler:
         try:
             proof = await self._submit(settlement)
         except SettlementRejected:
-            path.rename(path.with_suffix(".rejected"))
+            _move(path, ".rejected")
             raise
-        path.unlink()
+        path.unlink(missing_ok=True)  # the retry may have been quicker
         return proof
 
     async def retry(self) -> None:
@@ -79,6 +79,11 @@ class Settler:
                     await self.settle(decode(Settlement, path.read_bytes()))
                 except (ConnectionFailed, SettlementRejected) as error:
                     log.warning("a settlement waits", error=str(error))
+                except FileNotFoundError:
+                    continue  # it has been settled meanwhile
+                except RemoteProtocolError as error:
+                    log.warning("a settlement's file is damaged and was set aside", file=path.name, error=error.reason)
+                    _move(path, ".damaged")
             await trio.sleep(RETRY_INTERVAL_S)
 
     async def _submit(self, settlement: Settlement) -> bytes:
@@ -102,3 +107,9 @@ class Settler:
         if isinstance(reply, Rejected) and reply.reason != "busy":
             raise SettlementRejected(reply)
         raise ConnectionFailed("the ledger gave no result")
+
+
+def _move(path: Path, suffix: str) -> None:
+    """Sets a settlement aside; it may have been done before."""
+    if path.exists():
+        path.rename(path.with_suffix(suffix))

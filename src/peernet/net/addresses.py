@@ -12,6 +12,7 @@ from multiaddr.exceptions import Error as MultiaddrError
 
 from peernet.core.errors import UserError
 from peernet.core.identity import PeerId
+from peernet.core.prefixes import unwrapped
 
 __all__ = ["PeerAddress", "TcpAddress", "dialable", "parse_peer_address", "parse_tcp"]
 
@@ -29,8 +30,13 @@ class TcpAddress:
 
     @property
     def is_global(self) -> bool:
-        """Whether the address belongs to the public Internet."""
-        return ipaddress.ip_address(self.host).is_global
+        """Whether the address belongs to one machine on the public Internet.
+
+        What wraps a private IPv4 address is private; multicast is nobody's address.
+        """
+        address = unwrapped(ipaddress.ip_address(self.host))
+        site_local = isinstance(address, ipaddress.IPv6Address) and address.is_site_local
+        return address.is_global and not address.is_multicast and not site_local
 
 
 @frozen
@@ -78,6 +84,6 @@ def dialable(addresses: Iterable[str], *, allow_private: bool) -> list[TcpAddres
             address = parse_tcp(text)
         except UserError:
             continue  # a record may hold transports that this version does not speak
-        if allow_private or address.is_global:
+        if address.port and (allow_private or address.is_global):
             usable.append(address)
     return usable

@@ -2,6 +2,8 @@
 
 from attrs import frozen
 
+from peernet.core.yamux import INITIAL_WINDOW
+
 __all__ = ["Limits"]
 
 
@@ -12,13 +14,20 @@ class Limits:
     connections: int = 512
     connections_per_prefix: int = 64
     handshakes_in_flight: int = 64
+    """Inbound handshakes at the same time; the oldest makes room for a newcomer."""
+    handshakes_per_prefix: int = 16
     handshake_timeout_s: float = 10.0
     dial_timeout_s: float = 5.0
     negotiation_timeout_s: float = 10.0
     linger_s: float = 5.0
     """How long a served stream waits for the other side to close its half before it is reset."""
     idle_timeout_s: float = 300.0
+    """How long a connection without streams is kept."""
+    silence_timeout_s: float = 60.0
+    """A peer that says nothing for so long is taken for dead; at half of it, it is pinged."""
+    write_timeout_s: float = 60.0
+    """How long a peer may take none of what is written to it."""
     outbox_high_water: int = 256 * 1024
     """A connection with more unsent bytes than this makes its writers wait."""
-    stream_receive_buffer: int = 256 * 1024
-    """What one stream may hold unread: its yamux window."""
+    stream_receive_buffer: int = INITIAL_WINDOW
+    """What one stream may hold unread: its yamux window, which is not smaller than yamux's first one."""

@@ -5,17 +5,19 @@
 1. A leg is one stream of `RING_PROTOCOL`. When one side of a forwarder goes, the other goes too, and nothing of the
    ring stays.
 2. A forwarder extends only to the peer of a signed, valid record, at an address that may be dialled.
-3. Legs are bounded per neighbour and in total; an arc that gets no command, or a join that finds no partner, ends
-   after a named time.
+3. Legs are bounded per neighbour and in total. An arc that gets no command, an extension that is not made, a join
+   that finds no partner, and a ring on which nothing passes end after a named time. The oldest waiting join makes room
+   for a new one.
 4. Reading and writing of a ring's end are tasks of its own, so that a caller who is cancelled breaks no cell.
+5. An arc that ends before its time is ended with a reason for the client, as far as it can still be told.
 """
 
 import secrets
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Final, Protocol
 
-import structlog
 import trio
 from attrs import define, field, frozen
 
@@ -24,8 +26,8 @@ from peernet.core.errors import ConnectionFailed, PeernetError, RemoteProtocolEr
 from peernet.core.identity import PeerId
 from peernet.core.ring.arc import Arc, ArcBuilt, ArcCell, ArcEnded, ArcHop
 from peernet.core.ring.cells import CELL_SIZE, CellType, SealedCell, cut_cells
-from peernet.core.ring.hop import Extend, Hop, HopEvent, Joined, Opened, SendBack, SendOn
-from peernet.core.ring.ring import BACK, OUT, Join, RingEnd, join_cookie
+from peernet.core.ring.hop import Extend, Hop, HopEvent, HopState, Joined, Opened, SendBack, SendOn
+from peernet.core.ring.ring import BACK, NONCE_SIZE, OUT, Join, RingEnd, join_cookie
 from peernet.core.suite import CipherSuite
 from peernet.core.wire import decode, encode
 from peernet.net.addresses import TcpAddress, dialable
@@ -37,18 +39,24 @@ __all__ = ["RING_PROTOCOL", "RingChannel", "RingFailed", "RingHop", "RingLimits"
 RING_PROTOCOL: Final = "/peernet/ring/1"
 
 _FAREWELL_S: Final = 5.0
-"""How long an endpoint waits for its last cells to leave."""
+"""How long the end of a ring waits for its last cells to leave."""
 
-log = structlog.get_logger()
+IDLE_TIMEOUT_S: Final = 600.0
+
+_CLIENT_GONE: Final = "client_gone"
 
 
 class RingFailed(PeernetError):
-    """A ring could not be built, or broke. `hop` counts from 0 at the guard; None when it cannot be told."""
+    """A ring could not be built, or broke.
 
-    def __init__(self, message: str, *, reason: str, hop: int | None = None) -> None:
+    `hop` counts from 0 at the guard, on the arc `arc` (`OUT` or `BACK`); either is None when it cannot be told.
+    """
+
+    def __init__(self, message: str, *, reason: str, hop: int | None = None, arc: int | None = None) -> None:
         super().__init__(message)
         self.reason = reason
         self.hop = hop
+        self.arc = arc
 
 
 @frozen
@@ -58,10 +66,13 @@ class RingLimits:
     legs: int = 1024
     legs_per_neighbour: int = 128
     command_timeout_s: float = 15.0
-    join_timeout_s: float = 15.0
-    build_timeout_s: float = 10.0
+    join_timeout_s: float = 5.0
+    """How long an arc waits for its partner: both joins leave the client together."""
+    build_timeout_s: float = 5.0
+    """How long an extension may take: less than a client waits for its ring, so that it learns which hop it was."""
+    idle_timeout_s: float = IDLE_TIMEOUT_S
+    """How long nothing may pass on a ring."""
     pending_joins: int = 64
-    unread_messages: int = 1024
 
 
 class _Leg(Protocol):
@@ -72,7 +83,7 @@ class _Leg(Protocol):
         ...
 
     async def send(self, kind: CellType, body: bytes) -> None:
-        """Seals and sends one cell; one task at a time."""
+        """Seals and sends one cell, one task at a time; raises `ConnectionFailed` when the leg has ended."""
         ...
 
     def close(self) -> None:
@@ -101,9 +112,19 @@ class _EndpointLeg:
         return [event.cell for event in events if isinstance(event, Opened)]
 
     async def send(self, kind: CellType, body: bytes) -> None:
-        for event in self._hop.send(kind, body):
-            assert isinstance(event, SendBack)
-            await self._stream.send_all(event.cell)
+        if self._hop.state is not HopState.ENDPOINT:
+            raise ConnectionFailed("the arc has ended")
+        await _send_back(self._stream, self._hop.send(kind, body))
+
+    async def wait_gone(self) -> None:
+        """Waits until the neighbour has closed the leg; what came before is kept."""
+        await self._stream.wait_ended()
+
+    async def refuse(self, reason: str) -> None:
+        """Tells the client why its arc ends here, if it can be told at once, and closes."""
+        with trio.move_on_after(_FAREWELL_S), suppress(ConnectionFailed):
+            await self.send(CellType.END, reason.encode())
+        self.close()
 
     def close(self) -> None:
         self._hop.end()
@@ -123,7 +144,8 @@ class _ClientLeg:
         try:
             await self._build()
         except RemoteProtocolError as error:
-            raise RingFailed(f"an arc broke: {error}", reason=error.reason, hop=self.arc.hops_built) from error
+            # Any hop on the way may have altered the cell.
+            raise RingFailed(f"an arc broke: {error}", reason=error.reason) from error
         except ConnectionFailed as error:
             raise RingFailed(f"the guard was lost: {error}", reason="broken", hop=0) from error
 
@@ -150,6 +172,8 @@ class _ClientLeg:
         return cells
 
     async def send(self, kind: CellType, body: bytes) -> None:
+        if not self.arc.built:
+            raise ConnectionFailed("the arc has ended")
         self.arc.send(kind, body)
         await self._flush()
 
@@ -168,7 +192,8 @@ class _ClientLeg:
                 return [event for cell in cells for event in self.arc.receive(cell)]
             data = await self._stream.receive_some()
             if not data:
-                raise RingFailed("the guard closed the arc", reason="closed", hop=self.arc.hops_built)
+                # A hop that ends the arc says so: without a word it was the guard itself.
+                raise RingFailed("the guard closed the arc", reason="closed", hop=0)
             self._buffer += data
 
 
@@ -178,9 +203,11 @@ class RingChannel:
     `run` drives it; `send` and `receive` may then be used, each by one task at a time.
     """
 
-    def __init__(self, end: RingEnd, out: _Leg, back: _Leg) -> None:
+    def __init__(self, end: RingEnd, out: _Leg, back: _Leg, *, idle_timeout_s: float = IDLE_TIMEOUT_S) -> None:
         self._end = end
         self._legs = {OUT: out, BACK: back}
+        self._idle_timeout_s = idle_timeout_s
+        self._scope = trio.CancelScope()
         self._work = trio.Event()
         self._changed = trio.Event()
         self.finished = trio.Event()
@@ -192,25 +219,31 @@ class RingChannel:
 
     async def run(self) -> None:
         """Reads and writes both arcs until the ring ends; then both legs are closed."""
+        self._bound()
         try:
-            async with trio.open_nursery() as nursery:
-                for arc, leg in self._legs.items():
-                    nursery.start_soon(self._read, arc, leg)
-                await self._write()
-                nursery.cancel_scope.cancel()
+            with self._scope:
+                async with trio.open_nursery() as nursery:
+                    for arc, leg in self._legs.items():
+                        nursery.start_soon(self._read, arc, leg)
+                    await self._write()
+                    nursery.cancel_scope.cancel()
         finally:
-            self._end.fail("closed")
+            self._end.fail("timeout" if self._scope.cancelled_caught else "closed")
             for leg in self._legs.values():
                 leg.close()
             self._wake()
             self.finished.set()
 
     async def send(self, message: bytes) -> None:
-        """Queues a message, waiting while an earlier one waits for the window; raises `RingFailed` once ended."""
+        """Queues a message, waiting while an earlier one waits for the window.
+
+        Raises `RingFailed` once the ring has ended and all is read. Before that, a message is dropped: what the other
+        end said last may be why it wants no more.
+        """
         await trio.lowlevel.checkpoint_if_cancelled()
         while self._end.blocked and self._end.ended is None:
             await self._changed.wait()
-        if self._end.ended is not None:
+        if self._end.ended is not None and not self._end.unread:
             raise RingFailed(f"the ring has ended: {self._end.ended}", reason=self._end.ended)
         self._end.send(message)
         self._work.set()
@@ -226,35 +259,53 @@ class RingChannel:
         return message
 
     def end(self, reason: str = "done") -> None:
-        """Ends the ring after what has been queued; `run` then returns."""
-        self._end.end(reason)
-        self._wake()
+        """Ends the ring behind what has been queued, if that leaves within `_FAREWELL_S`; `run` then returns."""
+        if self._end.ended is None:
+            self._end.end(reason)
+            self._bound()
+            self._wake()
+
+    def _bound(self) -> None:
+        """Sets how long `run` may go on without anything passing, and how long at all once the ring is ended."""
+        bound_s = self._idle_timeout_s if self._end.ended is None else _FAREWELL_S
+        self._scope.deadline = trio.current_time() + bound_s
 
     async def _read(self, arc: int, leg: _Leg) -> None:
         try:
             while (cells := await leg.receive()) is not None:
                 for cell in cells:
                     self._end.receive(arc, cell)
+                if self._end.broken:
+                    break
+                self._note_progress()
                 self._wake()
             self._end.lose(arc, "closed")
         except RemoteProtocolError as error:
             self._end.fail(error.reason)
         except ConnectionFailed:
             self._end.lose(arc, "broken")
+        if self._end.broken:
+            self._scope.cancel()  # a write that waits for the other arc waits for nothing
         self._wake()
 
     async def _write(self) -> None:
-        try:
-            while True:
-                self._work = trio.Event()
-                for cell in self._end.cells_to_send():
+        while not self._end.over:
+            self._work = trio.Event()
+            cells = self._end.cells_to_send()
+            for cell in cells:
+                try:
                     await self._legs[cell.arc].send(cell.type, cell.body)
-                if self._end.ended is not None:
-                    return
+                except ConnectionFailed:
+                    self._end.lose(cell.arc, "broken")
+            if cells:
+                self._note_progress()
                 self._announce()
+            elif not self._end.over:
                 await self._work.wait()
-        except ConnectionFailed:
-            self._end.fail("broken")
+
+    def _note_progress(self) -> None:
+        if self._end.ended is None:
+            self._bound()
 
     def _wake(self) -> None:
         self._work.set()
@@ -268,7 +319,7 @@ class RingChannel:
 RingHandler = Callable[[RingChannel], Awaitable[None]]
 
 
-@define
+@define(eq=False)
 class _PendingJoin:
     """One arc that waits for its partner."""
 
@@ -276,6 +327,7 @@ class _PendingJoin:
     handshake_hash: bytes
     leg: _EndpointLeg
     taken: trio.Event = field(factory=trio.Event)
+    given_up: trio.Event = field(factory=trio.Event)
 
 
 class RingService:
@@ -344,7 +396,7 @@ class RingService:
         if isinstance(command, Extend):
             await self._forward(stream, hop, buffer, command)
         elif command is not None:
-            await self._join(_EndpointLeg(stream, hop, buffer), hop, command)
+            await self._join(_EndpointLeg(stream, hop, buffer), command)
 
     async def _read_command(self, stream: PeerStream, hop: Hop, buffer: bytearray) -> Extend | Joined | None:
         """Answers the handshake and waits for the command; cells after it stay in `buffer`."""
@@ -365,60 +417,101 @@ class RingService:
 
     async def _forward(self, stream: PeerStream, hop: Hop, buffer: bytearray, command: Extend) -> None:
         try:
-            onward = await self._extend(command)
-        except (ConnectionFailed, RemoteProtocolError) as error:
+            with trio.fail_after(self._limits.build_timeout_s):
+                onward = await self._extend(command, stream.peer)
+        except (ConnectionFailed, RemoteProtocolError, trio.TooSlowError) as error:
             reason = error.reason if isinstance(error, RemoteProtocolError) else "unreachable"
             self.counters[f"extension_failed:{reason}"] += 1
-            await _send_back(stream, hop.extension_failed(reason))
-            await stream.close_sending()
+            await self._end_towards_client(stream, hop, reason)
             return
         self.counters["forwarded"] += 1
-        async with onward, trio.open_nursery() as nursery:
-            nursery.start_soon(self._pump_back, onward, stream, hop, nursery.cancel_scope)
-            await self._pump_on(stream, onward, hop, buffer)
-            nursery.cancel_scope.cancel()
+        async with onward:
+            ending = await self._pump(stream, onward, hop, buffer)
+        self.counters[f"arc_ended:{ending}"] += 1
+        if ending != _CLIENT_GONE:
+            await self._end_towards_client(stream, hop, ending)
         hop.end()
 
-    async def _extend(self, command: Extend) -> PeerStream:
+    async def _extend(self, command: Extend, neighbour: PeerId) -> PeerStream:
         if not self._relay:
             raise RemoteProtocolError("this peer is no relay", reason="no_relay")
         record = open_record(command.record, self._now_s(), self._suite)
         if not isinstance(record, PeerRecord):
             raise RemoteProtocolError("an extension to something that is no peer", reason="bad_record")
         peer = PeerId.from_public_key(record.public_key)
+        if peer in {neighbour, self._swarm.peer_id}:
+            raise RemoteProtocolError("an extension to where the arc is, or came from", reason="bad_extension")
         addresses = dialable(record.addresses, allow_private=self._allow_private)
+        if not addresses:
+            raise ConnectionFailed(f"no address of {peer} may be dialled")
         return await self._swarm.open_stream(peer, addresses, RING_PROTOCOL)
 
-    async def _pump_on(self, stream: PeerStream, onward: PeerStream, hop: Hop, buffer: bytearray) -> None:
-        """Cells away from the client, until either side ends."""
-        try:
-            while True:
-                if cells := cut_cells(buffer):
-                    await onward.send_all(b"".join(self.forward(hop, cell) for cell in cells))
-                    continue
-                data = await stream.receive_some()
-                if not data:
-                    return
-                buffer += data
-        except ConnectionFailed:
-            return
+    async def _end_towards_client(self, stream: PeerStream, hop: Hop, reason: str) -> None:
+        with trio.move_on_after(_FAREWELL_S):
+            try:
+                await _send_back(stream, hop.extension_failed(reason))
+                await stream.close_sending()
+            except ConnectionFailed:
+                self.counters["both_sides_lost"] += 1
 
-    async def _pump_back(self, onward: PeerStream, stream: PeerStream, hop: Hop, both: trio.CancelScope) -> None:
-        """Cells towards the client; when the far side goes, the client is told."""
+    async def _pump(self, stream: PeerStream, onward: PeerStream, hop: Hop, buffer: bytearray) -> str:
+        """Forwards both ways until a side ends, or nothing passes for too long; which of these it was, as a reason.
+
+        When the far side ends, what it said last still goes to the client.
+        """
+        endings: list[str] = []
+        async with trio.open_nursery() as nursery:
+            scope = nursery.cancel_scope
+
+            def note_progress() -> None:
+                scope.deadline = trio.current_time() + self._limits.idle_timeout_s
+
+            async def pump_on() -> None:
+                if await self._pump_on(stream, onward, hop, buffer, note_progress):
+                    endings.append(_CLIENT_GONE)
+                    scope.cancel()
+
+            async def pump_back() -> None:
+                await self._pump_back(onward, stream, hop, note_progress)
+                endings.append("lost")
+                scope.cancel()
+
+            note_progress()
+            nursery.start_soon(pump_on)
+            nursery.start_soon(pump_back)
+        return endings[0] if endings else "idle"
+
+    async def _pump_on(
+        self, stream: PeerStream, onward: PeerStream, hop: Hop, buffer: bytearray, note_progress: Callable[[], None]
+    ) -> bool:
+        """Cells away from the client; True when the client's side has ended, False when the far side takes no more."""
+        while True:
+            if cells := cut_cells(buffer):
+                try:
+                    await onward.send_all(b"".join(self.forward(hop, cell) for cell in cells))
+                except ConnectionFailed:
+                    return False
+                note_progress()
+                continue
+            try:
+                data = await stream.receive_some()
+            except ConnectionFailed:
+                return True
+            if not data:
+                return True
+            buffer += data
+
+    async def _pump_back(
+        self, onward: PeerStream, stream: PeerStream, hop: Hop, note_progress: Callable[[], None]
+    ) -> None:
+        """Cells towards the client, until the far side ends, or the client takes no more."""
         buffer = bytearray()
-        try:
+        with suppress(ConnectionFailed):
             while data := await onward.receive_some():
                 buffer += data
                 if cells := cut_cells(buffer):
                     await stream.send_all(b"".join(self.forward_back(hop, cell) for cell in cells))
-        except ConnectionFailed:
-            self.counters["far_side_lost"] += 1
-        try:
-            await _send_back(stream, hop.extension_failed("lost"))
-            await stream.close_sending()
-        except ConnectionFailed:
-            self.counters["both_sides_lost"] += 1
-        both.cancel()
+                    note_progress()
 
     def forward(self, hop: Hop, cell: bytes) -> bytes:
         """One cell on its way out, with our layer off."""
@@ -432,54 +525,73 @@ class RingService:
         assert isinstance(event, SendBack)
         return event.cell
 
-    async def _join(self, leg: _EndpointLeg, hop: Hop, joined: Joined) -> None:
+    async def _join(self, leg: _EndpointLeg, joined: Joined) -> None:
         """Pairs an arc with its partner and runs the ring, or waits to be paired."""
+        try:
+            channel, service = await self._channel(leg, joined)
+        except RemoteProtocolError as error:
+            await leg.refuse(error.reason)
+            raise
+        if channel is not None:
+            await self._run_endpoint(channel, service)
+
+    async def _channel(self, leg: _EndpointLeg, joined: Joined) -> tuple[RingChannel | None, str]:
+        """The ring that the arc completes, and its service; no ring when the partner's task runs it, or none came."""
         join = decode(Join, joined.body)
-        if join.role not in {OUT, BACK} or join.service not in self._services:
+        if join.service not in self._services:
             raise RemoteProtocolError("a join for a service that is not served", reason="bad_join")
         partner = self._pending.pop(join.cookie, None)
         if partner is None:
             await self._wait_for_partner(_PendingJoin(join, joined.handshake_hash, leg))
-            return
+            return None, join.service
         partner.taken.set()
-        out, back = (
-            (joined.handshake_hash, partner.handshake_hash)
-            if join.role == OUT
-            else (partner.handshake_hash, joined.handshake_hash)
-        )
-        fits = (
-            partner.join == Join(OUT + BACK - join.role, join.service, join.nonce, join.cookie)
-            and join_cookie(self._suite, join.nonce, out, back) == join.cookie
-        )
-        if not fits:
-            partner.leg.close()
+        if not self._fits(join, joined.handshake_hash, partner):
+            await partner.leg.refuse("bad_join")
             raise RemoteProtocolError("a join cookie does not fit its two arcs", reason="bad_join")
-        legs = (leg, partner.leg) if join.role == OUT else (partner.leg, leg)
-        await self._run_endpoint(RingChannel(RingEnd(client=False), *legs), join.service)
+        out, back = (leg, partner.leg) if join.role == OUT else (partner.leg, leg)
+        end = RingEnd(client=False)
+        return RingChannel(end, out, back, idle_timeout_s=self._limits.idle_timeout_s), join.service
+
+    def _fits(self, join: Join, handshake_hash: bytes, partner: _PendingJoin) -> bool:
+        """Whether two arcs are the halves of one ring: same service and nonce, and the cookie of both their hashes."""
+        if partner.join != Join(OUT + BACK - join.role, join.service, join.nonce, join.cookie):
+            return False
+        out, back = handshake_hash, partner.handshake_hash
+        if join.role == BACK:
+            out, back = back, out
+        return join_cookie(self._suite, join.nonce, out, back) == join.cookie
 
     async def _wait_for_partner(self, pending: _PendingJoin) -> None:
         if len(self._pending) >= self._limits.pending_joins:
-            raise RemoteProtocolError("too many joins wait for their partner", reason="too_many_joins")
-        self._pending[pending.join.cookie] = pending
+            self._pending.pop(next(iter(self._pending))).given_up.set()
+        cookie = pending.join.cookie
+        self._pending[cookie] = pending
         try:
             with trio.move_on_after(self._limits.join_timeout_s):
-                await pending.taken.wait()
+                await _first_of(pending.taken.wait, pending.given_up.wait, pending.leg.wait_gone)
         finally:
-            if not pending.taken.is_set():
-                del self._pending[pending.join.cookie]
-                self.counters["join_without_partner"] += 1
+            if self._pending.get(cookie) is pending:
+                del self._pending[cookie]
         if pending.taken.is_set():
             await pending.leg.closed.wait()  # the partner's task runs the ring
+            return
+        self.counters["join_without_partner"] += 1
+        await pending.leg.refuse("no_partner")
 
     async def _run_endpoint(self, channel: RingChannel, service: str) -> None:
         self.counters["joined"] += 1
-        self._swarm.start_soon(channel.run)
         try:
-            await self._services[service](channel)
-        finally:
-            channel.end()
-            with trio.CancelScope(shield=True, deadline=trio.current_time() + _FAREWELL_S):
-                await channel.finished.wait()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(channel.run)
+                try:
+                    await self._services[service](channel)
+                finally:
+                    channel.end()
+                    # Its last cells are the answer's end; `run` itself bounds how long they may take.
+                    with trio.CancelScope(shield=True):
+                        await channel.finished.wait()
+        except* RingFailed:
+            self.counters["ring_ended"] += 1
 
 
 @frozen
@@ -507,25 +619,28 @@ async def open_ring(
     """
     legs: dict[int, _ClientLeg] = {}
     failures: list[RingFailed] = []
+    channel: RingChannel | None = None
 
     async def build(arc: int, hops: Sequence[RingHop], both: trio.CancelScope) -> None:
         try:
             legs[arc] = await _open_leg(swarm, suite, hops)
             await legs[arc].build()
         except RingFailed as error:
+            error.arc = arc
             failures.append(error)
             both.cancel()
 
     try:
-        with trio.move_on_after(timeout_s) as scope:
+        with trio.move_on_after(timeout_s):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(build, OUT, out, nursery.cancel_scope)
                 nursery.start_soon(build, BACK, back, nursery.cancel_scope)
+            if not failures:
+                channel = await _join(suite, legs, service)
         if failures:
             raise failures[0]
-        if scope.cancelled_caught:
+        if channel is None:
             raise RingFailed(f"a ring was not built within {timeout_s:g} s", reason="timeout")
-        channel = await _join(suite, legs, service)
     except BaseException:
         for leg in legs.values():
             leg.close()
@@ -545,14 +660,26 @@ async def _open_leg(swarm: Swarm, suite: CipherSuite, hops: Sequence[RingHop]) -
 
 
 async def _join(suite: CipherSuite, legs: Mapping[int, _ClientLeg], service: str) -> RingChannel:
-    nonce = secrets.token_bytes(16)
+    nonce = secrets.token_bytes(NONCE_SIZE)
     cookie = join_cookie(suite, nonce, legs[OUT].arc.handshake_hash, legs[BACK].arc.handshake_hash)
     for arc in (OUT, BACK):
         try:
             await legs[arc].send(CellType.JOIN, encode(Join(arc, service, nonce, cookie)))
         except ConnectionFailed as error:
-            raise RingFailed(f"a ring broke while it was joined: {error}", reason="broken") from error
+            raise RingFailed(f"a ring broke while it was joined: {error}", reason="broken", arc=arc) from error
     return RingChannel(RingEnd(client=True), legs[OUT], legs[BACK])
+
+
+async def _first_of(*waits: Callable[[], Awaitable[None]]) -> None:
+    """Waits until one of them returns; the others are cancelled."""
+    async with trio.open_nursery() as nursery:
+
+        async def wait_for(wait: Callable[[], Awaitable[None]]) -> None:
+            await wait()
+            nursery.cancel_scope.cancel()
+
+        for wait in waits:
+            nursery.start_soon(wait_for, wait)
 
 
 async def _send_back(stream: PeerStream, events: Sequence[HopEvent]) -> None:

@@ -2,29 +2,35 @@
 
 Rules:
 
-1. One connection is used per peer pair; a second one that a race made is left to go idle.
-2. Who the peer is comes from the handshake. A dial names the peer that it expects.
-3. Inbound work is bounded before it is begun: handshakes in flight, connections in total and per address prefix. At
-   the limit the connection that has been idle longest is closed for a newcomer; if none is idle the newcomer is.
-4. A handler that fails ends its stream and is counted; it never ends the swarm. `RemoteProtocolError` and
-   `ConnectionFailed` are the other side's, and are expected.
+1. One connection is used per peer pair. Where a race, or a peer that lost its state, made a second one, both sides
+   settle on the same: the newer of two that the same side dialled, else the one that the smaller peer id dialled.
+   The other is left to go idle.
+2. Who the peer is comes from the handshake. A dial names the peer that it expects; nobody dials itself.
+3. Work is bounded before it is begun: handshakes in flight and connections, in total and per address prefix. At the
+   limit the connection that has been idle longest is closed for a newcomer, and the oldest handshake for a new one;
+   if no connection is idle the newcomer is refused.
+4. A handler, a connection or a task that fails ends itself and is counted; it never ends the swarm.
+   `RemoteProtocolError` and `ConnectionFailed` are the other side's, and are expected.
+5. A peer that has fallen silent is pinged, and its connection closed when it stays silent, or takes nothing.
 """
 
 import secrets
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from functools import partial
 from typing import Any, Final
 
 import structlog
 import trio
+from attrs import define, field
 
 from peernet.core.connection import Connection, identity_signature_of
 from peernet.core.errors import ConnectionFailed, RemoteProtocolError, UserError
 from peernet.core.identity import Keypair, PeerId
 from peernet.core.multistream import Dialer, Listener
-from peernet.core.ring.paths import prefix_of
+from peernet.core.prefixes import ip_prefix
 from peernet.core.suite import CipherSuite
+from peernet.core.yamux import YamuxLimits
 from peernet.net.addresses import TcpAddress
 from peernet.net.connection import PeerConnection, PeerStream
 from peernet.net.limits import Limits
@@ -34,9 +40,27 @@ __all__ = ["StreamHandler", "Swarm"]
 TaskStatus = Any  # trio exports no public name for what `Nursery.start` hands over
 StreamHandler = Callable[[PeerStream], Awaitable[None]]
 
-_SWEEPS_PER_IDLE_TIMEOUT: Final = 4
+_SWEEPS_PER_TIMEOUT: Final = 4
 
 log = structlog.get_logger()
+
+
+@define(eq=False)
+class _Held:
+    """What the swarm knows of a connection beyond the connection itself."""
+
+    prefix: str
+    dialled_by_us: bool
+
+
+@define(eq=False)
+class _Dial:
+    """A dial under way, for others who want the same peer."""
+
+    addresses: frozenset[TcpAddress]
+    done: trio.Event = field(factory=trio.Event)
+    failure: str | None = None
+    """Why it failed; None when it did not, or was given up by who made it."""
 
 
 class Swarm:
@@ -54,14 +78,15 @@ class Swarm:
         self._keypair = keypair
         self._bind = bind
         self._limits = limits
+        self._yamux_limits = YamuxLimits(receive_window=limits.stream_receive_buffer)
         # One Noise static key and one signature over it for the node's lifetime.
         self._static = secrets.token_bytes(32)
         self._signature = identity_signature_of(keypair, self._static, suite)
         self._handlers: dict[str, StreamHandler] = {}
         self._connections: dict[PeerId, PeerConnection] = {}
-        self._prefixes: dict[PeerConnection, str] = {}
-        self._dialling: dict[PeerId, trio.Event] = {}
-        self._handshakes = 0
+        self._held: dict[PeerConnection, _Held] = {}
+        self._handshaking: dict[PeerConnection, str] = {}
+        self._dialling: dict[PeerId, _Dial] = {}
         self._nursery: trio.Nursery | None = None
         self.counters: Counter[str] = Counter()
         self.listening: list[TcpAddress] = []
@@ -73,8 +98,13 @@ class Swarm:
 
     @property
     def connections(self) -> Mapping[PeerId, PeerConnection]:
-        """The live connections."""
+        """The live connections that are used, one a peer."""
         return self._connections
+
+    @property
+    def connection_count(self) -> int:
+        """All connections, those in their handshake and those left to go idle among them."""
+        return len(self._held) + len(self._handshaking)
 
     def handle(self, protocol: str, handler: StreamHandler) -> None:
         """Serves a protocol; the stream is reset when the handler leaves it unfinished."""
@@ -84,13 +114,13 @@ class Swarm:
         """Runs the swarm until it is cancelled; it may dial and listen once started."""
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
-            nursery.start_soon(self._close_idle)
+            nursery.start_soon(self._sweep)
             task_status.started()
 
     def start_soon(self, task: Callable[[], Awaitable[None]]) -> None:
-        """Runs a task of a protocol for as long as the swarm runs."""
+        """Runs a task of a protocol for as long as the swarm runs; if it fails it is counted as `task_crashed`."""
         assert self._nursery is not None
-        self._nursery.start_soon(task)
+        self._nursery.start_soon(self._run_task, task)
 
     async def listen(self, address: TcpAddress) -> TcpAddress:
         """Listens on `address` (port 0: any) and returns where; raises `UserError` when that cannot be had."""
@@ -111,21 +141,40 @@ class Swarm:
         return bound
 
     async def connect(self, peer: PeerId, addresses: Iterable[TcpAddress]) -> PeerConnection:
-        """The live connection to `peer`, made now if there is none; raises `ConnectionFailed`."""
-        while (dialling := self._dialling.get(peer)) is not None:
-            await dialling.wait()
-        live = self._connections.get(peer)
-        if live is not None and live.alive:
-            return live
-        self._dialling[peer] = trio.Event()
-        try:
-            return await self._dial_any(peer, addresses)
-        finally:
-            self._dialling.pop(peer).set()
+        """The live connection to `peer`, made now if there is none; raises `ConnectionFailed`.
+
+        Who comes while a dial is under way waits for it, and fails with it if it knows no further address.
+        """
+        wanted = tuple(addresses)
+        if peer == self.peer_id:
+            raise ConnectionFailed(f"{peer} is this node itself")
+        while True:
+            live = self._connections.get(peer)
+            if live is not None and live.alive:
+                return live
+            dial = self._dialling.get(peer)
+            if dial is None:
+                return await self._dial_once(peer, wanted)
+            await dial.done.wait()
+            if dial.failure is not None:
+                if dial.addresses.issuperset(wanted):
+                    raise ConnectionFailed(dial.failure)
+                wanted = tuple(address for address in wanted if address not in dial.addresses)
 
     async def open_stream(self, peer: PeerId, addresses: Iterable[TcpAddress], protocol: str) -> PeerStream:
         """A stream that speaks `protocol` with `peer`; raises `ConnectionFailed` when it cannot be had."""
-        connection = await self.connect(peer, addresses)
+        wanted = tuple(addresses)
+        known = self._connections.get(peer)
+        connection = await self.connect(peer, wanted)
+        try:
+            return await self._open_on(connection, protocol)
+        except ConnectionFailed:
+            # The peer may have closed what it took for idle just now: that is no reason to give it up.
+            if connection is not known or connection.ended is None:
+                raise
+        return await self._open_on(await self.connect(peer, wanted), protocol)
+
+    async def _open_on(self, connection: PeerConnection, protocol: str) -> PeerStream:
         stream = connection.open_stream()
         dialer = Dialer((protocol,))
         try:
@@ -134,20 +183,36 @@ class Swarm:
                 while dialer.selected is None:
                     data = await stream.receive_some()
                     if not data:
-                        raise ConnectionFailed(f"{peer} closed the stream while {protocol} was negotiated")
+                        raise ConnectionFailed(f"{connection.peer} closed the stream while {protocol} was negotiated")
                     dialer.receive(data)
                     if reply := dialer.data_to_send():
                         await stream.send_all(reply)
-        except (RemoteProtocolError, trio.TooSlowError) as error:
+        except RemoteProtocolError as error:
             stream.reset()
-            raise ConnectionFailed(f"{peer} does not serve {protocol}") from error
+            raise ConnectionFailed(f"{connection.peer} does not serve {protocol}") from error
+        except trio.TooSlowError as error:
+            stream.reset()
+            raise ConnectionFailed(f"{connection.peer} did not answer to {protocol} in time") from error
         except BaseException:
             stream.reset()
             raise
         stream.unread(dialer.leftover())
         return stream
 
-    async def _dial_any(self, peer: PeerId, addresses: Iterable[TcpAddress]) -> PeerConnection:
+    async def _dial_once(self, peer: PeerId, addresses: Collection[TcpAddress]) -> PeerConnection:
+        dial = self._dialling[peer] = _Dial(frozenset(addresses))
+        try:
+            return await self._dial_any(peer, addresses)
+        except ConnectionFailed as error:
+            dial.failure = str(error)
+            raise
+        finally:
+            del self._dialling[peer]
+            dial.done.set()
+
+    async def _dial_any(self, peer: PeerId, addresses: Collection[TcpAddress]) -> PeerConnection:
+        if len(self._held) >= self._limits.connections and not self._evict(self._held):
+            raise ConnectionFailed(f"cannot reach {peer}: this node has as many connections as it bears")
         failures = []
         for address in addresses:
             try:
@@ -160,24 +225,29 @@ class Swarm:
     async def _dial(self, peer: PeerId, address: TcpAddress) -> PeerConnection:
         with trio.fail_after(self._limits.dial_timeout_s):
             transport = await trio.open_tcp_stream(address.host, address.port, local_address=self._bind)
-        connection = self._start(transport, initiator=True, expected=peer)
-        with trio.fail_after(self._limits.handshake_timeout_s):
-            try:
+        connection = self._start(transport, initiator=True, expected=peer, observed=address.host)
+        try:
+            with trio.fail_after(self._limits.handshake_timeout_s):
                 await connection.wait_established()
-            except trio.Cancelled:
-                connection.close()
-                raise
-        self._adopt(connection, prefix_of(address.host))
-        return connection
+        except BaseException:
+            connection.close()
+            raise
+        self._adopt(connection, _Held(ip_prefix(address.host), dialled_by_us=True))
+        return self._connections.get(peer, connection)
 
     async def _accept(self, transport: trio.SocketStream) -> None:
-        prefix = prefix_of(transport.socket.getpeername()[0])
-        if self._handshakes >= self._limits.handshakes_in_flight or not self._room_for(prefix):
-            self.counters["refused"] += 1
-            await trio.aclose_forcefully(transport)
+        # trio closes the socket whenever this returns.
+        try:
+            host = transport.socket.getpeername()[0]
+        except OSError:
+            self.counters["refused"] += 1  # it has gone already
             return
-        self._handshakes += 1
-        connection = self._start(transport, initiator=False, expected=None)
+        prefix = ip_prefix(host)
+        if not self._admit(prefix):
+            self.counters["refused"] += 1
+            return
+        connection = self._start(transport, initiator=False, expected=None, observed=host)
+        self._handshaking[connection] = prefix
         try:
             with trio.fail_after(self._limits.handshake_timeout_s):
                 await connection.wait_established()
@@ -187,11 +257,13 @@ class Swarm:
             connection.close()
             return
         finally:
-            self._handshakes -= 1
-        self._adopt(connection, prefix)
-        await connection.closed.wait()  # trio closes the socket when this handler returns
+            self._handshaking.pop(connection, None)
+        self._adopt(connection, _Held(prefix, dialled_by_us=False))
+        await connection.closed.wait()
 
-    def _start(self, transport: trio.SocketStream, *, initiator: bool, expected: PeerId | None) -> PeerConnection:
+    def _start(
+        self, transport: trio.SocketStream, *, initiator: bool, expected: PeerId | None, observed: str
+    ) -> PeerConnection:
         protocol = Connection(
             self._suite,
             self._keypair,
@@ -200,8 +272,10 @@ class Swarm:
             ephemeral_secret=secrets.token_bytes(32),
             identity_signature=self._signature,
             expected_peer=expected,
+            limits=self._yamux_limits,
         )
-        connection = PeerConnection(transport, protocol, self._limits, self._on_stream)
+        where = f"/{'ip6' if ':' in observed else 'ip4'}/{observed}"
+        connection = PeerConnection(transport, protocol, self._limits, self._on_stream, observed=where)
         assert self._nursery is not None
         self._nursery.start_soon(self._run_connection, connection)
         return connection
@@ -209,46 +283,93 @@ class Swarm:
     async def _run_connection(self, connection: PeerConnection) -> None:
         try:
             await connection.run()
+        except Exception as error:  # noqa: BLE001  (the outermost task of a connection: count, log without data, go on)
+            self._crashed("connection_crashed", error)
         finally:
-            self._prefixes.pop(connection, None)
-            if connection.failure is not None:
-                self.counters[f"connection_failed:{connection.failure.reason}"] += 1
-            for peer, live in list(self._connections.items()):
-                if live is connection:
-                    del self._connections[peer]
+            self._let_go(connection)
+        if connection.failure is not None and connection.established:
+            self.counters[f"connection_failed:{connection.failure.reason}"] += 1
 
-    def _adopt(self, connection: PeerConnection, prefix: str) -> None:
+    async def _run_task(self, task: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await task()
+        except Exception as error:  # noqa: BLE001  (the outermost frame of a task: count, log without data, go on)
+            self._crashed("task_crashed", error)
+
+    def _crashed(self, counter: str, error: BaseException) -> None:
+        self.counters[counter] += 1
+        kinds = sorted({type(leaf).__name__ for leaf in _leaves(error)})
+        # No traceback: its frames could show what a stream carried.
+        log.error("a part of the swarm failed", part=counter, errors=kinds)
+
+    def _adopt(self, connection: PeerConnection, held: _Held) -> None:
+        """Takes a connection whose handshake is done, and settles which one its peer is talked to over (rule 1)."""
         if not connection.alive:
             return
-        self._prefixes[connection] = prefix
-        known = self._connections.get(connection.peer)
-        if known is None or not known.alive:
+        if connection.peer == self.peer_id:
+            connection.close("it leads to this node itself")
+            return
+        self._held[connection] = held
+        used = self._connections.get(connection.peer)
+        if used is None or not used.alive or self._is_preferred(connection.peer, held, self._held[used]):
             self._connections[connection.peer] = connection
 
-    def _room_for(self, prefix: str) -> bool:
-        """Whether one more connection may come from `prefix`, after closing an idle one if need be."""
-        same_prefix = [connection for connection, other in self._prefixes.items() if other == prefix]
-        if len(same_prefix) >= self._limits.connections_per_prefix:
+    def _is_preferred(self, peer: PeerId, newer: _Held, used: _Held) -> bool:
+        if newer.dialled_by_us == used.dialled_by_us:
+            return True
+        return newer.dialled_by_us == (self.peer_id < peer)
+
+    def _let_go(self, connection: PeerConnection) -> None:
+        """Forgets a connection; another one to the same peer, if there is one, takes its place."""
+        self._held.pop(connection, None)
+        if not connection.established or self._connections.get(connection.peer) is not connection:
+            return
+        del self._connections[connection.peer]
+        for other in self._held:
+            if other.alive and other.peer == connection.peer:
+                self._connections[other.peer] = other
+
+    def _admit(self, prefix: str) -> bool:
+        """Whether one more connection may come from `prefix`, after making room for it if need be (rule 3)."""
+        handshakes = [connection for connection, other in self._handshaking.items() if other == prefix]
+        if len(handshakes) >= self._limits.handshakes_per_prefix:
+            self._give_up_handshake(handshakes[0])
+        elif len(self._handshaking) >= self._limits.handshakes_in_flight:
+            self._give_up_handshake(next(iter(self._handshaking)))
+        same_prefix = [connection for connection, held in self._held.items() if held.prefix == prefix]
+        handshakes = [connection for connection, other in self._handshaking.items() if other == prefix]
+        if len(same_prefix) + len(handshakes) >= self._limits.connections_per_prefix:
             return self._evict(same_prefix)
-        if len(self._prefixes) >= self._limits.connections:
-            return self._evict(list(self._prefixes))
+        if self.connection_count >= self._limits.connections:
+            return self._evict(self._held)
         return True
 
-    def _evict(self, connections: list[PeerConnection]) -> bool:
+    def _give_up_handshake(self, connection: PeerConnection) -> None:
+        del self._handshaking[connection]
+        connection.close("it was still in its handshake when another one came")
+        self.counters["handshake_evicted"] += 1
+
+    def _evict(self, connections: Iterable[PeerConnection]) -> bool:
+        """Closes the connection that has been idle longest; False if none is idle."""
         idle = [connection for connection in connections if not connection.stream_count]
         if not idle:
             return False
-        min(idle, key=lambda connection: connection.last_used).close()
+        longest = min(idle, key=lambda connection: connection.last_used)
+        longest.close("it was idle when others needed its place")
+        self._let_go(longest)  # at once, so that the next newcomer finds another one
         self.counters["evicted"] += 1
         return True
 
-    async def _close_idle(self) -> None:
+    async def _sweep(self) -> None:
+        limits = self._limits
         while True:
-            await trio.sleep(self._limits.idle_timeout_s / _SWEEPS_PER_IDLE_TIMEOUT)
-            deadline = trio.current_time() - self._limits.idle_timeout_s
-            for connection in list(self._prefixes):
-                if not connection.stream_count and connection.last_used < deadline:
-                    connection.close()
+            shortest_s = min(limits.idle_timeout_s, limits.silence_timeout_s, limits.write_timeout_s)
+            await trio.sleep(shortest_s / _SWEEPS_PER_TIMEOUT)
+            idle_since = trio.current_time() - limits.idle_timeout_s
+            for connection in tuple(self._held):
+                if not connection.stream_count and connection.last_used < idle_since:
+                    connection.close("it was idle")
+                connection.check()
 
     def _on_stream(self, connection: PeerConnection, stream: PeerStream) -> None:
         assert self._nursery is not None
@@ -263,14 +384,19 @@ class Swarm:
                 await stream.close_sending()
                 with trio.move_on_after(self._limits.linger_s):
                     await stream.wait_remote_closed()
-        except RemoteProtocolError as error:
-            self.counters[f"stream_failed:{error.reason}"] += 1
-        except (ConnectionFailed, trio.TooSlowError):
-            self.counters["stream_ended"] += 1
         except Exception as error:  # noqa: BLE001  (the outermost task of a stream: count, log without data, go on)
-            self.counters["handler_crashed"] += 1
-            # No traceback: its frames could show what a stream carried.
-            log.error("a stream handler failed", error=type(error).__name__)  # noqa: TRY400
+            self._count_failure(error)
+
+    def _count_failure(self, error: Exception) -> None:
+        """Counts what ended a stream. A handler's own nursery wraps its errors in groups."""
+        leaves = _leaves(error)
+        expected = [leaf for leaf in leaves if isinstance(leaf, RemoteProtocolError)]
+        if not all(isinstance(leaf, RemoteProtocolError | ConnectionFailed | trio.TooSlowError) for leaf in leaves):
+            self._crashed("handler_crashed", error)
+        elif expected:
+            self.counters[f"stream_failed:{expected[0].reason}"] += 1
+        else:
+            self.counters["stream_ended"] += 1
 
     async def _negotiate(self, stream: PeerStream) -> StreamHandler | None:
         listener = Listener(tuple(self._handlers))
@@ -284,3 +410,9 @@ class Swarm:
                     await stream.send_all(reply)
         stream.unread(listener.leftover())
         return self._handlers[listener.selected]
+
+
+def _leaves(error: BaseException) -> list[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        return [leaf for inner in error.exceptions for leaf in _leaves(inner)]
+    return [error]

@@ -8,15 +8,18 @@ default.
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 import attrs
-import cattrs
-from attrs import frozen
+from attrs import field, frozen
+from attrs.validators import ge, in_, le
 
 from peernet.core.errors import UserError
+from peernet.core.ring.paths import PROFILES
 
 __all__ = ["ClientConfig", "HostConfig", "NetworkConfig", "load_table"]
+
+TABLES: Final = frozenset({"network", "host", "relay", "client", "bootstrap"})
 
 T = TypeVar("T")
 
@@ -33,6 +36,8 @@ class NetworkConfig:
     """Whether addresses that are not global may be dialled: loopback and private networks, for tests and demos."""
     listen: str = "/ip4/0.0.0.0/tcp/0"
     """Where to listen; outgoing connections come from the same address if it is a definite one."""
+    announce: tuple[str, ...] = ()
+    """Where others reach this node, if not where it listens: behind a port forwarding, or listening on 0.0.0.0."""
     region: str = ""
     """The region that the operator claims, such as `eu-central`."""
 
@@ -44,14 +49,14 @@ class HostConfig:
     model: str = "smollm2-135m-instruct"
     model_file: str = ""
     """The weights (GGUF) of an installed model, by path, instead of a name."""
-    threads: int = 1
-    parallel: int = 2
-    context_tokens: int = 2048
-    prompt_price: int = 2
+    threads: int = field(default=1, validator=ge(1))
+    parallel: int = field(default=2, validator=ge(1))
+    context_tokens: int = field(default=2048, validator=ge(1))
+    prompt_price: int = field(default=2, validator=ge(0))
     """Microcredits a token of the prompt."""
-    answer_price: int = 5
+    answer_price: int = field(default=5, validator=ge(0))
     """Microcredits a token of the answer."""
-    window_tokens: int = 64
+    window_tokens: int = field(default=64, validator=ge(1))
     """How many answer tokens the host gives ahead of the vouchers, at most."""
     relay: bool = False
     """Whether the host also forwards other people's rings."""
@@ -61,11 +66,11 @@ class HostConfig:
 class ClientConfig:
     """How a client treats a prompt."""
 
-    profile: str = "private"
+    profile: str = field(default="private", validator=in_(tuple(PROFILES)))
     policy: str = "standard"
     model: str = "smollm2-135m-instruct"
-    max_answer_tokens: int = 200
-    temperature_thousandths: int = 200
+    max_answer_tokens: int = field(default=120, validator=ge(1))
+    temperature_thousandths: int = field(default=200, validator=[ge(0), le(2000)])
     """How freely the model chooses, 0 to 2000."""
 
 
@@ -74,29 +79,44 @@ def load_table(path: Path, table: str, kind: type[T], flags: Mapping[str, Any]) 
 
     Raises `UserError` naming the file and the setting for anything that does not fit.
     """
+    values = _read_table(path, table)
+    fields = {field.name: field for field in attrs.fields(cast("type[attrs.AttrsInstance]", kind))}
+    unknown = sorted(set(values) - set(fields))
+    if unknown:
+        known = ", ".join(sorted(fields))
+        raise UserError(f"{path}: [{table}] has no setting {unknown[0]!r}; it knows {known}")
+    values |= {name: value for name, value in flags.items() if value is not None and name in fields}
     try:
-        content = tomllib.loads(path.read_text("utf-8")) if path.exists() else {}
+        return kind(**{name: _structure(name, value, fields[name].type) for name, value in values.items()})
+    except ValueError as error:
+        # attrs gives the field and the bound as further arguments, which are not for people.
+        raise UserError(f"{path}: [{table}] {error.args[0]}") from error
+
+
+def _read_table(path: Path, table: str) -> dict[str, Any]:
+    try:
+        content = tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not valid TOML: {error}") from error
+    unknown = sorted(set(content) - TABLES)
+    if unknown:
+        raise UserError(f"{path}: there is no table [{unknown[0]}]; there are {', '.join(sorted(TABLES))}")
     values = content.get(table, {})
     if not isinstance(values, dict):
         raise UserError(f"{path}: [{table}] must be a table of settings")
-    names = {field.name for field in attrs.fields(cast("type[attrs.AttrsInstance]", kind))}
-    unknown = sorted(set(values) - names)
-    if unknown:
-        known = ", ".join(sorted(names))
-        raise UserError(f"{path}: [{table}] has no setting {unknown[0]!r}; it knows {known}")
-    values = values | {name: value for name, value in flags.items() if value is not None and name in names}
-    converter = cattrs.Converter(detailed_validation=False)
-    for primitive in (int, str, bool):
-        converter.register_structure_hook(primitive, _strict)
-    try:
-        return converter.structure(values, kind)
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{path}: [{table}] {error}") from error
+    return dict(values)
 
 
-def _strict(value: object, kind: type) -> object:
+def _structure(name: str, value: object, kind: Any) -> object:
+    """The value as the field's type has it; strict, so that a string is not a list, nor a bool a number."""
+    if kind == tuple[str, ...]:
+        if isinstance(value, list | tuple) and all(type(item) is str for item in value):
+            return tuple(value)
+        raise ValueError(f"{name} is {value!r}, and should be a list of strings")
     if type(value) is not kind:
-        raise TypeError(f"{value!r} should be of type {kind.__name__}")
+        raise ValueError(f"{name} is {value!r}, and should be of type {kind.__name__}")
     return value

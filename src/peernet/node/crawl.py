@@ -33,6 +33,8 @@ from peernet.node.peer import now_s
 __all__ = ["crawl"]
 
 MAX_PEERS: Final = 20_000
+MAX_OFFERS: Final = 32
+"""Offers of one host that are listed."""
 QUERIES_AT_ONCE: Final = 16
 QUERY_TIMEOUT_S: Final = 5.0
 
@@ -83,14 +85,14 @@ class _Crawler:
         try:
             async with self._slots:
                 with trio.fail_after(QUERY_TIMEOUT_S):
-                    reply = await self._discovery.ask(contact, FindNode(contact.id))
-                    await self._ask_offers(contact)
+                    known, reply = await self._discovery.query(contact, FindNode(contact.id))
+                    await self._ask_offers(known)
             if not isinstance(reply, Nodes):
                 return
-            closer = [self._verifier.contact(record, now_s()) for record in reply.records]
+            closer = self._verifier.contacts(reply.records, now_s())
         except (ConnectionFailed, RemoteProtocolError, trio.TooSlowError):
             return  # who does not answer is not listed
-        self._peers[contact.id] = contact.record
+        self._peers[known.id] = known.record
         for candidate in closer:
             self._visit(candidate, nursery)
 
@@ -107,7 +109,7 @@ class _Crawler:
             await stream.close_sending()
             reply = await messages.receive()
         if isinstance(reply, Offers):
-            for signed in reply.records:
+            for signed in reply.records[:MAX_OFFERS]:
                 offer = self._verifier.open(signed, now_s())
                 if offer.kind == OFFER and offer.body.public_key == record.public_key:
                     self._offers[offer.key] = offer

@@ -5,11 +5,13 @@ of the DHT), the request; then the answerer's record and the reply. So each side
 other itself, over a session that proves the key.
 
 Rules kept here: a record is published again well before it expires, by its owner alone; the table is refreshed and
-its silent peers are pinged on a timer; the good peers are remembered over a restart.
+its silent peers are pinged on a timer; a peer counts under the network that its session came from; after a restart the
+peers remembered from before are asked together with the bootstrap nodes.
 """
 
 import secrets
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Final
 
 import structlog
@@ -26,6 +28,7 @@ from peernet.core.dht.messages import (
     Reply,
     Request,
     Store,
+    Stored,
     decode_reply,
     decode_request,
     encode_message,
@@ -45,6 +48,10 @@ __all__ = ["Discovery"]
 PATHS: Final = 2
 UPKEEP_INTERVAL_S: Final = 30.0
 REPUBLISH_INTERVAL_S: Final = 1200.0
+JOINS_AT_ONCE: Final = 16
+JOIN_TIMEOUT_S: Final = 10.0
+ENOUGH_GREETED: Final = 8
+"""How many peers must answer before a joining node waits for no more."""
 
 log = structlog.get_logger()
 
@@ -77,27 +84,52 @@ class Discovery:
         self.node = DhtNode(swarm.peer_id.dht_id, self.verifier, now_s())
         swarm.handle(PROTOCOL, self._serve)
 
-    async def join(self, bootstraps: Iterable[PeerAddress], remembered: Iterable[bytes] = ()) -> int:
+    async def join(self, bootstraps: Iterable[PeerAddress], remembered: Iterable[PeerAddress] = ()) -> int:
         """Enters the DHT by the bootstrap nodes and the peers remembered; returns how many of them answered."""
-        greeted = 0
-        for record in remembered:
-            try:
-                contact = self.verifier.contact(record, self._now_s())
-            except RemoteProtocolError:
-                continue  # expired while we were away, most likely
-            greeted += await self._try_ping(contact)
-        for bootstrap in bootstraps:
-            if bootstrap.peer == self._swarm.peer_id:
-                continue
-            try:
-                with trio.fail_after(QUERY_TIMEOUT_S):
-                    await self._ask(bootstrap.peer, [bootstrap.address], FindNode(self.node.own_id))
-                greeted += 1
-            except (ConnectionFailed, RemoteProtocolError, trio.TooSlowError) as error:
-                log.warning("a bootstrap node cannot be reached", peer=str(bootstrap.peer), error=str(error))
+        limiter = trio.CapacityLimiter(JOINS_AT_ONCE)
+        greeted: list[PeerId] = []
+        asked = {self._swarm.peer_id}
+        async with trio.open_nursery() as nursery:
+            nursery.cancel_scope.deadline = trio.current_time() + JOIN_TIMEOUT_S
+
+            async def greet(address: PeerAddress, *, warn: bool) -> None:
+                async with limiter:
+                    if await self._try_greet(address, warn=warn):
+                        greeted.append(address.peer)
+                if len(greeted) >= ENOUGH_GREETED:
+                    nursery.cancel_scope.cancel()
+
+            for addresses, warn in ((bootstraps, True), (remembered, False)):
+                for address in addresses:
+                    if address.peer not in asked:
+                        asked.add(address.peer)
+                        nursery.start_soon(partial(greet, address, warn=warn))
         if greeted:
             await self.find_nodes(self.node.own_id)
-        return greeted
+        return len(greeted)
+
+    async def _try_greet(self, address: PeerAddress, *, warn: bool) -> bool:
+        try:
+            with trio.fail_after(QUERY_TIMEOUT_S):
+                await self._ask(address.peer, [address.address], FindNode(self.node.own_id))
+        except (ConnectionFailed, RemoteProtocolError, trio.TooSlowError) as error:
+            if warn:
+                log.warning("a bootstrap node cannot be reached", peer=str(address.peer), error=str(error))
+            return False
+        return True
+
+    def good_peers(self) -> list[PeerAddress]:
+        """Where the peers of the table listen, to begin again from after a restart."""
+        peers = []
+        for contact in self.node.table.contacts():
+            try:
+                record = self.verifier.open(contact.record, self._now_s()).body
+            except OutdatedRecord:
+                continue
+            assert isinstance(record, PeerRecord)
+            if addresses := dialable(record.addresses, allow_private=self._allow_private):
+                peers.append(PeerAddress(PeerId.from_public_key(contact.public_key), addresses[0]))
+        return peers
 
     async def upkeep(self, own_records: Callable[[], Sequence[tuple[bytes, bytes]]]) -> None:
         """Publishes our records (key, signed record), then keeps them and the table fresh until cancelled."""
@@ -109,25 +141,31 @@ class Discovery:
                 published_at = trio.current_time()
             await trio.sleep(UPKEEP_INTERVAL_S)
             self.node.expire(self._now_s())
-            for contact in self.node.take_pings():
-                await self._try_ping(contact)
+            async with trio.open_nursery() as nursery:
+                for contact in self.node.take_pings():
+                    nursery.start_soon(self._try_ping, contact)
             for target in self.node.stale_targets(self._now_s(), secrets.token_bytes):
                 await self.find_nodes(target)
 
     async def publish(self, key: bytes, record: bytes) -> int:
         """Gives a signed record to the peers closest to its key; returns how many took it (ourselves counted)."""
         now_s = self._now_s()
-        accepted = int(self.node.store.put(self.verifier.open(record, now_s), now_s))
+        accepted = [self.node.store.put(self.verifier.open(record, now_s), now_s)]
         result = await self.find_nodes(key)
-        for contact in result.closest:
+
+        async def store_at(contact: Contact) -> None:
             try:
                 with trio.fail_after(QUERY_TIMEOUT_S):
                     reply = await self.ask(contact, Store(record))
             except (ConnectionFailed, RemoteProtocolError, trio.TooSlowError):
                 self.node.lost(contact)
-                continue
-            accepted += bool(getattr(reply, "accepted", False))
-        return accepted
+            else:
+                accepted.append(isinstance(reply, Stored) and reply.accepted)
+
+        async with trio.open_nursery() as nursery:
+            for contact in result.closest:
+                nursery.start_soon(store_at, contact)
+        return sum(accepted)
 
     async def find_nodes(self, target: bytes) -> LookupResult:
         """The peers closest to `target` (20 bytes)."""
@@ -139,12 +177,16 @@ class Discovery:
 
     async def ask(self, contact: Contact, request: Request) -> Reply:
         """One request to a contact; raises `ConnectionFailed` or `RemoteProtocolError`."""
+        return (await self.query(contact, request))[1]
+
+    async def query(self, contact: Contact, request: Request) -> tuple[Contact, Reply]:
+        """As `ask`, with the contact as its peer introduced itself now, counted where it was reached."""
         record = self.verifier.open(contact.record, self._now_s()).body
         assert isinstance(record, PeerRecord)
         addresses = dialable(record.addresses, allow_private=self._allow_private)
         return await self._ask(PeerId.from_public_key(contact.public_key), addresses, request)
 
-    async def _ask(self, peer: PeerId, addresses: Sequence[TcpAddress], request: Request) -> Reply:
+    async def _ask(self, peer: PeerId, addresses: Sequence[TcpAddress], request: Request) -> tuple[Contact, Reply]:
         stream = await self._swarm.open_stream(peer, addresses, PROTOCOL)
         async with stream:
             frames = Frames(stream, MAX_REPLY_SIZE)
@@ -154,8 +196,8 @@ class Discovery:
             reply = await frames.receive()
         if introduction is None or reply is None:
             raise ConnectionFailed(f"{peer} closed the stream before it answered")
-        self._greet(introduction, peer)
-        return decode_reply(reply)
+        contact = self._greet(introduction, stream)
+        return contact, decode_reply(reply)
 
     async def _serve(self, stream: PeerStream) -> None:
         frames = Frames(stream, MAX_REQUEST_SIZE)
@@ -164,12 +206,12 @@ class Discovery:
             request = await frames.receive()
             if introduction is None or request is None:
                 return
-            sender = self._greet(introduction, stream.peer) if introduction else None
+            sender = self._greet(introduction, stream) if introduction else None
             reply = self.node.handle(decode_request(request), sender, self._now_s())
             await frames.send(self._own_record(), encode_message(reply))
 
-    def _greet(self, introduction: bytes, peer: PeerId) -> Contact:
-        contact = self.node.greet(introduction, peer.public_key, self._now_s())
+    def _greet(self, introduction: bytes, stream: PeerStream) -> Contact:
+        contact = self.node.greet(introduction, stream.peer.public_key, self._now_s(), observed=stream.observed)
         self.node.heard_from(contact, self._now_s())
         return contact
 
@@ -195,8 +237,8 @@ class Discovery:
             async def query_and_report(query: Query) -> None:
                 try:
                     with trio.fail_after(QUERY_TIMEOUT_S):
-                        reply = await self.ask(query.contact, query.request)
-                    lookup.on_reply(query.contact, reply, self._now_s())
+                        contact, reply = await self.query(query.contact, query.request)
+                    lookup.on_reply(contact, reply, self._now_s())
                 except OutdatedRecord:
                     lookup.on_failure(query.contact)
                 except (ConnectionFailed, RemoteProtocolError, trio.TooSlowError):

@@ -1,14 +1,16 @@
 """A peer: the connections, the DHT and the part in rings that relays, hosts and bootstrap nodes share.
 
-`run_peer` opens them in order (listen, join, publish) in one nursery and ends them together. A host or a bootstrap
-node adds its own services between `prepare` and `join`.
+`running_peer` opens them in order (listen, join, publish) in one nursery and ends them together. A host or a bootstrap
+node adds its own services before that. With a state folder, the peers of the DHT's table are remembered there.
 """
 
 import time
 from collections.abc import Callable, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import structlog
 import trio
 from attrs import frozen
 
@@ -20,9 +22,11 @@ from peernet.net.addresses import PeerAddress, parse_peer_address, parse_tcp
 from peernet.net.limits import Limits
 from peernet.net.rings import RingLimits, RingService
 from peernet.net.swarm import Swarm
+from peernet.net.tasks import background_nursery
 from peernet.node.config import NetworkConfig
 from peernet.node.discovery import Discovery
 from peernet.node.home import Home
+from peernet.node.remembered import RememberedPeers
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -30,7 +34,12 @@ if TYPE_CHECKING:
 __all__ = ["Peer", "PeerKeys", "now_s", "running_peer"]
 
 RECORD_LIFETIME_S: Final = 3600
+RECORD_KEPT_S: Final = 60
+"""How long one signed record is handed out: a new one with every query would cost everybody two verifications."""
 ONION_KEY_PERIOD_S: Final = 24 * 3600
+REMEMBER_INTERVAL_S: Final = 300.0
+
+log = structlog.get_logger()
 
 
 def now_s() -> int:
@@ -60,16 +69,21 @@ class Peer:
         keys: its keys.
         network: what it shares with the others.
         roles: of `relay`, `host`, `bootstrap`.
+        state: the folder where other peers are remembered over a restart, or None.
     """
 
-    def __init__(self, keys: PeerKeys, network: NetworkConfig, roles: Sequence[str]) -> None:
+    def __init__(
+        self, keys: PeerKeys, network: NetworkConfig, roles: Sequence[str], state: Path | None = None
+    ) -> None:
         self.suite: CipherSuite = MixedSuite()
         self.keys = keys
         self.network = network
         self.roles = tuple(sorted(roles))
         self._listen = parse_tcp(network.listen)
-        wildcard = self._listen.host in {"0.0.0.0", "::"}  # noqa: S104  (compared, not bound)
-        self.swarm = Swarm(self.suite, keys.identity, bind=None if wildcard else self._listen.host, limits=Limits())
+        self._wildcard = self._listen.host in {"0.0.0.0", "::"}  # noqa: S104  (compared, not bound)
+        bind = None if self._wildcard else self._listen.host
+        self.swarm = Swarm(self.suite, keys.identity, bind=bind, limits=Limits())
+        self._announced = tuple(parse_tcp(text) for text in network.announce)
         self.rings = RingService(
             self.swarm,
             self.suite,
@@ -81,6 +95,8 @@ class Peer:
         )
         self.discovery = Discovery(self.swarm, self.suite, now_s, self.signed_record, allow_private=network.test)
         self._bodies: list[Callable[[], Body]] = [self._record]
+        self._remembered = None if state is None else RememberedPeers(state / "peers.txt")
+        self._signed: tuple[PeerRecord, bytes] | None = None
 
     @property
     def peer_id(self) -> PeerId:
@@ -89,8 +105,9 @@ class Peer:
 
     @property
     def addresses(self) -> tuple[PeerAddress, ...]:
-        """Where it listens, for others to be told."""
-        return tuple(PeerAddress(self.peer_id, address) for address in self.swarm.listening)
+        """Where others reach it: what the operator announces, else where it listens."""
+        reached = self._announced or self.swarm.listening
+        return tuple(PeerAddress(self.peer_id, address) for address in reached)
 
     def onion_secrets(self) -> tuple[bytes, bytes]:
         """Today's onion secret and yesterday's."""
@@ -102,22 +119,31 @@ class Peer:
         self._bodies.append(body)
 
     def signed_record(self) -> bytes:
-        """Our peer record, as of now."""
-        return sign_record(self._record(), self.keys.identity)
+        """Our peer record, at most `RECORD_KEPT_S` old."""
+        record = self._record()
+        if self._signed is None or self._signed[0] is not record:
+            self._signed = (record, sign_record(record, self.keys.identity))
+        return self._signed[1]
 
     async def listen(self) -> None:
-        """Begins to listen; raises `UserError` when the address cannot be had."""
+        """Begins to listen; raises `UserError` when the address cannot be had, or nobody could dial it."""
+        if self._wildcard and not self._announced:
+            raise UserError(
+                f"others cannot dial {self._listen}: say where they reach this node with --announce "
+                "/ip4/ADDRESS/tcp/PORT, or listen on a definite address with --listen"
+            )
         await self.swarm.listen(self._listen)
 
     async def join(self, *, required: bool = True) -> None:
-        """Enters the DHT by the configured bootstrap nodes.
+        """Enters the DHT by the configured bootstrap nodes, and by the peers remembered from before.
 
         Raises `UserError` when `required` and none of them answers.
         """
         bootstraps = [parse_peer_address(text) for text in self.network.bootstrap]
-        if required and not bootstraps:
+        remembered = [] if self._remembered is None else self._remembered.load()
+        if required and not (bootstraps or remembered):
             raise UserError("no bootstrap node is configured: give one with --bootstrap ADDRESS")
-        greeted = await self.discovery.join(bootstraps)
+        greeted = await self.discovery.join(bootstraps, remembered)
         if required and not greeted:
             listed = ", ".join(self.network.bootstrap)
             raise UserError(
@@ -129,6 +155,21 @@ class Peer:
         """Publishes our records and keeps the DHT's table fresh, until cancelled."""
         await self.discovery.upkeep(self._signed_bodies)
 
+    async def keep_remembered(self) -> None:
+        """Remembers the peers of the DHT's table now and then, until cancelled."""
+        while True:
+            await trio.sleep(REMEMBER_INTERVAL_S)
+            await trio.to_thread.run_sync(self.remember, self.discovery.good_peers())
+
+    def remember(self, peers: Sequence[PeerAddress]) -> None:
+        """Writes down where to begin again after a restart; a disk that refuses that ends nothing."""
+        if self._remembered is None:
+            return
+        try:
+            self._remembered.save(peers)
+        except OSError as error:
+            log.warning("the known peers could not be remembered", error=error.strerror or type(error).__name__)
+
     def _signed_bodies(self) -> list[tuple[bytes, bytes]]:
         bodies = [body() for body in self._bodies]
         return [(record_key(body), sign_record(body, self.keys.identity)) for body in bodies]
@@ -137,15 +178,23 @@ class Peer:
         return self.suite.hmac("SHA256", self.keys.onion_root, b"peernet onion key" + day.to_bytes(8, "big"))
 
     def _record(self) -> PeerRecord:
-        # The time is the sequence: a restarted peer's record is newer than its last one.
+        """The record as it is now: that of a moment ago while it is fresh and nothing in it has changed."""
         issued = now_s()
+        addresses = tuple(str(address.address) for address in self.addresses)
+        onion_key = self.suite.x25519_public(self.onion_secrets()[0])
+        if self._signed is not None:
+            known = self._signed[0]
+            same = (known.addresses, known.onion_key) == (addresses, onion_key)
+            if same and 0 <= issued - known.issued_at_s < RECORD_KEPT_S:
+                return known
+        # The time is the sequence: a restarted peer's record is newer than its last one.
         return PeerRecord(
             public_key=self.keys.identity.public_key,
             sequence=issued,
             issued_at_s=issued,
             expires_at_s=issued + RECORD_LIFETIME_S,
-            addresses=tuple(str(address) for address in self.swarm.listening),
-            onion_key=self.suite.x25519_public(self.onion_secrets()[0]),
+            addresses=addresses,
+            onion_key=onion_key,
             operator_key=self.keys.operator.public_key,
             operator_signature=self.keys.operator.sign(operator_statement(self.keys.identity.public_key)),
             roles=self.roles,
@@ -156,10 +205,13 @@ class Peer:
 @asynccontextmanager
 async def running_peer(peer: Peer, *, join: bool = True) -> "AsyncIterator[trio.Nursery]":
     """Listens, joins and publishes; yields the nursery for the role's own tasks; ends all of it on leaving."""
-    async with trio.open_nursery() as nursery:
+    async with background_nursery() as nursery:
         await nursery.start(peer.swarm.run)
         await peer.listen()
         await peer.join(required=join)
         nursery.start_soon(peer.keep_published)
-        yield nursery
-        nursery.cancel_scope.cancel()
+        nursery.start_soon(peer.keep_remembered)
+        try:
+            yield nursery
+        finally:
+            peer.remember(peer.discovery.good_peers())

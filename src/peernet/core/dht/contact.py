@@ -12,44 +12,17 @@ Source: design section 4; the base class is PyPI `kademlia`'s.
 """
 
 from collections.abc import Iterable
-from ipaddress import IPv4Address, IPv6Address
 from typing import Final
 
 from kademlia.node import Node
 
 from peernet.core.errors import LocalProtocolError
+from peernet.core.prefixes import address_prefix
 
 __all__ = ["ID_BITS", "ID_SIZE", "Contact", "PrefixCounter", "address_prefix", "first_diverse"]
 
 ID_SIZE: Final = 20
 ID_BITS: Final = 8 * ID_SIZE
-_NAME_PROTOCOLS: Final = frozenset({"dns", "dns4", "dns6", "dnsaddr"})
-
-
-def address_prefix(address: str) -> str:
-    """The group that a multiaddr text counts under.
-
-    An IPv4 /24 or an IPv6 /48; for a name its last two labels, since names below one domain cost nothing; for
-    anything else its first protocol and value. IPv6 forms that only wrap an IPv4 address count as that one. Raises
-    `ValueError` when the address does not begin with `/protocol/value` or the IP address is not one.
-    """
-    parts = address.split("/", 3)
-    if len(parts) < 3 or parts[0] or not parts[1] or not parts[2]:
-        raise ValueError("an address begins with /protocol/value")
-    protocol, value = parts[1], parts[2]
-    if protocol == "ip4":
-        return _ipv4_prefix(IPv4Address(value))
-    if protocol == "ip6":
-        ipv6 = IPv6Address(value)
-        wrapped = ipv6.ipv4_mapped or ipv6.sixtofour
-        return _ipv4_prefix(wrapped) if wrapped else f"ip6/{int(ipv6) >> 80:012x}"
-    if protocol in _NAME_PROTOCOLS:
-        return "dns/" + ".".join(value.lower().rstrip(".").split(".")[-2:])
-    return f"{protocol}/{value}"
-
-
-def _ipv4_prefix(address: IPv4Address) -> str:
-    return f"ip4/{int(address) >> 8:06x}"
 
 
 class Contact(Node):  # type: ignore[misc]  # kademlia ships no types

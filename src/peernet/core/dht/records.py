@@ -60,7 +60,9 @@ PEER: Final = 1
 OFFER: Final = 2
 PROVIDER: Final = 3
 
-MAX_RECORD_SIZE: Final = 1024
+MAX_RECORD_SIZE: Final = 1000
+"""Under 1 KiB, so that a peer record fits the cell that tells a relay to extend to it."""
+
 MAX_LIFETIME_S: Final = 24 * 3600
 FUTURE_TOLERANCE_S: Final = 300
 MAX_ADDRESSES: Final = 8

@@ -8,6 +8,7 @@ Rules:
 3. The only sealed cell that a forwarding hop ever sends is END. So a cell that does not open under the newest hop's
    keys is tried under the others', nearest first, and ends the arc either way.
 4. The client applies no layer for the endpoint: those cells are sealed alone.
+5. Whatever breaks the protocol ends the arc, and an ended arc has no keys and says nothing more.
 """
 
 from collections.abc import Sequence
@@ -22,10 +23,12 @@ from peernet.core.ring.cells import (
     HANDSHAKE_PROTOCOL,
     CellType,
     SealedCell,
+    check_size,
     handshake_cell,
     handshake_message,
     layer_of,
     open_cell,
+    reason_of,
     seal_cell,
 )
 from peernet.core.suite import CipherSuite, Keystream
@@ -96,6 +99,7 @@ class Arc:
         self._suite = suite
         self._hops = tuple(hops)
         self._links: list[_Link] = []
+        self._hops_built = 0
         self._handshake: HandshakeState | None = None
         self._handshake_hash = b""
         self._outbox: list[bytes] = []
@@ -108,8 +112,8 @@ class Arc:
 
     @property
     def hops_built(self) -> int:
-        """How many hops have answered."""
-        return len(self._links)
+        """How many hops have answered, also once the arc has ended."""
+        return self._hops_built
 
     @property
     def handshake_hash(self) -> bytes:
@@ -119,11 +123,15 @@ class Arc:
         return self._handshake_hash
 
     def start(self) -> None:
-        """Queues the guard's handshake."""
+        """Queues the guard's handshake; raises `RemoteProtocolError` when its onion key is unusable."""
         if self._state is not _State.IDLE:
             raise LocalProtocolError("an arc starts once")
         self._state = _State.BUILDING
-        self._shake_hands()
+        try:
+            self._shake_hands()
+        except RemoteProtocolError:
+            self.end()
+            raise
 
     def cells_to_send(self) -> list[bytes]:
         """The cells for the guard since the last call, in order."""
@@ -132,10 +140,15 @@ class Arc:
 
     def receive(self, cell: bytes) -> list[ArcEvent]:
         """Takes a cell from the guard; raises `RemoteProtocolError` when no hop of ours can have sent it."""
-        if self._state is _State.BUILDING:
-            return self._receive_building(cell)
-        if self._state is _State.BUILT:
-            return self._receive_built(cell)
+        check_size(cell)
+        try:
+            if self._state is _State.BUILDING:
+                return self._receive_building(cell)
+            if self._state is _State.BUILT:
+                return self._receive_built(cell)
+        except RemoteProtocolError:
+            self.end()
+            raise
         return []
 
     def send(self, kind: CellType, body: bytes) -> None:
@@ -148,6 +161,7 @@ class Arc:
         """Forgets the keys; later cells are ignored."""
         self._state = _State.ENDED
         self._links.clear()
+        self._outbox.clear()
         self._handshake = None
 
     def _receive_building(self, cell: bytes) -> list[ArcEvent]:
@@ -179,12 +193,11 @@ class Arc:
                 ended = self._try_end(position, stages[position + 1])
                 if ended:
                     return ended
-            self.end()
             raise
         if opened.type is CellType.END:
             last = len(self._links) - 1
             self.end()
-            return [ArcEnded(last, _reason(opened.body))]
+            return [ArcEnded(last, reason_of(opened.body))]
         return [ArcCell(opened)]
 
     def _try_end(self, position: int, cell: bytes) -> list[ArcEvent]:
@@ -196,7 +209,7 @@ class Arc:
         if opened.type is not CellType.END:
             raise RemoteProtocolError("a forwarding hop sent more than an end", reason="bad_cell")
         self.end()
-        return [ArcEnded(position, _reason(opened.body))]
+        return [ArcEnded(position, reason_of(opened.body))]
 
     def _shake_hands(self) -> None:
         hop = self._hops[len(self._links)]
@@ -221,15 +234,10 @@ class Arc:
         to_hop, from_hop = handshake.split()
         layers = layer_of(self._suite, to_hop), layer_of(self._suite, from_hop)
         self._links.append(_Link(to_hop, from_hop, *layers))
+        self._hops_built += 1
 
     def _wrap(self, cell: bytes, hop: int) -> bytes:
         """`cell` for hop number `hop`, in the layers of the hops before it, the guard's outermost."""
         for link in reversed(self._links[:hop]):
             cell = link.layer_out.update(cell)
         return cell
-
-
-def _reason(body: bytes) -> str:
-    """The reason word of an END; whatever is no plain short word counts as `unknown`."""
-    text = body[:32].decode("ascii", "replace")
-    return text if text.replace("_", "").isalpha() else "unknown"

@@ -27,7 +27,18 @@ from peernet.core.errors import LocalProtocolError, RemoteProtocolError
 from peernet.core.noise import CipherState
 from peernet.core.suite import TAG_SIZE, CipherSuite, Keystream
 
-__all__ = ["BODY_SIZE", "CELL_SIZE", "CellType", "SealedCell", "cut_cells", "layer_of", "open_cell", "seal_cell"]
+__all__ = [
+    "BODY_SIZE",
+    "CELL_SIZE",
+    "CellType",
+    "SealedCell",
+    "check_size",
+    "cut_cells",
+    "layer_of",
+    "open_cell",
+    "reason_of",
+    "seal_cell",
+]
 
 CELL_SIZE: Final = 1024
 HANDSHAKE_PROTOCOL: Final = "Noise_NK_25519_ChaChaPoly_SHA256"
@@ -36,6 +47,7 @@ HANDSHAKE_MESSAGE_SIZE: Final = 48
 """Both Noise_NK messages without payload: an ephemeral key and a tag."""
 
 _HEADER_SIZE: Final = 3
+_MAX_REASON_SIZE: Final = 32
 _PLAINTEXT_SIZE: Final = CELL_SIZE - TAG_SIZE
 BODY_SIZE: Final = _PLAINTEXT_SIZE - _HEADER_SIZE
 """The most that one sealed cell carries, in bytes."""
@@ -103,6 +115,19 @@ def layer_of(suite: CipherSuite, cipher: CipherState) -> Keystream:
     HMAC keeps it apart from the key's use in the AEAD (both are keyed pseudorandom functions of it).
     """
     return suite.keystream(cipher.export_key(b"peernet ring layer 1"))
+
+
+def reason_of(body: bytes) -> str:
+    """The reason word of an END; whatever is no plain short word counts as `unknown`, since a peer chose it."""
+    text = body[: _MAX_REASON_SIZE + 1].decode("ascii", "replace")
+    plain = text.isascii() and text.replace("_", "").isalpha() and len(text) <= _MAX_REASON_SIZE
+    return text if plain else "unknown"
+
+
+def check_size(cell: bytes) -> None:
+    """Raises `LocalProtocolError` for what is no cell: legs are cut by `cut_cells`."""
+    if len(cell) != CELL_SIZE:
+        raise LocalProtocolError(f"a cell of {len(cell)} bytes, not {CELL_SIZE}")
 
 
 def cut_cells(buffer: bytearray) -> list[bytes]:

@@ -9,7 +9,7 @@ Rules (`cells` has the theory):
     ENDPOINT     open it, report it                        (there is none)
     ENDED        ignored                                   ignored
 
-1. Anything else is a `RemoteProtocolError`, after which the owner closes both legs.
+1. Anything else is a `RemoteProtocolError`, which ends the hop; the owner then closes both legs.
 2. A hop extends once, only to the peer whose signed record the command carries; whether it may is the owner's
    decision (`extension_failed`).
 3. The onion key of the day before is still accepted, by trying it when today's does not fit.
@@ -24,11 +24,11 @@ from attrs import frozen
 from peernet.core.errors import LocalProtocolError, RemoteProtocolError
 from peernet.core.noise import CipherState, HandshakeState
 from peernet.core.ring.cells import (
-    CELL_SIZE,
     HANDSHAKE_PROLOGUE,
     HANDSHAKE_PROTOCOL,
     CellType,
     SealedCell,
+    check_size,
     handshake_cell,
     handshake_message,
     layer_of,
@@ -116,22 +116,16 @@ class Hop:
 
     def receive(self, cell: bytes) -> list[HopEvent]:
         """Takes one cell from the client's side; raises `RemoteProtocolError` for what the state does not allow."""
-        _check_size(cell)
-        if self._state is HopState.FORWARD:
-            assert self._layer_out is not None
-            return [SendOn(self._layer_out.update(cell))]
-        if self._state is HopState.ENDPOINT:
-            assert self._from_client is not None
-            return [Opened(open_cell(self._from_client, cell))]
-        if self._state is HopState.HANDSHAKE:
-            return self._shake_hands(cell)
-        if self._state is HopState.COMMAND:
-            return self._obey(cell)
-        return []
+        check_size(cell)
+        try:
+            return self._receive(cell)
+        except RemoteProtocolError:
+            self.end()
+            raise
 
     def receive_back(self, cell: bytes) -> list[HopEvent]:
         """Takes one cell from the far side of a forwarder."""
-        _check_size(cell)
+        check_size(cell)
         if self._state is HopState.ENDED:
             return []
         if self._state is not HopState.FORWARD:
@@ -140,13 +134,14 @@ class Hop:
         return [SendBack(self._layer_back.update(cell))]
 
     def extension_failed(self, reason: str) -> list[HopEvent]:
-        """Tells the client why there is no next leg (or that it is gone), under our layer like every cell, and ends."""
+        """Ends, and tells the client why there is no next leg any more, under our layer like every cell."""
         if self._state is not HopState.FORWARD:
             return []
         assert self._to_client is not None
         assert self._layer_back is not None
-        self._state = HopState.ENDED
-        return [SendBack(self._layer_back.update(seal_cell(self._to_client, CellType.END, reason.encode())))]
+        cell = self._layer_back.update(seal_cell(self._to_client, CellType.END, reason.encode()))
+        self.end()
+        return [SendBack(cell)]
 
     def send(self, kind: CellType, body: bytes) -> list[HopEvent]:
         """Seals a cell from this endpoint to the client."""
@@ -160,6 +155,19 @@ class Hop:
         self._state = HopState.ENDED
         self._to_client = self._from_client = None
         self._layer_out = self._layer_back = None
+
+    def _receive(self, cell: bytes) -> list[HopEvent]:
+        if self._state is HopState.FORWARD:
+            assert self._layer_out is not None
+            return [SendOn(self._layer_out.update(cell))]
+        if self._state is HopState.ENDPOINT:
+            assert self._from_client is not None
+            return [Opened(open_cell(self._from_client, cell))]
+        if self._state is HopState.HANDSHAKE:
+            return self._shake_hands(cell)
+        if self._state is HopState.COMMAND:
+            return self._obey(cell)
+        return []
 
     def _shake_hands(self, cell: bytes) -> list[HopEvent]:
         message = handshake_message(cell)
@@ -200,8 +208,3 @@ class Hop:
             self._state = HopState.ENDPOINT
             return [Joined(command.body, self._handshake_hash)]
         raise RemoteProtocolError(f"a hop's first command was {command.type.name}", reason="bad_command")
-
-
-def _check_size(cell: bytes) -> None:
-    if len(cell) != CELL_SIZE:
-        raise LocalProtocolError(f"a cell of {len(cell)} bytes, not {CELL_SIZE}")

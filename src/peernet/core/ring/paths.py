@@ -11,7 +11,6 @@ Rules (design section 5):
 5. Too few peers is `TooFewRelays`, which says how many more it would take; nothing is relaxed quietly.
 """
 
-import ipaddress
 from collections.abc import Iterable, Sequence
 from typing import Final, Protocol, TypeVar
 
@@ -19,7 +18,7 @@ from attrs import frozen
 
 from peernet.core.errors import UserError
 
-__all__ = ["PROFILES", "PathPeer", "RingPath", "TooFewRelays", "choose_guards", "choose_paths", "prefix_of"]
+__all__ = ["PROFILES", "PathPeer", "RingPath", "TooFewRelays", "choose_guards", "choose_paths"]
 
 PROFILES: Final = {"private": 1, "fast": 0}
 """Each profile with its number of middles an arc."""
@@ -34,11 +33,11 @@ T = TypeVar("T")
 class Random(Protocol):
     """What the choice needs of `random.Random`."""
 
-    def sample(self, population: Sequence[T], k: int) -> list[T]:
+    def sample(self, candidates: Sequence[T], /, k: int) -> list[T]:
         """`k` distinct items in random order."""
         ...
 
-    def choice(self, seq: Sequence[T]) -> T:
+    def choice(self, candidates: Sequence[T], /) -> T:
         """One item."""
         ...
 
@@ -50,6 +49,7 @@ class PathPeer:
     peer: str
     operator: bytes
     prefixes: frozenset[str]
+    """As `core.prefixes` has them: of every address that it claims."""
 
     def conflicts_with(self, others: Iterable["PathPeer"]) -> bool:
         """Whether any of `others` is the same peer, of the same operator, or in the same address prefix."""
@@ -80,15 +80,6 @@ class TooFewRelays(UserError):
         )
 
 
-def prefix_of(address: str) -> str:
-    """The diversity prefix of an IP address text: its /24 or /48; other text stands for itself."""
-    try:
-        ip = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    return str(ipaddress.ip_network((ip, 24 if ip.version == 4 else 48), strict=False))
-
-
 def choose_guards(relays: Sequence[PathPeer], avoid: Sequence[PathPeer], random: Random) -> tuple[PathPeer, ...]:
     """Up to `GUARDS` relays that conflict neither with each other nor with `avoid` (the hosts about to be used)."""
     return tuple(_pick_distinct(relays, avoid, GUARDS, random))
@@ -101,7 +92,12 @@ def choose_paths(
     profile: str,
     random: Random,
 ) -> list[RingPath]:
-    """One ring for each endpoint, all rules kept over the whole request; raises `TooFewRelays`."""
+    """One ring for each endpoint, all rules kept over the whole request.
+
+    Raises `TooFewRelays`, and `UserError` for a profile that there is not.
+    """
+    if profile not in PROFILES:
+        raise UserError(f"there is no profile {profile!r}: choose {' or '.join(PROFILES)}")
     middles_an_arc = PROFILES[profile]
     needed = 2 * middles_an_arc * len(endpoints)
     if not guards:

@@ -12,19 +12,23 @@ Both ends run the same rules over their two arcs:
 4. The bodies of the data cells are one byte stream, on which messages follow their length (`wire.frame`).
 5. An endpoint ends its ring when either arc ends. The client's out arc may end before the last answer has come along
    the back arc: the client then stops sending, and its ring ends with the back arc.
+6. An endpoint that ends a ring says END behind everything that it has queued, which may take windows from the client
+   first; the owner bounds the time that this gets. A client that ends a ring wants nothing more of it: its END waits
+   for no window, and what does not fit is dropped. So the two never wait for each other.
 """
 
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
-from attrs import frozen
+from attrs import Attribute, field, frozen
 
 from peernet.core.errors import LocalProtocolError, RemoteProtocolError
-from peernet.core.ring.cells import BODY_SIZE, CellType, SealedCell
+from peernet.core.ring.cells import BODY_SIZE, CellType, SealedCell, reason_of
 from peernet.core.suite import CipherSuite
 from peernet.core.wire import FrameReader, frame
 
-__all__ = ["BACK", "OUT", "WINDOW_CELLS", "CellOut", "Join", "RingEnd", "join_cookie"]
+__all__ = ["BACK", "MAX_RING_MESSAGE", "OUT", "WINDOW_CELLS", "CellOut", "Join", "RingEnd", "join_cookie"]
 
 OUT: Final = 1
 BACK: Final = 2
@@ -33,17 +37,33 @@ WINDOW_CELLS: Final = 64
 MAX_RING_MESSAGE: Final = 256 * 1024
 """The largest message on a ring, in bytes: a prompt, or a proof."""
 
+NONCE_SIZE: Final = 16
+COOKIE_SIZE: Final = 32
+
 _COOKIE_LABEL: Final = b"peernet ring join 1"
+
+
+def _is_role(_: object, __: "Attribute[int]", value: int) -> None:
+    if value not in {OUT, BACK}:
+        raise ValueError("a join is for the out arc or the back arc")
+
+
+def _has_size(size: int) -> Callable[[object, "Attribute[bytes]", bytes], None]:
+    def check(_: object, attribute: "Attribute[bytes]", value: bytes) -> None:
+        if len(value) != size:
+            raise ValueError(f"a join's {attribute.name} has {size} bytes, not {len(value)}")
+
+    return check
 
 
 @frozen
 class Join:
     """The body of a JOIN cell. `role` is `OUT` or `BACK`; `service` names what the endpoint is asked for."""
 
-    role: int
+    role: int = field(validator=_is_role)
     service: str
-    nonce: bytes
-    cookie: bytes
+    nonce: bytes = field(validator=_has_size(NONCE_SIZE))
+    cookie: bytes = field(validator=_has_size(COOKIE_SIZE))
 
 
 def join_cookie(suite: CipherSuite, nonce: bytes, out_hash: bytes, back_hash: bytes) -> bytes:
@@ -74,17 +94,22 @@ class DataSender:
         return bodies
 
     def on_window(self, cell: SealedCell) -> None:
-        """Takes a WINDOW cell; raises `RemoteProtocolError` when it grants more than a whole window."""
-        if len(cell.body) != 2:
-            raise RemoteProtocolError("a window cell holds two bytes", reason="bad_cell")
-        self._credit += int.from_bytes(cell.body, "big")
+        """Takes a WINDOW cell; raises `RemoteProtocolError` when it grants nothing, or more than a whole window."""
+        granted = int.from_bytes(cell.body, "big")
+        if len(cell.body) != 2 or not granted:
+            raise RemoteProtocolError("a window cell holds two bytes, not both zero", reason="bad_cell")
+        self._credit += granted
         if self._credit > WINDOW_CELLS:
             raise RemoteProtocolError("a window was opened beyond its size", reason="bad_window")
 
     @property
     def blocked(self) -> bool:
-        """Whether bytes wait for the window to open."""
+        """Whether bytes wait to be cut into cells, for the window to open at the latest."""
         return bool(self._pending)
+
+    def drop(self) -> None:
+        """Forgets what waits."""
+        self._pending.clear()
 
 
 class DataReceiver:
@@ -109,6 +134,11 @@ class DataReceiver:
     def next_message(self) -> bytes | None:
         """The next whole message, or None."""
         return self._messages.popleft() if self._messages else None
+
+    @property
+    def unread(self) -> bool:
+        """Whether `next_message` has one."""
+        return bool(self._messages)
 
     def window_to_send(self) -> bytes | None:
         """The body of a WINDOW cell when half a window has been consumed and nothing waits to be read, else None."""
@@ -139,24 +169,43 @@ class RingEnd:
         self._sending_arc, self._receiving_arc = (OUT, BACK) if client else (BACK, OUT)
         self._sender = DataSender()
         self._receiver = DataReceiver()
-        self._outbox: list[CellOut] = []
         self._client = client
         self._ended: str | None = None
+        self._over = False
+        self._broken = False
         self._muted = False
 
     @property
     def ended(self) -> str | None:
-        """Why the ring is over, or None; messages that came before can still be read."""
+        """Why the ring is over, or is being ended by us; None while it stands.
+
+        Messages that came before can still be read.
+        """
         return self._ended
 
     @property
+    def over(self) -> bool:
+        """Whether nothing more will be sent: the ring broke, or our END is out."""
+        return self._over
+
+    @property
+    def broken(self) -> bool:
+        """Whether the ring ended from the other side, or by breaking."""
+        return self._broken
+
+    @property
+    def unread(self) -> bool:
+        """Whether messages from the other end wait to be read."""
+        return self._receiver.unread
+
+    @property
     def blocked(self) -> bool:
-        """Whether queued messages wait for the other side's window."""
+        """Whether queued messages wait to be sent, for the other side's window at the latest."""
         return self._sender.blocked
 
     def receive(self, arc: int, cell: SealedCell) -> None:
         """Takes a cell from one of the arcs; raises `RemoteProtocolError` for what may not come there."""
-        if self._ended is not None:
+        if self._over:
             return
         along = arc == self._receiving_arc
         match cell.type:
@@ -165,13 +214,13 @@ class RingEnd:
             case CellType.WINDOW if not along:
                 self._sender.on_window(cell)
             case CellType.END:
-                self.lose(arc, cell.body[:32].decode("ascii", "replace"))
+                self.lose(arc, reason_of(cell.body))
             case _:
                 raise RemoteProtocolError(f"a {cell.type.name} cell went the wrong way", reason="bad_direction")
 
     def send(self, message: bytes) -> None:
-        """Queues a message for the other end."""
-        if self._ended is None:
+        """Queues a message for the other end; dropped when nothing can be sent any more (rule 5)."""
+        if self._ended is None and not self._muted:
             self._sender.write(message)
 
     def next_message(self) -> bytes | None:
@@ -179,17 +228,15 @@ class RingEnd:
         return self._receiver.next_message()
 
     def end(self, reason: str) -> None:
-        """Ends the ring from this side, after what has been queued and may go."""
-        if self._ended is not None:
-            return
-        self._collect()
-        self._ended = reason
-        self._outbox.append(CellOut(self._sending_arc, CellType.END, reason.encode()))
+        """Ends the ring from this side, behind what is queued (rule 6)."""
+        if self._ended is None:
+            self._ended = reason
 
     def lose(self, arc: int, reason: str) -> None:
         """One of the arcs has ended, by an END or by breaking (rule 5)."""
-        if self._client and arc == self._sending_arc:
+        if self._client and arc == self._sending_arc and not self._over:
             self._muted = True
+            self._sender.drop()
         else:
             self.fail(reason)
 
@@ -197,17 +244,21 @@ class RingEnd:
         """The ring is over and nothing more can be sent."""
         if self._ended is None:
             self._ended = reason
+        self._over = self._broken = True
+        self._sender.drop()
 
     def cells_to_send(self) -> list[CellOut]:
         """What to seal and send now, in order."""
+        if self._over:
+            return []
+        # Nothing is pending on a muted arc.
+        cells = [CellOut(self._sending_arc, CellType.DATA, body) for body in self._sender.bodies_to_send()]
         if self._ended is None:
-            self._collect()
-        cells, self._outbox = self._outbox, []
+            if window := self._receiver.window_to_send():
+                cells.append(CellOut(self._receiving_arc, CellType.WINDOW, window))
+        elif self._client or not self._sender.blocked:
+            self._sender.drop()
+            arc = self._receiving_arc if self._muted else self._sending_arc
+            cells.append(CellOut(arc, CellType.END, self._ended.encode()))
+            self._over = True
         return cells
-
-    def _collect(self) -> None:
-        if self._muted:
-            return
-        self._outbox += [CellOut(self._sending_arc, CellType.DATA, body) for body in self._sender.bodies_to_send()]
-        if window := self._receiver.window_to_send():
-            self._outbox.append(CellOut(self._receiving_arc, CellType.WINDOW, window))

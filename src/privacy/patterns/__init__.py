@@ -1,0 +1,69 @@
+"""Recognisers for identifiers that have a form: addresses, numbers, dates.
+
+Theory of operation. A recogniser is two steps: a cheap gate and candidate expression, then a validation that a
+chance string does not pass: a checksum, a number plan, a calendar, or a context word that stands as a whole token
+just before. A weak shape (nine digits, a capitalised word and a number) is never taken on its own.
+
+Rules:
+
+1. `find(text)` yields mentions in order of their start; mentions of one recogniser do not overlap.
+2. Expressions are linear: every repetition is bounded or delimited by what it repeats.
+3. A false candidate costs little, a missed identifier is disclosed: where the checksum fails but the sentence says
+   what the number is ("my card number is ..."), the words decide.
+
+Sources: E.164 and national plans (`phonenumbers`), ISO/IEC 7812 and ISO 13616 (`stdnum`), RFC 4291 and RFC 791
+(`ipaddress`), RFC 3986 for URLs, design section 6.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from privacy.mention import Mention
+from privacy.patterns._address import AddressRecogniser
+from privacy.patterns._dates import DateRecogniser
+from privacy.patterns._email import EmailRecogniser
+from privacy.patterns._named_number import ContextIdRecogniser, SecretRecogniser
+from privacy.patterns._national_id import NationalIdRecogniser
+from privacy.patterns._network import IpAddressRecogniser, UrlRecogniser
+from privacy.patterns._payment import CreditCardRecogniser, IbanRecogniser
+from privacy.patterns._phone import DEFAULT_PHONE_REGIONS, PhoneRecogniser
+from privacy.patterns._recogniser import Recogniser
+
+__all__ = [
+    "DEFAULT_PHONE_REGIONS",
+    "AddressRecogniser",
+    "ContextIdRecogniser",
+    "CreditCardRecogniser",
+    "DateRecogniser",
+    "EmailRecogniser",
+    "IbanRecogniser",
+    "IpAddressRecogniser",
+    "NationalIdRecogniser",
+    "PhoneRecogniser",
+    "Recogniser",
+    "SecretRecogniser",
+    "UrlRecogniser",
+    "default_recognisers",
+    "find_patterns",
+]
+
+
+def default_recognisers(regions: Sequence[str] = DEFAULT_PHONE_REGIONS) -> tuple[Recogniser, ...]:
+    """One of each; `regions` are the ISO 3166 codes whose national telephone numbers are looked for."""
+    return (
+        EmailRecogniser(),
+        UrlRecogniser(),
+        CreditCardRecogniser(),
+        IbanRecogniser(),
+        IpAddressRecogniser(),
+        PhoneRecogniser(tuple(regions)),
+        NationalIdRecogniser(),
+        ContextIdRecogniser(),
+        SecretRecogniser(),
+        AddressRecogniser(),
+        DateRecogniser(),
+    )
+
+
+def find_patterns(text: str, recognisers: Iterable[Recogniser]) -> list[Mention]:
+    """Everything that `recognisers` find, by start; mentions of different recognisers may overlap."""
+    return sorted(mention for recogniser in recognisers for mention in recogniser.find(text))

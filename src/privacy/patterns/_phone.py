@@ -1,0 +1,127 @@
+"""Telephone numbers, by their form, a number plan, or the words before them.
+
+Rules: a number written with `+` counts when it is possible at all; a national one when a plan of the regions given
+knows it and it is grouped as a number, or begins with a zero; any other only behind "call", "tel" and the like. Words
+that name another kind of number ("invoice") are against it.
+"""
+
+import ipaddress
+import re
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import phonenumbers
+from attrs import frozen
+
+from privacy.exposure import word_set
+from privacy.mention import Mention
+from privacy.patterns._recogniser import GROUP_END, digits_in, group_ends, has_digits, mention_of, words_before
+
+DEFAULT_PHONE_REGIONS: Final = ("US", "GB", "DE", "FR", "ES", "IT", "PL", "NL")
+
+
+@frozen
+class PhoneRecogniser:
+    """Telephone numbers of `regions` (ISO 3166 codes, tried in order) and international ones from anywhere.
+
+    A candidate counts when it is written with `+`, when the number plan of a region knows it and it is grouped as a
+    number, or when words before it say that it is a telephone number and its length is possible.
+    """
+
+    regions: Sequence[str] = DEFAULT_PHONE_REGIONS
+    name = "phone"
+    _candidate = re.compile(
+        r"(?<![\w.,:/=$€£-])(?:\+|00)?\(?\d[\d ().\-/\u00a0\u2011]{5,24}\d(?:\s?(?:x|ext\.?)\s?\d{1,6})?(?!\w)"
+    )
+    _international = re.compile(
+        r"(?<!\w)\+\s?\(?\d[\d ().\-/\u00a0\u2011]{5,24}\d(?:\s?(?:x|ext\.?)\s?\d{1,6})?(?!\w)"
+    )
+    _us_form = re.compile(
+        r"(?:\([2-9]\d\d\)\s?|[2-9]\d\d(?P<mark>[-. ]))[2-9]\d\d(?(mark)(?P=mark)|[-. ])\d{4}"
+        r"(?:\s?(?:x|ext\.?)\s?\d+)?"
+    )
+    _extension = re.compile(r"\s?(?:x|ext\.?)\s?\d+$")
+    _date = re.compile(r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}")
+    _thousands = re.compile(r"\d{1,3}(?: \d{3})+|\d{1,3}(?:\.\d{3})+|\d{4}\s?-\s?\d{4}")
+    _context = word_set(
+        "phone phones tel telephone telefon téléphone teléfono telefono mobile mobil handy cell cellphone fax "
+        "call calls called calling whatsapp desk contact sms dial ring text reach landline hotline callback"
+    )
+    _other_context = word_set(
+        "card iban account acct invoice order isbn issn ticket case claim passport ssn policy routing "
+        "tracking serial version mrn npi vin imei"
+    )
+
+    def find(self, text: str) -> Iterator[Mention]:
+        if not has_digits(text, 7):
+            return
+        taken = 0
+        spans = {match.span() for match in self._candidate.finditer(text)}
+        spans |= {match.span() for match in self._international.finditer(text)}
+        for start, stop in sorted(spans, key=lambda span: (span[0], -span[1])):
+            if start < taken:
+                continue
+            # Another number may follow ("... 0132. 1) Draft"): the longest run of groups that is one, counts.
+            ends = [end for end in group_ends(text, start, stop) if self._has_shape(text[start:end])]
+            proven = [end for end in ends if self._is_proven(text[start:end], text, start)]
+            told = proven or [end for end in ends if self._is_told(text[start:end], text, start)]
+            if told:
+                taken = told[0]
+                yield mention_of(start, taken, "PHONE", self.name)
+
+    def _has_shape(self, candidate: str) -> bool:
+        number = self._extension.sub("", candidate)
+        digits, groups = len(digits_in(number)), len(GROUP_END.findall(number))
+        if not 7 <= digits <= 15 or digits < 1.6 * groups or number.count(")") > number.count("("):
+            return False
+        return ". " not in number and "  " not in number and not self._date.match(number) and not _is_ip(number)
+
+    def _is_proven(self, candidate: str, text: str, start: int) -> bool:
+        """Whether the form or a number plan says that it is one."""
+        if candidate.startswith("+"):
+            return _is_possible(candidate, None)
+        if self._us_form.fullmatch(candidate):
+            return self._other_context.isdisjoint(words_before(text, start)[-3:])
+        if self._thousands.fullmatch(candidate) or not self._other_context.isdisjoint(words_before(text, start)[-3:]):
+            return False
+        if not any(mark in candidate for mark in " -.()/\u00a0\u2011"):
+            # No quantity begins with a zero; a national number of ten digits and more does.
+            national = candidate.startswith("0") and 10 <= len(candidate) <= 11
+            return national and any(_is_valid(candidate, region) for region in self.regions)
+        return any(self._matches_plan(candidate, region) for region in self.regions)
+
+    def _is_told(self, candidate: str, text: str, start: int) -> bool:
+        """Whether the words before it say that it is one; plans of other countries differ, so lengths suffice."""
+        words = words_before(text, start)[-6:]
+        return not self._context.isdisjoint(words) and 7 <= len(digits_in(self._extension.sub("", candidate))) <= 12
+
+    def _matches_plan(self, candidate: str, region: str) -> bool:
+        if not _is_valid(candidate, region):
+            return False
+        # The matcher also asks for the grouping and marks of a number; it costs ten times as much.
+        matcher = phonenumbers.PhoneNumberMatcher(candidate, region, phonenumbers.Leniency.VALID, max_tries=2)
+        return any(match.end - match.start == len(candidate) for match in matcher)
+
+
+def _is_possible(candidate: str, region: str | None) -> bool:
+    try:
+        number = phonenumbers.parse(candidate, region)
+    except phonenumbers.NumberParseException:
+        return False
+    return phonenumbers.is_possible_number(number)
+
+
+def _is_valid(candidate: str, region: str) -> bool:
+    try:
+        number = phonenumbers.parse(candidate, region)
+    except phonenumbers.NumberParseException:
+        return False
+    return phonenumbers.is_valid_number(number)
+
+
+def _is_ip(candidate: str) -> bool:
+    try:
+        ipaddress.ip_address(candidate)
+    except ValueError:
+        return False
+    return True

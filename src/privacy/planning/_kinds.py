@@ -1,0 +1,141 @@
+"""What a sentence or a list item is for, seen alone: a task, a remark on one, background, or courtesy.
+
+Rules:
+
+1. A question is a task; so is what opens with a verb that asks (`TASK_VERBS`), has the form of an instruction
+   (`_imperatives`), or is wished for ("I need a", "my son asks why").
+2. How a task is to be done is a remark: "keep it short", "answer in French", "give examples".
+3. Everything else is background, which is never lost: it goes to a task.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Final, Literal
+
+from privacy.exposure import STOP_WORDS, content_words, word_set
+from privacy.planning._imperatives import is_instruction, is_step
+from privacy.planning._words import GENERIC, REMARK_VERBS, TASK_VERBS
+
+Kind = Literal["task", "remark", "context", "lead", "material", "courtesy"]
+
+OPENERS: Final = re.compile(
+    r"^[\s*_\"'“(]*(?:(?:please|kindly|also|and|then|next|finally|lastly|first(?:ly)?|second(?:ly)?|third(?:ly)?|now|but"
+    r"|so|ok|okay|hi|hello|hey|additionally|after that|afterwards|oh|in addition|moreover|furthermore|just|briefly"
+    r"|quickly|(?:can|could|would|will) you(?: please)?|i(?:'d like| would like| want| need) you to|you should"
+    r"|you must|i want to know|to start|last)\b[\s,:]*)+",
+    re.IGNORECASE,
+)
+_TITLE: Final = re.compile(r"^[*_]{0,3}[^\W\d_][\w &/'’-]{0,28}[*_]{0,3}:[*_]{0,3}[ \t]+(?=\S)")
+"""What an item begins with to say what kind of task it is: "Recipe: ", "**E-mail:** "."""
+_WISH: Final = re.compile(
+    r"^(?:i(?:'d| would)?\s+(?:(?:also|really|just|only)\s+)*(?:like|want|need)|(?:need|want))\s+"
+    r"(?:you to|to know|an?|some|your)\b"
+    r"|^(?:please\s+)?let me know\s+(?!if\b|in\b|soon\b)\w"
+    r"|^(?:my|our|his|her|the)\s+(?:[\w'’-]+\s+){1,3}?(?:also\s+)?(?:wants?|needs?|would like|asks?|wonders?)\s+"
+    r"(?:to know|an?|some|why|how|what|who|where|when|which|whether|if|for)\b",
+    re.IGNORECASE,
+)
+ASKING: Final = re.compile(r"^(?:(?:what|who|where|when|why|how)(?:['’]?s)?|whom|whose|which)\b", re.IGNORECASE)
+_INVERTED: Final = re.compile(
+    r"^(?:(?:what|who|where|when|why|how|which\s+[\w'’-]+|what\s+[\w'’-]+)"
+    r"\s+(?:is|are|was|were|do|does|did|can|could|should|would|will|has)"
+    r"|how\s+(?:many|much|long|far|old|often|tall|big|fast)|(?:what|who|where|how)['’]?s)\s+\S+\s+\S",
+    re.IGNORECASE,
+)
+"""A question by its order of words, where the question mark was left out."""
+_EXAMPLES: Final = re.compile(
+    r"^(?:give|provide|show|list|mention|cite)\s+(?:me\s+)?(?:(?:some|a few|an?|one|two|three|\d+|your|the)\s+)?"
+    r"(?:short |brief |good )?(?:examples?|details?|reasons?|sources?|references?|explanations?)[.!]?$",
+    re.IGNORECASE,
+)
+_ANSWERING: Final = re.compile(
+    r"^(?:answer|respond|reply|write|explain|do (?:not|n't)|format|make)\s+(?:in|with|as|briefly|concisely|only|each"
+    r"|every|all|everything|it|them|your answers?|using|like|at most|under|less|sure|the answers?)\b"
+    r"|^(?:ask|apologi[sz]e|request)\s+(?:for|to|that|whether|if)\b"
+    r"|^(?:explain|say|state|write|point out|tell \w+)\s+that\b"
+    r"|^do not\b|^think step|^show your (?:work|reasoning)|^explain your (?:reasoning|answers?)",
+    re.IGNORECASE,
+)
+_MANNER: Final = re.compile(
+    r"\b(?:in|with|using|within|at most|under|(?:no more|less|fewer) than)\s+(?:[\w'’-]+\s+){0,4}?"
+    r"(?:sentences?|words?|lines?|paragraphs?|terms|details?|language|points?|style|tone|steps?|format|bullets?|pages?)\b"
+    r"|\b(?:briefly|concisely|shortly|simply)\b",
+    re.IGNORECASE,
+)
+_REMARK_OBJECTS: Final = word_set("reasoning work step steps sentence sentences word words english detail style tone")
+_ANSWERING_ALL: Final = re.compile(
+    r"^(?:answer|respond to|reply to|keep|do)\s+(?:all|each|every|both|these|those|them|the questions|everything)\b",
+    re.IGNORECASE,
+)
+_COURTESY: Final = re.compile(
+    r"^\W*(?:hi|hello|hey|good (?:morning|afternoon|evening)|dear)(?:\s+[\w.-]+){0,2}[\s,.!]*$"
+    r"|^\W*(?:thanks|thank you|cheers|many thanks|thx)\b[^.?!]{0,40}[.!]*$|^\W*please[.!]*$"
+    r"|^\W*(?:(?:hi|hello|hey)\b[\s,!]*)?i hope (?:you|this|all is)\b[^?\n]{0,60}[.!]*$",
+    re.IGNORECASE,
+)
+_REQUEST_FOR_HELP: Final = re.compile(
+    r"\b(?:help|assist|questions?|things|tasks|requests?|favou?rs?|can you|could you|please)\b", re.IGNORECASE
+)
+_MESSAGE_TO_ANSWER: Final = re.compile(r"^(?:reply|respond)\s+to\s+\S", re.IGNORECASE)
+
+
+def first_word(text: str) -> str:
+    word = re.match(r"[\w'’-]+", OPENERS.sub("", text).lstrip("*_\"'“( "))
+    return word.group().replace("’", "'").casefold() if word else ""
+
+
+def has_subject(instruction: str) -> bool:
+    """Whether there is something to explain or write about, besides how: "in two sentences why the sky is blue"."""
+    rest = _MANNER.sub(" ", instruction)
+    if re.search(r"\b(?:what|why|how|who|where|when|which|whether)\s+\w+", rest, re.IGNORECASE):
+        return True
+    verb, *objects = re.findall(r"[\w'’-]+", rest.casefold()) or [""]
+    return verb in {"explain", "write"} and len(set(objects) - STOP_WORDS - GENERIC - _REMARK_OBJECTS) > 1
+
+
+def kind_of(text: str) -> Kind:
+    """The kind of a sentence, seen alone."""
+    bare = OPENERS.sub("", text).strip("*_ ")
+    if _COURTESY.match(text) or is_plea(text):
+        return "courtesy"
+    if _ANSWERING_ALL.match(bare):
+        return "remark"
+    if re.search(r"[?？][\"'”’»)*_]*$", text):
+        return "task"
+    if _EXAMPLES.match(bare) or (_ANSWERING.match(bare) and not has_subject(bare)):
+        return "remark"
+    if _INVERTED.match(bare):
+        return "task"
+    verb = first_word(text)
+    if _MESSAGE_TO_ANSWER.match(bare) and not _ANSWERING.match(bare):
+        return "task"
+    if verb in REMARK_VERBS or re.match(r"make (?:sure|it|them|each|every)\b", bare, re.IGNORECASE):
+        return "remark"
+    if verb not in TASK_VERBS and is_step(bare):
+        return "remark"
+    if re.match(r"[\w'’-]+ (?:is|was|are|were|has|have|had|will|would|can|could)\b", bare):
+        return "context"  # "Work has been hard.": a noun that is also a verb
+    if verb in TASK_VERBS or is_instruction(bare) or _WISH.match(text.strip("*_ ").replace("’", "'")):
+        return "task"
+    title = _TITLE.match(text)
+    return kind_of(text[title.end() :]) if title is not None and title.end() < len(text) else "context"
+
+
+def kind_of_item(text: str, spans: Sequence[tuple[int, int]]) -> Kind:
+    """The kind of a list's item with these sentences: one task among them makes it a task."""
+    if not spans:
+        return "context"
+    kinds = [kind_of(text[start:end]) for start, end in spans]
+    if "task" in kinds or (ASKING.match(OPENERS.sub("", text[spans[0][0] :])) and len(text.split()) > 2):
+        return "task"
+    return "remark" if "remark" in kinds else "context"
+
+
+def is_generic(text: str) -> bool:
+    """Whether `text` says nothing but that something is asked: "Two quick questions:"."""
+    return not set(content_words(text)) - GENERIC
+
+
+def is_plea(text: str) -> bool:
+    """Whether `text` asks for help and does not say with what: what follows says it."""
+    return _REQUEST_FOR_HELP.search(text) is not None and is_generic(text)

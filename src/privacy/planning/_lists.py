@@ -1,0 +1,208 @@
+"""What a list is: tasks of their own, or one thing (facts, ingredients, steps) that is not taken apart.
+
+Theory of operation. Three things tell: what the sentence before the list says of it, what its items look like, and
+whether anything else in the message asks for something. Numbered lists are how most people write several tasks, so
+items need no known verb; but a list that another task is about must stay whole.
+
+Rules, the first that holds:
+
+1. A plea ("Please help me with these:") makes every item a task.
+2. A lead that distributes its verb ("Translate each of the following:") does, and goes to every item.
+3. A lead that is a task itself and ends in a colon or question mark owns the items, and they are what it asks about;
+   unless they are questions and it makes nothing of them.
+4. Where a later task speaks of "these" or "this list", the items are what it is about.
+5. A lead that presents ("Here is my recipe:", "My duties were:"), or names something that a later task may be about
+   ("Goals for spring:"), owns the items, unless they are questions.
+6. Else items are tasks when half of them are instructions, or may be and nothing else in the message is a task.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from attrs import define, evolve
+
+from privacy.planning._imperatives import could_be_instruction, is_written_thing
+from privacy.planning._kinds import Kind, first_word, is_generic, is_plea
+from privacy.planning._material import THIS_MATERIAL
+from privacy.planning._units import Unit
+from privacy.planning._words import CREATING, DISTRIBUTED, PROCEDURE
+
+_BARE_PHRASE_WORDS: Final = 5
+"""Among tasks, an item of no kind and not more words adds to the one before it ("three bullet points")."""
+_EACH: Final = re.compile(r"\b(?:each|every|individually|separately|one by one)\b", re.IGNORECASE)
+_FOLLOWING: Final = re.compile(r"\b(?:following|these|below)\b", re.IGNORECASE)
+_PRESENTING: Final = re.compile(
+    r"\b(?:here(?:['’]s| is| are)|this is|these are)\b[^:]*:$"
+    r"|\b(?:is|are|was|were|did|do|includes?|included|says?|reads?|have|had|has|got|bought|tried|follow(?:s|ing)?|facts?"
+    r"|steps?|details?|rules?|symptoms?|ingredients?|options?|requirements?|instructions?|notes?|recipe|agenda|duties"
+    r"|data|information|background|context|procedure|checklist|timeline|plan|schedule|log)\s*:$",
+    re.IGNORECASE,
+)
+_ABOUT_THE_LIST: Final = re.compile(
+    r"\b(?:these|those|this list|my list|the lists?|the items|the steps|the points|the questions|them"
+    r"|which (?:one|of|is))\b",
+    re.IGNORECASE,
+)
+_PERHAPS_ABOUT_THE_LIST: Final = re.compile(r"\b(?:my|which|they|it|this|that|else|missing|anything)\b", re.IGNORECASE)
+_ANOTHER_MATTER: Final = re.compile(
+    r"\W*(?:also|and also|finally|lastly|in addition|additionally|another|one more|apart from|besides|separately)\b",
+    re.IGNORECASE,
+)
+
+
+def settle_lists(units: list[Unit]) -> list[Unit]:
+    """The units with every list settled: its items as tasks, or joined to one unit."""
+    settled: list[Unit] = []
+    asks = any(unit.kind == "task" and unit.item is None for unit in units)
+    index = 0
+    while index < len(units):
+        if units[index].item is None:
+            settled.append(units[index])
+            index += 1
+            continue
+        after = index + 1
+        while after < len(units) and units[after].item == (units[after - 1].item or 0) + 1:
+            after += 1
+        found = _List(units[index:after], _lead(settled, units[index]), following=units[after:], something_asks=asks)
+        settled += _settled(found, settled)
+        index = after
+    return settled
+
+
+def _lead(before: Sequence[Unit], first: Unit) -> Unit | None:
+    """The sentence that stands directly before the first item."""
+    last = before[-1] if before else None
+    if last is None or last.kind not in {"task", "context", "remark", "courtesy"} or last.item is not None:
+        return None
+    return last if last.paragraph + 1 >= first.paragraph else None
+
+
+@define
+class _List:
+    items: list[Unit]
+    lead: Unit | None
+    following: list[Unit]
+    """What stands behind the list."""
+    something_asks: bool
+    """Whether there is a task outside of lists."""
+
+    @property
+    def has_questions(self) -> bool:
+        return any(item.kind == "task" and item.text.endswith(("?", "？")) for item in self.items)
+
+    @property
+    def has_only_questions(self) -> bool:
+        return self.has_questions and all(item.text.endswith("?") for item in self.items if item.kind == "task")
+
+    @property
+    def later_task(self) -> Unit | None:
+        """The first task behind the list, unless it is of another list, or said to be another matter."""
+        later = next((unit for unit in self.following if unit.kind == "task"), None)
+        if later is None or later.item is not None or _ANOTHER_MATTER.match(later.text):
+            return None
+        return None if first_word(later.text) in DISTRIBUTED and _is_about_list(later) else later
+
+    def belongs_to_later(self) -> bool:
+        """Whether a task behind the list is about its items together."""
+        later = self.later_task
+        if later is None:
+            return False
+        if _is_about_list(later):
+            return True
+        has_topic = self.lead is not None and self.lead.kind == "context" and self.lead.text.endswith(":")
+        return not self.has_questions and (has_topic or _PERHAPS_ABOUT_THE_LIST.search(later.text) is not None)
+
+    def has_tasks(self) -> bool:
+        """Whether the items look like tasks, one by one."""
+        if not all(item.kind in {"task", "remark", "context"} for item in self.items):
+            return False
+        asking = [item for item in self.items if item.kind == "task"]
+        if asking and asking[0] is self.items[0] and (len(asking) > 1 or len(self.items) == 1):
+            return not self.is_procedure()
+        told = [item for item in self.items if item.kind == "task" or is_written_thing(item.text)]
+        if not self.something_asks:
+            told += [item for item in self.items if item not in told and could_be_instruction(item.text)]
+        return len(told) > 1 and 2 * len(told) >= len(self.items) and not self.is_procedure()
+
+    def is_procedure(self) -> bool:
+        """Whether most items are steps that a person takes."""
+        steps = [item for item in self.items if first_word(item.text) in PROCEDURE]
+        return 2 * len(steps) > len(self.items)
+
+
+def _is_about_list(task: Unit) -> bool:
+    return _ABOUT_THE_LIST.search(task.text) is not None
+
+
+def _settled(found: _List, before: list[Unit]) -> list[Unit]:
+    lead, items = found.lead, found.items
+    if lead is not None and is_plea(lead.text):
+        lead.kind = "courtesy"
+        return _asked_for(items)
+    if lead is not None and _distributes(lead):
+        lead.kind = "lead"
+        return _distributed(items)
+    if lead is not None and _owns(lead, found):
+        before.pop()
+        return [evolve(items[-1], kind="task", start=lead.start, text=lead.text, item=None, marker="")]
+    presents = lead is not None and lead.kind != "courtesy" and _PRESENTING.search(lead.text) is not None
+    if not found.has_tasks() or (presents and not found.has_questions) or found.belongs_to_later():
+        return _joined_to_lead(found, before)
+    if lead is not None and is_generic(lead.text):
+        lead.kind = "courtesy"
+    elif lead is not None and lead.text.endswith(":"):
+        lead.kind = "lead"
+    return _instructing(items)
+
+
+def _owns(lead: Unit, found: _List) -> bool:
+    makes_something = first_word(lead.text) in CREATING
+    return lead.kind == "task" and lead.text.endswith((":", "?")) and (makes_something or not found.has_only_questions)
+
+
+def _distributes(lead: Unit) -> bool:
+    shared_verb = first_word(lead.text) in DISTRIBUTED and _FOLLOWING.search(lead.text)
+    spread = _EACH.search(lead.text) or shared_verb
+    return bool(spread and lead.text.endswith(":") and not THIS_MATERIAL.search(lead.text))
+
+
+def _distributed(items: list[Unit]) -> list[Unit]:
+    for item in items:
+        item.kind = "task"
+    return items
+
+
+def _asked_for(items: list[Unit]) -> list[Unit]:
+    """Under a plea every item is a task, but for remarks on the one before it."""
+    for place, item in enumerate(items):
+        if item.kind == "context" or (item.kind == "remark" and not place):
+            item.kind = "task"
+    return items
+
+
+def _instructing(items: list[Unit]) -> list[Unit]:
+    """Among instructions a bare phrase is a remark on the one before it, and what says more is one more task."""
+    for place, item in enumerate(items):
+        if item.kind == "context":
+            says_enough = len(item.text.split()) > _BARE_PHRASE_WORDS
+            instructs = could_be_instruction(item.text) or is_written_thing(item.text)
+            item.kind = "task" if says_enough or instructs or not place else "remark"
+    return items
+
+
+def _joined_to_lead(found: _List, before: list[Unit]) -> list[Unit]:
+    """A list of facts, or of steps, as one unit, with the lead that it belongs to where that is no task."""
+    lead, items = found.lead, found.items
+    text = "\n".join(item.text for item in items)
+    kind: Kind = "context"
+    for_later = found.belongs_to_later()
+    if lead is None and not for_later and any(item.kind == "task" for item in items):
+        kind = "task"
+    elif all(item.kind == "remark" for item in items) and not found.is_procedure():
+        kind = "remark"
+    joined = evolve(items[0], kind=kind, end=items[-1].end, text=text, item=None, marker="", for_later=for_later)
+    if lead is not None and lead.kind == "context" and lead.text.endswith(":"):
+        before.pop()
+        joined = evolve(joined, start=lead.start, text=f"{lead.text}\n{text}", paragraph=lead.paragraph)
+    return [joined]

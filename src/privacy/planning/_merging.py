@@ -1,0 +1,98 @@
+"""Putting the answers together: in the order and by the structure of the request, while they still stream.
+
+Rules: an answer is shown when all before it are finished; what was shown is never taken back; a lone answer is passed
+on untouched.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from peernet.core.errors import LocalProtocolError
+from privacy.planning._model import Fragment, Plan
+
+
+def next_to_show(made: Plan, finished: Iterable[int]) -> Fragment | None:
+    """The fragment whose answer may be shown now, given the ordinals that are finished; None when all are."""
+    done = set(finished)
+    return next((fragment for fragment in made.fragments if fragment.ordinal not in done), None)
+
+
+class Merger:
+    """Puts the restored answers together while they stream, in whatever order they come.
+
+    What its calls return, in a row, is `merge(plan, answers)`. An answer is held back while one before it runs. White
+    space around an answer is dropped where there are several.
+    """
+
+    def __init__(self, made: Plan) -> None:
+        self._plan = made
+        self._waiting: dict[int, list[str]] = {}
+        self._finished: set[int] = set()
+        self._current = 0
+        self._any_shown = False
+        self._current_shown = False
+        self._spaces = ""
+
+    def __repr__(self) -> str:
+        return f"<Merger of {len(self._plan.fragments)} fragments>"
+
+    @property
+    def showing(self) -> Fragment | None:
+        """The fragment whose text comes out now; None when all are finished."""
+        return next_to_show(self._plan, range(self._current))
+
+    def feed(self, ordinal: int, delta: str) -> str:
+        """What can be shown after `delta` came from fragment `ordinal`; may be empty."""
+        self._check(ordinal)
+        if ordinal == self._current:
+            return self._shown(delta)
+        self._waiting.setdefault(ordinal, []).append(delta)
+        return ""
+
+    def finish(self, ordinal: int) -> str:
+        """What can be shown after fragment `ordinal` is complete: it may set others free."""
+        self._check(ordinal)
+        self._finished.add(ordinal)
+        freed: list[str] = []
+        while self._current in self._finished:
+            self._current += 1
+            self._current_shown = False
+            self._spaces = ""
+            freed.append(self._shown("".join(self._waiting.pop(self._current, ()))))
+        return "".join(freed)
+
+    def _check(self, ordinal: int) -> None:
+        if ordinal in self._finished or not 0 <= ordinal < len(self._plan.fragments):
+            raise LocalProtocolError(f"fragment {ordinal} is finished, or not of this plan")
+
+    def _shown(self, delta: str) -> str:
+        if len(self._plan.fragments) == 1:
+            return delta
+        text = self._spaces + delta if self._current_shown else delta.lstrip()
+        visible = text.rstrip()
+        self._spaces = text[len(visible) :]
+        if not visible:
+            # White space before the first word is dropped; behind it, it waits for the next one.
+            self._spaces = self._spaces if self._current_shown else ""
+            return ""
+        if not self._current_shown:
+            heading = self._plan.fragments[self._current].heading
+            parts = ["\n\n" if self._any_shown else "", f"{heading}\n\n" if heading else "", visible]
+            visible = "".join(parts)
+        self._current_shown = self._any_shown = True
+        return visible
+
+
+def merge(made: Plan, answers: Mapping[int, str]) -> str:
+    """The answers, by ordinal, as one: in the order and by the structure of the request.
+
+    A list gives each answer its number and words as a heading, paragraphs give paragraphs. Raises
+    `LocalProtocolError` where an answer is missing or of no fragment.
+    """
+    if set(answers) != {fragment.ordinal for fragment in made.fragments}:
+        raise LocalProtocolError("there is one answer to merge for each fragment of the plan")
+    merger = Merger(made)
+    return "".join(
+        text
+        for ordinal in sorted(answers)
+        for text in (merger.feed(ordinal, answers[ordinal]), merger.finish(ordinal))
+    )

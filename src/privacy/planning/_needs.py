@@ -1,0 +1,185 @@
+"""The dependency graph: which tasks belong together, and which background each needs (rules 1 and 2).
+
+Rules: a reference to a task joins the two; a reference to background takes it along, with what that refers to;
+background of nobody goes to the nearest task, material of nobody to all; a remark belongs to the task before it in
+its place.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from privacy.planning._kinds import first_word
+from privacy.planning._references import reference_of, stems
+from privacy.planning._units import Unit
+from privacy.planning._words import CREATING
+
+_ALL_ANSWERS: Final = re.compile(r"\b(?:each|every|all|answers?|everything)\b", re.IGNORECASE)
+
+_INTRODUCING: Final = re.compile(r":$|\b(?:this|following|these|below)\b", re.IGNORECASE)
+
+_NUMBERED_BACK: Final = re.compile(
+    r"\b(?:questions?|answers?|items?|tasks?|parts?|steps?|points?|numbers?|no\.|#)\s*\(?(\d{1,2})\b", re.IGNORECASE
+)
+
+
+_INTRODUCED: Final = re.compile(
+    r"\b(?:an?|some|another|one|two|three|four|five|\d+|my|our)\s+((?:[\w'’-]+\s+){0,3}[\w'’-]+)", re.IGNORECASE
+)
+_REFERRED: Final = re.compile(
+    r"\b(?:the|that|this|those|these|its|their|your)\s+([\w'’-]+(?:\s+[\w'’-]+)?)", re.IGNORECASE
+)
+
+_HUMAN: Final = re.compile(
+    r"\b(?:sister|brother|mother|father|mum|mom|dad|wife|husband|son|daughter|friend|boss|colleague|partner|neighbou?r"
+    r"|teacher|doctor|child|baby|uncle|aunt|cousin|girlfriend|boyfriend|grand\w+|man|woman|boy|girl|patient|client)\b",
+    re.IGNORECASE,
+)
+
+
+def _phrase_stems(pattern: re.Pattern[str], text: str) -> frozenset[str]:
+    return frozenset().union(*(stems(match[1]) for match in pattern.finditer(text)))
+
+
+class Needs:
+    """The dependency graph: which tasks belong together, and which background each needs."""
+
+    def __init__(self, units: Sequence[Unit], people: Sequence[tuple[int, int]]) -> None:
+        self._units = units
+        self._people = people
+        self.tasks = [index for index, unit in enumerate(units) if unit.kind == "task"]
+        self._root = {task: task for task in self.tasks}
+        self._background: dict[int, set[int]] = {task: set() for task in self.tasks}
+        self._stems = [stems(unit.text) for unit in units]
+        self._introduced = [_phrase_stems(_INTRODUCED, unit.text) for unit in units]
+        self._sources: dict[int, set[int]] = {}
+        """What a unit refers to, so that who needs it needs that too."""
+
+    def resolve(self) -> None:
+        """Fills the graph."""
+        for index, unit in enumerate(self._units):
+            if unit.kind in {"task", "context"}:
+                self._sources[index] = self._antecedents(index)
+        for task in self.tasks:
+            for source in self._closure(task):
+                self._depend(task, source)
+        for index, unit in enumerate(self._units):
+            if unit.kind == "context":
+                self._place_context(index)
+            elif unit.kind == "material":
+                self._place_material(index)
+            elif unit.kind == "remark":
+                self._place_remark(index)
+            elif unit.kind == "lead":
+                self._give(
+                    index, [t for t in self.tasks if unit.marker != "#" or self._units[t].heading == unit.heading]
+                )
+
+    def groups(self) -> list[tuple[list[int], set[int]]]:
+        """The tasks that stay together, with their background; in order of their first tasks."""
+        together: dict[int, list[int]] = {}
+        for task in self.tasks:
+            together.setdefault(self._find(task), []).append(task)
+        return [(tasks, set().union(*(self._background[task] for task in tasks))) for tasks in together.values()]
+
+    def join(self, one: int, other: int) -> None:
+        """Keeps two tasks in one fragment."""
+        self._root[self._find(other)] = self._find(one)
+
+    def _find(self, task: int) -> int:
+        while self._root[task] != task:
+            self._root[task] = task = self._root[self._root[task]]
+        return task
+
+    def _depend(self, task: int, source: int) -> None:
+        if self._units[source].kind == "task":
+            self.join(source, task)
+        else:
+            self._background[task].add(source)
+
+    def _give(self, source: int, tasks: Iterable[int]) -> None:
+        for task in tasks:
+            for needed in {source, *self._closure(source)}:
+                self._depend(task, needed)
+
+    def _closure(self, index: int) -> set[int]:
+        reached: set[int] = set()
+        pending = list(self._sources.get(index, ()))
+        while pending:
+            source = pending.pop()
+            if source not in reached:
+                reached.add(source)
+                # A task that is joined brings its own background along.
+                pending += self._sources.get(source, ()) if self._units[source].kind != "task" else ()
+        return reached
+
+    def _antecedents(self, index: int) -> set[int]:
+        unit = self._units[index]
+        earlier = [i for i in range(index) if self._units[i].kind in {"task", "context", "material"}]
+        numbered = self._numbered(unit, earlier)
+        found = self._introductions(index, earlier) | numbered
+        reference = reference_of(unit)
+        if not earlier or reference == "none":
+            return found
+        if reference == "all":
+            return found if numbered else found | set(earlier)
+        if reference == "person":
+            about = [i for i in earlier if self._is_about_person(i)]
+            return found | {about[-1] if about else earlier[-1]}
+        return found | self._meant(earlier)
+
+    def _meant(self, earlier: list[int]) -> set[int]:
+        """What "it" means: the last thing said, or what the question before it was itself about."""
+        last = earlier[-1]
+        asked = self._units[last].kind == "task" and first_word(self._units[last].text) not in CREATING
+        about = {i for i in self._sources.get(last, ()) if self._units[i].kind != "task"}
+        return about if asked and about else {last}
+
+    def _introductions(self, index: int, earlier: list[int]) -> set[int]:
+        """Units that spoke of "a poem" where this one speaks of "the poem"."""
+        referred = _phrase_stems(_REFERRED, self._units[index].text)
+        if not referred:
+            return set()
+        return {i for i in earlier if referred & self._introduced[i]}
+
+    def _numbered(self, unit: Unit, earlier: list[int]) -> set[int]:
+        numbers = {int(match[1]) for match in _NUMBERED_BACK.finditer(unit.text)} if unit.kind == "task" else set()
+        return {i for i in earlier if self._units[i].item in numbers}
+
+    def _is_about_person(self, index: int) -> bool:
+        unit = self._units[index]
+        named = any(unit.start <= start and end <= unit.end for start, end in self._people)
+        return named or _HUMAN.search(unit.text) is not None
+
+    def _place_context(self, index: int) -> None:
+        takers = {task for task in self.tasks if self._stems[index] & self._stems[task]}
+        takers |= {task for task in self.tasks if index in self._background[task]}
+        # "It is for a card." belongs to the task that it speaks of.
+        sources = self._sources.get(index, set())
+        takers |= {source for source in sources if self._units[source].kind == "task"}
+        if self._units[index].for_later:
+            takers.update([task for task in self.tasks if task > index][:1])
+        # "She is vegan." goes where "My sister is Anna." went.
+        takers |= {task for task in self.tasks if sources & self._background[task]}
+        self._give(index, takers or self._nearest(index))
+
+    def _nearest(self, index: int) -> list[int]:
+        here = [t for t in self.tasks if self._units[t].paragraph == self._units[index].paragraph]
+        after = [t for t in here if t > index] or ([] if here else [t for t in self.tasks if t > index])
+        before = [t for t in here if t < index] or [t for t in self.tasks if t < index]
+        return after[:1] or before[-1:]
+
+    def _place_material(self, index: int) -> None:
+        before = self._units[index - 1] if index else None
+        if before is not None and before.kind == "task" and _INTRODUCING.search(before.text):
+            self._give(index, [index - 1])
+        elif not any(index in needed for needed in self._background.values()):
+            self._give(index, self.tasks)
+
+    def _place_remark(self, index: int) -> None:
+        unit = self._units[index]
+        own = [t for t in self.tasks if t < index and self._units[t].paragraph == unit.paragraph]
+        if unit.item is not None:
+            own = [t for t in self.tasks if t < index][-1:]
+        narrow = own and not _ALL_ANSWERS.search(unit.text)
+        self._give(index, own[-1:] if narrow else self.tasks)

@@ -1,0 +1,171 @@
+"""From groups of tasks to a plan: fragments, their slots and headings, under the exposure policy (rules 5 and 6).
+
+Rules: the policy refuses before anything is planned for fewer hosts than it wants; the largest share is counted over
+all fragments of a slot; headings stay on the client.
+"""
+
+import re
+import textwrap
+from collections.abc import Sequence
+from typing import Final
+
+from peernet.core.errors import LocalProtocolError
+from privacy.mention import Mention
+from privacy.planning._dividing import Group, divide
+from privacy.planning._history import History
+from privacy.planning._model import (
+    ChatMessage,
+    ExposurePolicy,
+    Fragment,
+    Level,
+    Piece,
+    Plan,
+    PlanRefused,
+    WhyWhole,
+)
+from privacy.planning._references import stems
+from privacy.planning._source import Source
+from privacy.planning._units import Unit
+
+MAX_HEADING: Final = 72
+"""The longest heading, in code points, that an answer is shown under."""
+
+
+def plan(
+    messages: Sequence[ChatMessage],
+    mentions_per_message: Sequence[Sequence[Mention]],
+    hosts: int,
+    policy: ExposurePolicy,
+    history: History | None = None,
+) -> Plan:
+    """Who gets what of the last message, which is the user's.
+
+    `mentions_per_message` goes along with `messages`; `hosts` is how many can be had. Raises `PlanRefused` where the
+    policy allows no way, and `LocalProtocolError` for arguments that do not fit together.
+    """
+    if not messages or messages[-1].role != "user":
+        raise LocalProtocolError("a conversation to be answered ends with a message of the user")
+    if len(mentions_per_message) != len(messages):
+        raise LocalProtocolError(f"{len(messages)} messages with mentions for {len(mentions_per_message)}")
+    if hosts < 1:
+        raise PlanRefused("no host is there to answer: wait until one joins, or answer on a local engine")
+    source = Source(messages, mentions_per_message)
+    units, groups, why_whole = divide(source, policy)
+    if why_whole:
+        return _whole(source, why_whole, hosts, policy, history)
+    if hosts == 1:
+        raise PlanRefused(
+            f"the request has {len(groups)} parts for different hosts and one host is there: wait for another, use the"
+            " exposure policy 'open', or answer on a local engine"
+        )
+    return _tasks(source, units, groups, hosts, policy, history)
+
+
+def _whole(source: Source, why: WhyWhole, hosts: int, policy: ExposurePolicy, history: History | None) -> Plan:
+    if policy.level is Level.STRICT:
+        raise PlanRefused(
+            "the request cannot be split, and the exposure policy 'strict' lets no host have the whole of it: ask for"
+            " its parts separately, use the policy 'standard', or answer on a local engine"
+        )
+    slot = _familiar_slot(source, hosts, history)
+    prompt = source.excerpt([(0, len(source.text))], source.last)
+    fragment = Fragment(ordinal=0, slot=slot, prompt=prompt, context=(), share=1.0)
+    return Plan(
+        mode="whole",
+        policy=policy,
+        fragments=(fragment,),
+        structure="whole",
+        system=source.system(),
+        largest_share=1.0,
+        why_whole=why,
+        history_dropped=_drops_history(source, {slot}, history),
+    )
+
+
+def _familiar_slot(source: Source, hosts: int, history: History | None) -> int:
+    """The slot whose transcript has most words in common with the message; the first of equals."""
+    slots = [slot for slot in (history.slots() if history else ()) if slot < hosts]
+    if history is None or not slots:
+        return 0
+    said = {slot: "\n".join(message.content for message in history.transcript(slot)) for slot in slots}
+    return max(slots, key=lambda slot: len(stems(source.text) & stems(said[slot])))
+
+
+def _drops_history(source: Source, used: set[int], history: History | None) -> bool:
+    earlier = sum(message.role == "user" for message in source.messages[:-1])
+    if not earlier:
+        return False
+    known = set(history.slots()) if history else set()
+    return len(known) != 1 or used != known
+
+
+def _tasks(
+    source: Source,
+    units: Sequence[Unit],
+    groups: Sequence[Group],
+    hosts: int,
+    policy: ExposurePolicy,
+    history: History | None,
+) -> Plan:
+    prompts = [source.excerpt([_range(units[i]) for i in (*g.tasks, *g.background)], source.last) for g in groups]
+    slots = _slots(source, [prompt.text for prompt in prompts], hosts)
+    listed = all(units[group.tasks[0]].item is not None for group in groups)
+    fragments = tuple(
+        Fragment(
+            ordinal=ordinal,
+            slot=slots[ordinal],
+            prompt=prompt,
+            context=tuple(Piece(source.last, *_range(units[index])) for index in sorted(group.background)),
+            share=source.share([prompt.text]),
+            heading=_heading([units[index] for index in group.tasks], listed=listed),
+        )
+        for ordinal, (group, prompt) in enumerate(zip(groups, prompts, strict=True))
+    )
+    largest = max(
+        source.share([fragment.prompt.text for fragment in fragments if fragment.slot == slot]) for slot in set(slots)
+    )
+    if policy.level is Level.STRICT and largest > policy.max_share:
+        raise PlanRefused(
+            f"one host would get {largest:.0%} of the request over {min(hosts, len(groups))} hosts, and the exposure"
+            f" policy 'strict' allows {policy.max_share:.0%}: wait for more hosts, ask for the parts separately, raise"
+            " max_share, or answer on a local engine"
+        )
+    return Plan(
+        mode="tasks",
+        policy=policy,
+        fragments=fragments,
+        structure="list" if listed else "paragraphs",
+        system=source.system(),
+        largest_share=largest,
+        history_dropped=_drops_history(source, set(slots), history),
+    )
+
+
+def _range(unit: Unit) -> tuple[int, int]:
+    return unit.start, unit.end
+
+
+def _slots(source: Source, texts: Sequence[str], hosts: int) -> list[int]:
+    """A slot each where the hosts suffice, else so that the fullest slot gets least, largest fragments first."""
+    if hosts >= len(texts):
+        return list(range(len(texts)))
+    slots = [0] * len(texts)
+    held: list[list[str]] = [[] for _ in range(hosts)]
+    for ordinal in sorted(range(len(texts)), key=lambda i: (-source.share([texts[i]]), i)):
+        slot = min(range(hosts), key=lambda s: (source.share([*held[s], texts[ordinal]]), s))
+        held[slot].append(texts[ordinal])
+        slots[ordinal] = slot
+    return slots
+
+
+def _heading(tasks: Sequence[Unit], *, listed: bool) -> str:
+    """The numbers and words of its items, or the title that its tasks stand under."""
+    if not listed:
+        return tasks[0].heading
+    lines = []
+    for task in tasks:
+        first_line = " ".join(task.text.split("\n")[0].split())
+        words = textwrap.shorten(first_line, MAX_HEADING, placeholder=" …")
+        marker = task.marker if re.search(r"\w", task.marker) else ""
+        lines.append(" ".join(part for part in (marker, words.strip("*_")) if part))
+    return "\n".join(f"**{line}**" for line in lines if line)

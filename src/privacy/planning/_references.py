@@ -1,0 +1,135 @@
+"""What a unit refers to by its words alone: "it", "the above", "then", an instruction without an object (rule 2).
+
+Rules: a pronoun with an antecedent in its own unit refers to nothing outside; one that points forward, or stands in
+what is to be worked on, neither; behind "First", "then" only counts; "a title" and "the station" lean on what was
+made before where a step of a row speaks of them.
+"""
+
+import re
+from typing import Final, Literal
+
+from privacy.exposure import content_words, word_set
+from privacy.planning._imperatives import is_instruction
+from privacy.planning._kinds import OPENERS, first_word, has_subject
+from privacy.planning._units import Unit
+from privacy.planning._words import GENERIC, TASK_VERBS, TRANSFORMING
+
+_EXPLETIVE: Final = re.compile(
+    r"\bit(?:'s| is| was| will|'ll)? (?:rain|snow|takes?|costs?|possible|true|safe|legal|ok|okay|better|worth|normal"
+    r"|necessary|hard|easy|difficult|important|common|good|bad|a good|a bad|dark|cold|hot|late)\w*"
+    r"|\b(?:is|was|does|will|would|did) it (?:rain|snow|take|cost|possible|true|safe|legal|ok|okay|better|worth|normal"
+    r"|necessary|hard|easy|difficult|important|common|good|bad|a good|a bad)\w*|\bwhat time is it\b"
+    r"|\bthis (?:year|month|week|weekend|morning|afternoon|evening|summer|winter|spring|autumn|time)\b"
+    r"|\bthese days\b|\bthat is\b(?=,)",
+    re.IGNORECASE,
+)
+_BACK_TO_ALL: Final = re.compile(
+    r"\b(?:above|previous|preceding|aforementioned|latter|both of (?:them|these|those)|all of (?:them|these|those"
+    r"|the above))\b|\ball (?:three|four|five)(?=[?.!,]|$)"
+    r"|\bthe (?:two|three|four|five|others?|results?|answers?)(?=[?.!,]|$| of them)|\byour (?:results?"
+    r"|answers?)\b|\bcombine (?:them|these|the|all|everything|your)\b"
+    r"|\bthe same (?:thing|for|to|again|way)\b",
+    re.IGNORECASE,
+)
+_PRONOUN: Final = re.compile(
+    r"\b(?:it|its|they|them|their|theirs|he|him|his|she|her|hers|this|these|those|itself|themselves)\b"
+    r"|\b(?:of|about|for|with|to|from|like|do|explain|after|before|than|using) that\b(?!\s+\w+\s+\w*s\b)"
+    r"|\bthat(?=[?.!,]|$| (?:to|into|as|for|with|again|instead)\b)"
+    r"|\b(?:such|one of them|that one|the one|another one)\b",
+    re.IGNORECASE,
+)
+PERSONAL: Final = word_set("he him his she her hers")
+_ABOUT_ONESELF: Final = re.compile(r"^(?:what|how|where|when|why|which|who)\b[^?]{0,60}\b(?:I|we)\b", re.IGNORECASE)
+_POSSESSIVE: Final = word_set("its their his her")
+_CLAUSE_BREAK: Final = re.compile(
+    r"[,;:(]|\b(?:and|or|but|if|when|because|since|so|that|which|while|who|whether|where)\b", re.IGNORECASE
+)
+_SEQUENCE: Final = re.compile(
+    r"^\W*(?:then|after that|afterwards|once done|when done|what about|how about|why not)\b"
+    r"|^\W*(?:and|or|but)\s+(?:\S+\s+){0,3}\S+\?$",
+    re.I,
+)
+
+_RELATIVE_THING: Final = re.compile(
+    r"\b(?:examples?|titles?|summar(?:y|ies)|reasons?|details?|pros|cons|advantages|disadvantages|conclusions?|captions?"
+    r"|headlines?|versions?|translations?|alternatives?|differences?|steps?|characters?|questions?|answers?|results?"
+    r"|introductions?|hashtags?|subtitles?|sources?)\b",
+    re.IGNORECASE,
+)
+"""Things that are always of something."""
+_KNOWN_THING: Final = re.compile(
+    r"\bthe\s+(?:(?!of\b|in\b|for\b|with\b|that\b|who\b)[\w'’-]+\s+){0,2}?(?!of\b|in\b)[\w'’-]+"
+    r"(?=[,.;:!?]|\s+(?:and|or|to|so|then|but|as|into)\b|\s*$)",
+    re.IGNORECASE,
+)
+"""A thing with "the" and nothing that says which."""
+_PREPOSITIONS: Final = word_set("into to in as for by using with from again")
+
+
+def _stem(word: str) -> str:
+    for ending in ("ing", "ies", "es", "ed", "s", "y", "e"):
+        if word.endswith(ending) and len(word) - len(ending) >= 3:
+            return word[: -len(ending)]
+    return word
+
+
+def stems(text: str) -> frozenset[str]:
+    return frozenset(_stem(word) for word in content_words(text) if word not in TASK_VERBS and word not in GENERIC)
+
+
+_Reference = Literal["none", "previous", "person", "all"]
+
+
+def reference_of(unit: Unit) -> _Reference:
+    """What the unit needs from before itself, by its words alone."""
+    text = _EXPLETIVE.sub(" ", unit.text)
+    if _BACK_TO_ALL.search(text):
+        return "all"
+    is_next = _SEQUENCE.match(text) is not None
+    if (is_next and not unit.row) or ((is_next or unit.clause) and _leans(text)):
+        return "previous"
+    bare = OPENERS.sub("", text)
+    if _is_told_in_prose(unit, bare) and _KNOWN_THING.search(text):
+        return "previous"
+    words = [word.casefold() for word in re.findall(r"[\w'’-]+", bare)]
+    meant = stems(bare)
+    # "What should I pack?", behind a question about Japan.
+    is_elliptic = not meant or (unit.item is None and len(meant) < 2 and _ABOUT_ONESELF.search(bare) is not None)
+    transforms_nothing = (
+        len(words) > 1 and words[0] in TRANSFORMING and words[1] in _PREPOSITIONS and not has_subject(bare)
+    )
+    if unit.kind == "task" and (is_elliptic or transforms_nothing):
+        return "previous"
+    for match in _PRONOUN.finditer(text):
+        if not _has_antecedent(text, match):
+            return "person" if match.group().casefold() in PERSONAL else "previous"
+    return "none"
+
+
+def _is_told_in_prose(unit: Unit, bare: str) -> bool:
+    """An instruction by its form alone, among sentences: it may as well add to the task before it."""
+    return unit.item is None and first_word(bare) not in TASK_VERBS and is_instruction(bare)
+
+
+def _leans(text: str) -> bool:
+    """Whether a later step of a row speaks of what an earlier one made: "a title", "the letter"."""
+    return _RELATIVE_THING.search(text) is not None or _KNOWN_THING.search(text) is not None
+
+
+def _has_antecedent(text: str, match: re.Match[str]) -> bool:
+    """Whether what stands before a pronoun in its own unit can be what it means."""
+    pronoun = match.group().casefold()
+    before = text[: match.start()]
+    words = [word for word in content_words(before) if word not in TASK_VERBS]
+    if pronoun in {"this", "these", "those"} and re.match(
+        r"[^.?!\n]{0,80}:|[^.?!\n]{0,40}[\"“'«„`]", text[match.end() :]
+    ):
+        return True  # it points forward
+    if ": " in before or ":\n" in before:
+        return True  # it is a word of what is to be worked on
+    if not words:
+        return False
+    has_name = re.search(r"(?<=[\w,)] )[A-ZŁŚŻ]\w+", before) is not None
+    if pronoun in _POSSESSIVE:
+        return has_name or len(words) >= 2
+    return has_name or _CLAUSE_BREAK.search(before) is not None

@@ -1,0 +1,514 @@
+"""The swarm on loopback sockets: one connection a pair, limits that make room, and nothing left behind."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from itertools import count
+
+import pytest
+import structlog
+import trio
+import trio.testing
+
+from peernet.core.connection import Connection
+from peernet.core.errors import ConnectionFailed, LocalProtocolError, RemoteProtocolError, UserError
+from peernet.core.identity import Keypair
+from peernet.core.suite import MixedSuite
+from peernet.net.addresses import TcpAddress
+from peernet.net.connection import PeerStream
+from peernet.net.limits import Limits
+from peernet.net.swarm import Swarm
+
+SUITE = MixedSuite()
+ECHO = "/test/echo/1"
+_numbers = count(1)
+
+
+@pytest.fixture(autouse=True)
+def _quiet_log():
+    with structlog.testing.capture_logs():
+        yield
+
+
+def new_swarm(*, host: str | None = None, limits: Limits | None = None, seed: bytes | None = None) -> Swarm:
+    number = next(_numbers)
+    keypair = Keypair.from_seed(seed or b"swarm %026d" % number, SUITE)
+    return Swarm(SUITE, keypair, bind=host or f"127.88.{number % 250}.1", limits=limits or Limits())
+
+
+async def echo(stream: PeerStream) -> None:
+    while data := await stream.receive_some():
+        await stream.send_all(data)
+
+
+@asynccontextmanager
+async def running(*swarms: Swarm) -> AsyncIterator[trio.Nursery]:
+    async with trio.open_nursery() as nursery:
+        for swarm in swarms:
+            swarm.handle(ECHO, echo)
+            await nursery.start(swarm.run)
+            await swarm.listen(TcpAddress(swarm._bind or "127.0.0.1", 0))
+        yield nursery
+        nursery.cancel_scope.cancel()
+
+
+async def say(swarm: Swarm, other: Swarm, text: bytes = b"hello") -> bytes:
+    async with await swarm.open_stream(other.peer_id, other.listening, ECHO) as stream:
+        await stream.send_all(text)
+        await stream.close_sending()
+        heard = b""
+        while data := await stream.receive_some():
+            heard += data
+        return heard
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Waits for the other side of a socket, which no event of ours announces."""
+    with trio.fail_after(5):
+        while not holds():  # noqa: ASYNC110  (what is waited for happens in the kernel)
+            await trio.sleep(0.001)
+
+
+async def test_peers_talk_over_one_connection():
+    one, two = new_swarm(), new_swarm()
+    async with running(one, two):
+        assert await say(one, two) == b"hello"
+        assert await say(two, one) == b"hello"
+        assert one.connection_count == two.connection_count == 1
+        assert one.connections[two.peer_id].observed == f"/ip4/{two._bind}"
+        assert two.connections[one.peer_id].observed == f"/ip4/{one._bind}"
+
+
+async def test_many_who_want_the_same_peer_wait_for_one_dial():
+    one, two = new_swarm(), new_swarm()
+    async with running(one, two) as nursery:
+        connections = []
+
+        async def connect() -> None:
+            connections.append(await one.connect(two.peer_id, two.listening))
+
+        async with trio.open_nursery() as several:
+            for _ in range(20):
+                several.start_soon(connect)
+        assert len(connections) == 20
+        assert len(set(map(id, connections))) == 1
+        assert one.connection_count == 1
+        nursery.cancel_scope.cancel()
+
+
+async def test_who_waits_for_a_dial_that_fails_fails_with_it():
+    one = new_swarm()
+    nobody = new_swarm()
+    async with running(one):
+        failures = []
+
+        async def connect() -> None:
+            with pytest.raises(ConnectionFailed):
+                await one.connect(nobody.peer_id, [TcpAddress("127.88.255.1", 9)])
+            failures.append(1)
+
+        async with trio.open_nursery() as several:
+            for _ in range(20):
+                several.start_soon(connect)
+        assert len(failures) == 20
+        assert one.counters["dial_failed"] == 1
+        assert one._dialling == {}
+
+
+async def test_who_waits_for_a_dial_that_fails_goes_on_with_what_it_knows_further():
+    one, two = new_swarm(), new_swarm()
+    async with running(one, two):
+        found = []
+
+        async def connect_in_vain() -> None:
+            with pytest.raises(ConnectionFailed):
+                await one.connect(two.peer_id, [TcpAddress("127.88.255.1", 9)])
+
+        async def connect() -> None:
+            found.append(await one.connect(two.peer_id, [TcpAddress("127.88.255.1", 9), *two.listening]))
+
+        async with trio.open_nursery() as several:
+            several.start_soon(connect_in_vain)
+            while not one._dialling:
+                await trio.lowlevel.checkpoint()
+            several.start_soon(connect)
+        assert len(found) == 1
+        assert found[0].alive
+
+
+async def test_who_waits_for_a_dial_that_was_given_up_dials_itself():
+    one, two = new_swarm(), new_swarm()
+    async with running(one, two):
+        first = trio.CancelScope()
+
+        async def give_up() -> None:
+            with first:
+                await one.connect(two.peer_id, two.listening)
+
+        async with trio.open_nursery() as several:
+            several.start_soon(give_up)
+            await trio.lowlevel.checkpoint()
+            first.cancel()
+            connection = await one.connect(two.peer_id, two.listening)
+        assert connection.alive
+        await until(lambda: one.connection_count == two.connection_count == 1)
+
+
+async def test_two_who_dial_each_other_settle_on_one_connection():
+    for _ in range(5):
+        one, two = new_swarm(), new_swarm()
+        async with running(one, two):
+            async with trio.open_nursery() as several:
+                several.start_soon(one.connect, two.peer_id, two.listening)
+                several.start_soon(two.connect, one.peer_id, one.listening)
+            await until(lambda one=one, two=two: len(one._held) == len(two._held) == 2)
+            here, there = one.connections[two.peer_id], two.connections[one.peer_id]
+            assert here._protocol.handshake_hash == there._protocol.handshake_hash
+            assert await say(one, two) == await say(two, one) == b"hello"
+
+
+async def test_a_peer_that_lost_its_state_is_talked_to_over_its_new_connection():
+    one, two = new_swarm(seed=b"1" * 32), new_swarm(seed=b"2" * 32)
+    async with running(two), running(one):
+        first = await one.connect(two.peer_id, two.listening)
+        await until(lambda: len(two._held) == 1)
+        one._connections.clear()
+        second = await one.connect(two.peer_id, two.listening)
+        await until(lambda: len(two._held) == 2)
+        assert two.connections[one.peer_id]._protocol.handshake_hash == second._protocol.handshake_hash
+        second.close()
+        await until(lambda: two.connection_count == 1)
+        assert two.connections[one.peer_id]._protocol.handshake_hash == first._protocol.handshake_hash
+
+
+async def test_another_peer_at_the_address_is_refused():
+    one, two, three = new_swarm(), new_swarm(), new_swarm()
+    async with running(one, two):
+        with pytest.raises(ConnectionFailed, match="expected"):
+            await one.connect(three.peer_id, two.listening)
+        assert one.connection_count == 0
+        await until(lambda: two.connection_count == 0)
+        assert one.connections == {}
+
+
+async def test_nobody_dials_itself():
+    one = new_swarm()
+    async with running(one):
+        with pytest.raises(ConnectionFailed, match="itself"):
+            await one.connect(one.peer_id, one.listening)
+        twin = new_swarm(host="127.88.251.1")
+        twin._keypair, twin._signature, twin._static = one._keypair, one._signature, one._static
+        async with running(twin):
+            # A second node with the same key is no peer either.
+            twin._connections.clear()
+            with pytest.raises(ConnectionFailed):
+                await twin.connect(one.peer_id, one.listening)
+
+
+async def test_addresses_are_tried_in_order():
+    one, two = new_swarm(), new_swarm()
+    async with running(one, two):
+        await one.connect(two.peer_id, [TcpAddress("127.88.255.1", 9), *two.listening])
+        assert one.counters["dial_failed"] == 1
+        with pytest.raises(ConnectionFailed, match="no address that we can dial"):
+            await one.connect(new_swarm().peer_id, [])
+
+
+async def test_a_handshake_that_is_not_finished_in_time_ends():
+    two = new_swarm(limits=Limits(handshake_timeout_s=0.05))
+    async with running(two):
+        stream = await trio.open_tcp_stream(two.listening[0].host, two.listening[0].port)
+        async with stream:
+            await stream.send_all(b"\x13/multistream/1.0.0\n")
+            with trio.fail_after(5):
+                while await stream.receive_some():
+                    pass
+        assert two.counters["handshake_failed:TooSlowError"] == 1
+        assert two.connection_count == 0
+
+
+async def test_a_dial_that_nobody_answers_ends():
+    one = new_swarm(limits=Limits(handshake_timeout_s=0.05))
+    (listener,) = await trio.open_tcp_listeners(0, host="127.88.252.1")
+    async with running(one), listener:
+        port = listener.socket.getsockname()[1]
+        with pytest.raises(ConnectionFailed):
+            await one.connect(new_swarm().peer_id, [TcpAddress("127.88.252.1", port)])
+        assert one.connection_count == 0
+
+
+async def test_garbage_and_early_resets_harm_nobody():
+    one, two = new_swarm(), new_swarm()
+    async with running(one, two):
+        address = two.listening[0]
+        for data in (b"", b"GET / HTTP/1.1\r\nHost: example.org\r\n\r\n" + bytes(100), b"\xff" * 1000):
+            stream = await trio.open_tcp_stream(address.host, address.port)
+            await stream.send_all(data)
+            # A reset instead of a close: the other side may not even learn who it was.
+            stream.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            await trio.aclose_forcefully(stream)
+        assert await say(one, two) == b"hello"
+        await until(lambda: two.connection_count == 1)
+
+
+async def test_who_has_gone_before_it_was_accepted_harms_nobody():
+    class Gone:
+        """A socket whose peer has reset it already."""
+
+        @property
+        def socket(self) -> "Gone":
+            return self
+
+        def getpeername(self) -> tuple[str, int]:
+            raise OSError(107, "Transport endpoint is not connected")
+
+    two = new_swarm()
+    async with running(two):
+        await two._accept(Gone())
+        assert two.counters["refused"] == 1
+
+
+async def test_a_crashed_handler_harms_nobody_else():
+    one, two = new_swarm(), new_swarm()
+
+    async def in_nursery(error: Exception) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(raising, error)
+            await trio.sleep_forever()
+
+    async def raising(error: Exception) -> None:
+        raise error
+
+    errors: dict[str, Callable[[], Awaitable[None]]] = {
+        "plain": lambda: raising(ZeroDivisionError()),
+        "local": lambda: raising(LocalProtocolError("ours")),
+        "remote": lambda: raising(RemoteProtocolError("theirs", reason="word")),
+        "failed": lambda: raising(ConnectionFailed("gone")),
+        "grouped": lambda: in_nursery(RemoteProtocolError("theirs", reason="grouped")),
+        "group_failed": lambda: in_nursery(ConnectionFailed("gone")),
+        "group_crash": lambda: in_nursery(ZeroDivisionError()),
+    }
+    for name, error in errors.items():
+        two.handle(f"/test/{name}", lambda _, error=error: error())
+    async with running(one, two):
+        for name in errors:
+            stream = await one.open_stream(two.peer_id, two.listening, f"/test/{name}")
+            with pytest.raises(ConnectionFailed):
+                await stream.receive_some()
+        assert await say(one, two) == b"hello"
+        assert two.counters["handler_crashed"] == 3
+        assert two.counters["stream_ended"] == 2
+        assert two.counters["stream_failed:word"] == two.counters["stream_failed:grouped"] == 1
+
+
+async def test_a_crashed_task_and_a_crashed_connection_end_nothing_else(monkeypatch: pytest.MonkeyPatch):
+    one, two = new_swarm(), new_swarm()
+    async with running(one, two):
+        await one.connect(two.peer_id, two.listening)
+
+        async def crash() -> None:
+            raise ZeroDivisionError
+
+        one.start_soon(crash)
+        await until(lambda: one.counters["task_crashed"] == 1)
+
+        def crash_on_stream(*_: object) -> None:
+            raise ZeroDivisionError
+
+        await until(lambda: len(two._held) == 1)
+        crashed = two.connections[one.peer_id]
+        monkeypatch.setattr(crashed, "_on_stream", crash_on_stream)
+        assert await say(one, two) == b"hello"
+        assert two.counters["connection_crashed"] == 1
+        assert crashed.closed.is_set()
+        assert one.connection_count == two.connection_count == 1
+
+
+async def test_a_protocol_that_is_not_served_is_refused_and_the_connection_stays():
+    one, two = new_swarm(), new_swarm()
+    async with running(one, two):
+        with pytest.raises(ConnectionFailed, match="does not serve"):
+            await one.open_stream(two.peer_id, two.listening, "/test/other/1")
+        assert await say(one, two) == b"hello"
+        assert one.connection_count == 1
+        await until(lambda: not one.connections[two.peer_id].stream_count)
+
+
+async def test_a_peer_that_says_nothing_to_a_protocol_is_given_up():
+    one, two = new_swarm(limits=Limits(negotiation_timeout_s=0.05)), new_swarm()
+
+    async def say_nothing(_: PeerStream) -> None:
+        await trio.sleep_forever()
+
+    two._negotiate = say_nothing
+    async with running(one, two):
+        with pytest.raises(ConnectionFailed, match="in time"):
+            await say(one, two)
+        assert one.connections[two.peer_id].stream_count == 0
+
+
+async def test_a_connection_that_was_closed_meanwhile_is_made_again():
+    one, two = new_swarm(), new_swarm()
+    async with running(one, two):
+        await one.connect(two.peer_id, two.listening)
+        await until(lambda: len(two._held) == 1)
+        two.connections[one.peer_id].close("idle, it thought")
+        assert await say(one, two) == b"hello"
+
+
+async def test_two_hundred_connects_and_closes_leave_nothing_held():
+    one, two = new_swarm(), new_swarm()
+    async with running(one, two) as nursery:
+        for turn in range(200):
+            connection = await one.connect(two.peer_id, two.listening)
+            if turn % 2:
+                assert await say(one, two) == b"hello"
+            connection.close()
+            await connection.closed.wait()
+        await until(lambda: two.connection_count == 0)
+        for swarm in (one, two):
+            assert swarm.connection_count == 0
+            assert swarm.connections == {}
+            assert swarm._handshaking == swarm._dialling == {}
+            assert swarm._nursery is not None
+            # The sweep, and who listens.
+            assert len(swarm._nursery.child_tasks) == 2
+        assert len(nursery.child_tasks) == 2
+
+
+async def test_connections_of_one_prefix_are_bounded_and_the_idlest_makes_room():
+    limits = Limits(connections_per_prefix=3)
+    two = new_swarm(limits=limits)
+    others = [new_swarm(host=f"127.89.1.{number}") for number in range(1, 6)]
+    apart = new_swarm(host="127.89.2.1")
+    async with running(two, *others, apart):
+        for other in (apart, *others):
+            await other.connect(two.peer_id, two.listening)
+            await until(lambda other=other: other.peer_id in two.connections)
+        assert two.counters["evicted"] == 2
+        assert set(two.connections) == {other.peer_id for other in (*others[2:], apart)}
+        # Nobody is turned out who is being served.
+        busy = [await other.open_stream(two.peer_id, two.listening, ECHO) for other in others[2:]]
+        with pytest.raises(ConnectionFailed):
+            await others[0].connect(two.peer_id, two.listening)
+        assert two.counters["refused"] == 1
+        for stream in busy:
+            await stream.send_all(b"still here")
+            assert await stream.receive_some() == b"still here"
+
+
+async def test_connections_in_total_are_bounded_for_those_who_come_and_those_we_dial():
+    two = new_swarm(limits=Limits(connections=2))
+    others = [new_swarm() for _ in range(4)]
+    async with running(two, *others):
+        for other in others[:3]:
+            await other.connect(two.peer_id, two.listening)
+            await until(lambda other=other: other.peer_id in two.connections)
+        assert two.connection_count == 2
+        assert await say(two, others[3]) == b"hello"
+        assert two.connection_count == 2
+        held = [await two.open_stream(other.peer_id, other.listening, ECHO) for other in others[2:]]
+        with pytest.raises(ConnectionFailed, match="as many connections"):
+            await two.connect(others[0].peer_id, others[0].listening)
+        assert len(held) == 2
+
+
+async def test_an_evicted_connection_is_not_counted_again():
+    two = new_swarm(limits=Limits(connections=2))
+    others = [new_swarm() for _ in range(6)]
+    async with running(two, *others):
+        found = []
+
+        async def try_to_connect(other: Swarm) -> None:
+            with suppress(ConnectionFailed):
+                found.append(await other.connect(two.peer_id, two.listening))
+
+        for _ in range(5):
+            async with trio.open_nursery() as several:
+                for other in others:
+                    several.start_soon(try_to_connect, other)
+            await until(lambda: not two._handshaking)
+            assert len(two._held) <= 2
+        assert found
+
+
+async def test_the_oldest_handshake_makes_room_for_a_new_one():
+    limits = Limits(handshakes_in_flight=4, handshakes_per_prefix=2)
+    one, two = new_swarm(), new_swarm(limits=limits)
+    async with running(one, two), trio.open_nursery() as nursery:
+        address = two.listening[0]
+        stalled = [
+            await trio.open_tcp_stream(address.host, address.port, local_address=f"127.90.{number // 3}.1")
+            for number in range(9)
+        ]
+        await until(lambda: two.counters["handshake_evicted"] == 5)
+        assert len(two._handshaking) == 4
+        assert await say(one, two) == b"hello"
+        for stream in stalled:
+            nursery.start_soon(stream.aclose)
+    assert two.connection_count == 0
+
+
+async def test_idle_connections_are_closed_and_busy_ones_are_not():
+    limits = Limits(idle_timeout_s=0.2)
+    one, two, three = new_swarm(limits=limits), new_swarm(), new_swarm()
+    async with running(one, two, three):
+        await one.connect(two.peer_id, two.listening)
+        held = await one.open_stream(three.peer_id, three.listening, ECHO)
+        await until(lambda: one.connection_count == 1)
+        assert set(one.connections) == {three.peer_id}
+        await held.send_all(b"x")
+        assert await held.receive_some() == b"x"
+
+
+class Deaf:
+    """A protocol that hears nothing, and so never answers."""
+
+    def __init__(self, protocol: Connection) -> None:
+        self._protocol = protocol
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._protocol, name)
+
+    def receive(self, _: bytes) -> list[object]:
+        return []
+
+
+async def test_a_silent_peer_is_pinged_and_one_that_stays_silent_is_closed():
+    limits = Limits(silence_timeout_s=0.6)
+    one, two, three = new_swarm(limits=limits), new_swarm(), new_swarm()
+    async with running(one, two, three):
+        quiet = await one.open_stream(two.peer_id, two.listening, ECHO)
+        dead = await one.open_stream(three.peer_id, three.listening, ECHO)
+        # What a power cut looks like: the socket stays open and nobody answers.
+        three.connections[one.peer_id]._protocol = Deaf(three.connections[one.peer_id]._protocol)
+        with pytest.raises(ConnectionFailed, match="silent"), trio.fail_after(5):
+            await dead.receive_some()
+        await quiet.send_all(b"here")
+        assert await quiet.receive_some() == b"here"
+
+
+async def test_when_a_connection_ends_all_streams_of_it_end_on_both_sides():
+    one, two = new_swarm(), new_swarm()
+    ended = []
+
+    async def wait_for_end(stream: PeerStream) -> None:
+        try:
+            await echo(stream)
+        finally:
+            ended.append(stream)
+
+    async with running(one, two):
+        two.handle(ECHO, wait_for_end)
+        streams = [await one.open_stream(two.peer_id, two.listening, ECHO) for _ in range(10)]
+        one.connections[two.peer_id].close()
+        for stream in streams:
+            with pytest.raises(ConnectionFailed):
+                await stream.receive_some()
+        await until(lambda: len(ended) == 10)
+
+
+async def test_an_address_that_cannot_be_listened_on_is_a_message_for_people():
+    one, two = new_swarm(), new_swarm()
+    async with running(one, two):
+        with pytest.raises(UserError, match="cannot listen"):
+            await two.listen(one.listening[0])
