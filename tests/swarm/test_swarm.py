@@ -265,7 +265,8 @@ def test_the_result_for_programs(run: Run) -> None:
     assert set(result) >= {"answer", "fragments", "rings", "identifiers", "usage", "ledger", "timings"}
     assert all(set(fragment) >= {"host", "mode", "share", "text_sent"} for fragment in result["fragments"])
     assert all(set(ring) == {"out", "back"} for ring in result["rings"])
-    assert result["ledger"]["proofs_verified"] == 3
+    assert set(result["ledger"]) >= {"origin", "size", "receipts", "proofs_verified"}
+    assert result["ledger"]["receipts"] == result["ledger"]["proofs_verified"] == 3
     assert set(result["timings"]) == {"ready_s", "first_token_ms", "total_s"}
     assert result["identifiers"]["PERSON"] == 2
     assert json.loads(json.dumps(result)) == result

@@ -55,7 +55,8 @@ def result_of(answered: Answered, ready_s: float) -> dict[str, Any]:
         "ledger": {
             "origin": answered.log_origin,
             "size": answered.log_size,
-            "receipts": [fragment.receipt_index for fragment in proven],
+            "receipts": len(proven),
+            "entries": [fragment.receipt_index for fragment in proven],
             "proofs_verified": len(proven),
         },
         "exposure": answered.exposure.to_json(),

@@ -16,6 +16,7 @@ Rules:
 Source: multiformats, "multistream-select"; libp2p, "Connection establishment".
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
@@ -43,7 +44,7 @@ _HEADER_BYTES: Final = _encode(_HEADER)
 _REFUSAL_BYTES: Final = _encode(_REFUSAL)
 
 
-class _Negotiation:
+class _Negotiation(ABC):
     """What both sides share: buffers, messages and the header."""
 
     __slots__ = ("_inbox", "_outbox", "_saw_header", "selected")
@@ -103,11 +104,11 @@ class _Negotiation:
         except UnicodeDecodeError as error:
             raise RemoteProtocolError("a multistream message is not text", reason="bad_multistream") from error
 
-    def _handle_header(self) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _handle_header(self) -> None: ...
 
-    def _handle(self, text: str) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _handle(self, text: str) -> None: ...
 
 
 class Dialer(_Negotiation):
