@@ -27,6 +27,7 @@ from peernet.client.events import (
     FragmentPlanned,
     FragmentReport,
     FragmentRestarted,
+    FragmentText,
     Masked,
     PeersFound,
     Planned,
@@ -211,13 +212,19 @@ class ChatSession:
         raise DetectionFailed(f"looking for identifiers took over {DETECTION_TIMEOUT_S:g} s; nothing was sent")
 
     def _bind_places(self, made: Plan, hosts: Sequence[HostChoice]) -> dict[int, HostChoice]:
-        """A host for each slot: the one that had it before if it is still there, else one that has none."""
+        """A host of its own for each slot: the one that had it before if it is there, else one without a place.
+
+        After a standby one host may hold two places; it keeps the first, since the plan counts a slot as a host.
+        """
         here = {host.peer: host for host in hosts}
         slots = sorted({fragment.slot for fragment in made.fragments})
-        bound = {slot: here[self._places[slot]] for slot in slots if self._places.get(slot) in here}
-        taken = {host.peer for host in bound.values()} | set(self._places.values())
-        free = [host for host in hosts if host.peer not in taken]
-        free += [host for host in hosts if host not in free and host not in bound.values()]
+        bound: dict[int, HostChoice] = {}
+        for slot in slots:
+            before = here.pop(self._places.get(slot, ""), None)
+            if before is not None:
+                bound[slot] = before
+        placed = set(self._places.values())
+        free = sorted(here.values(), key=lambda host: host.peer in placed)
         for slot in slots:
             if slot not in bound:
                 bound[slot] = free.pop(0)
@@ -371,7 +378,9 @@ class _Request:
             peer.peer
             for other in self._runs
             if other is not run
-            for peer in (*other.attempt.path.out[1:], *other.attempt.path.back[1:])
+            # Failed attempts count too: their relays have carried that fragment.
+            for attempt in (*other.attempts, other.attempt)
+            for peer in (*attempt.path.out[1:], *attempt.path.back[1:])
         }
         for avoid in (others | self._failed | self._suspects, others | self._failed):
             try:
@@ -403,7 +412,7 @@ class _Request:
         return list(dict.fromkeys(a.fragment.prompt.text for a in attempts if a.host.peer == host))
 
     def _pass_on(self, event: Event) -> None:
-        if self._first_token_s is None and type(event).__name__ == "FragmentText":
+        if self._first_token_s is None and isinstance(event, FragmentText):
             self._first_token_s = trio.current_time() - self._started_s
         self._emit(event)
 
