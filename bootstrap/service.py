@@ -4,7 +4,7 @@ It serves
 - `LANE_SERVICE` on rings: a client asks for a lane's grant without saying who it is or which host the lane is for;
 - `LEDGER_PROTOCOL`: hosts settle their lanes;
 - `TLOG_PROTOCOL`: anybody reads the log's files, by the paths of C2SP tlog-tiles;
-- `DIRECTORY_PROTOCOL`: clients fetch the signed list of relays and hosts.
+- the directory, by `DirectoryService`.
 
 It never receives a prompt or an answer (promise P5). Submissions that arrive together are written together: one
 signature and one write to the disk for the batch.
@@ -18,9 +18,9 @@ import trio
 from attrs import define, field, frozen
 from attrs.validators import ge
 
+from bootstrap.directory import DirectoryService
 from bootstrap.log import MAX_BATCH, Log, Outcome, Submission
 from bootstrap.store import LedgerStore
-from peernet.core.directory import DIRECTORY_PROTOCOL, DirectoryMessages, GetDirectory, SignedDirectory, sign_directory
 from peernet.core.errors import RemoteProtocolError
 from peernet.core.ledger.messages import (
     LANE_SERVICE,
@@ -42,12 +42,10 @@ from peernet.core.metering import GrantRequest
 from peernet.net.connection import PeerStream
 from peernet.net.messages import MessageStream
 from peernet.net.rings import RingChannel, RingFailed
-from peernet.node.crawl import crawl
 from peernet.node.peer import Peer, now_s
 
 __all__ = ["BootstrapConfig", "BootstrapService"]
 
-FIRST_DIRECTORY_INTERVAL_S: Final = 1.0
 MAX_QUEUED_SUBMISSIONS: Final = 10_000
 REQUEST_TIMEOUT_S: Final = 10.0
 
@@ -91,19 +89,18 @@ class BootstrapService:
         self._config = config
         self.log = Log(store, config.origin, log_seed, peer.suite)
         self._queue_in, self._queue = trio.open_memory_channel[_Ticket](MAX_QUEUED_SUBMISSIONS)
-        self._directory: SignedDirectory | None = None
+        self._directory = DirectoryService(peer, config.directory_interval_s)
         self._grants_left = config.grants_per_minute
         peer.rings.serve(LANE_SERVICE, self._serve_lane)
         peer.swarm.handle(LEDGER_PROTOCOL, self._serve_settlement)
         peer.swarm.handle(TLOG_PROTOCOL, self._serve_file)
-        peer.swarm.handle(DIRECTORY_PROTOCOL, self._serve_directory)
 
     async def run(self) -> None:
         """Writes submissions and renews the directory until cancelled."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._write)
             nursery.start_soon(self._renew_grants)
-            nursery.start_soon(self._renew_directory)
+            nursery.start_soon(self._directory.run)
 
     async def submit(self, submission: Submission) -> int:
         """The index of the submission's entry once it is on the disk; raises `RuleViolation`."""
@@ -136,18 +133,6 @@ class BootstrapService:
         while True:
             self._grants_left = self._config.grants_per_minute
             await trio.sleep(60)
-
-    async def _renew_directory(self) -> None:
-        """Crawls and signs: at once again while the network changes, and ever more rarely while it does not."""
-        interval_s = FIRST_DIRECTORY_INTERVAL_S
-        listed = 0
-        while True:
-            records = await crawl(self._peer.discovery, self._peer.swarm, self._peer.network.test)
-            self._directory = sign_directory((self._peer.signed_record(), *records), now_s(), self._peer.keys.identity)
-            interval_s = FIRST_DIRECTORY_INTERVAL_S if len(records) != listed else 2 * interval_s
-            interval_s = min(interval_s, self._config.directory_interval_s)
-            listed = len(records)
-            await trio.sleep(interval_s)
 
     async def _serve_lane(self, ring: RingChannel) -> None:
         message = None
@@ -200,14 +185,6 @@ class BootstrapService:
                 return TlogFile(None)
 
         await _answer(MessageStream(stream, TlogMessages), read)
-
-    async def _serve_directory(self, stream: PeerStream) -> None:
-        async def directory(request: object) -> object:
-            if not isinstance(request, GetDirectory):
-                raise RemoteProtocolError("a request for the directory was due", reason="bad_message")
-            return self._directory or sign_directory((), now_s(), self._peer.keys.identity)
-
-        await _answer(MessageStream(stream, DirectoryMessages), directory)
 
 
 async def _answer(messages: MessageStream, reply_to: Callable[[object], Awaitable[object]]) -> None:

@@ -31,7 +31,8 @@ from peernet.core.suite import MixedSuite
 from peernet.core.wire import encode
 from peernet.net.addresses import TcpAddress
 from peernet.net.limits import Limits
-from peernet.net.rings import RingChannel, RingFailed, RingHop, RingLimits, _ClientLeg, _open_leg, open_ring
+from peernet.net.rings import RingChannel, RingFailed, RingHop, RingLimits, open_ring
+from peernet.net.rings.building import _ClientLeg, _open_leg
 from peernet.net.swarm import Swarm
 from peernet.node.config import NetworkConfig
 from peernet.node.peer import RECORD_LIFETIME_S, Peer, PeerKeys, now_s

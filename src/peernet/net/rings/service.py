@@ -1,6 +1,6 @@
-"""Rings on trio: legs that forward, ends that talk, and the client's building of both arcs.
+"""What a peer does for other people's rings: it forwards, and it joins those that end at it.
 
-`core.ring` holds the protocol. Rules kept here:
+Rules:
 
 1. A leg is one stream of `RING_PROTOCOL`. When one side of a forwarder goes, the other goes too, and nothing of the
    ring stays.
@@ -8,55 +8,36 @@
 3. Legs are bounded per neighbour and in total. An arc that gets no command, an extension that is not made, a join
    that finds no partner, and a ring on which nothing passes end after a named time. The oldest waiting join makes room
    for a new one.
-4. Reading and writing of a ring's end are tasks of its own, so that a caller who is cancelled breaks no cell.
-5. An arc that ends before its time is ended with a reason for the client, as far as it can still be told.
+4. An arc that ends before its time is ended with a reason for the client, as far as it can still be told.
 """
 
 import secrets
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from typing import Final, Protocol
+from typing import Final
 
 import trio
 from attrs import define, field, frozen
 
 from peernet.core.dht.records import PeerRecord, open_record
-from peernet.core.errors import ConnectionFailed, PeernetError, RemoteProtocolError
+from peernet.core.errors import ConnectionFailed, RemoteProtocolError
 from peernet.core.identity import PeerId
-from peernet.core.ring.arc import Arc, ArcBuilt, ArcCell, ArcEnded, ArcHop
 from peernet.core.ring.cells import CELL_SIZE, CellType, SealedCell, cut_cells
 from peernet.core.ring.hop import Extend, Hop, HopEvent, HopState, Joined, Opened, SendBack, SendOn
-from peernet.core.ring.ring import BACK, NONCE_SIZE, OUT, Join, RingEnd, join_cookie
+from peernet.core.ring.ring import BACK, OUT, Join, RingEnd, join_cookie
 from peernet.core.suite import CipherSuite
-from peernet.core.wire import decode, encode
-from peernet.net.addresses import TcpAddress, dialable
+from peernet.core.wire import decode
+from peernet.net.addresses import dialable
 from peernet.net.connection import PeerStream
+from peernet.net.rings.channel import FAREWELL_S, IDLE_TIMEOUT_S, RingChannel, RingFailed
 from peernet.net.swarm import Swarm
 
-__all__ = ["RING_PROTOCOL", "RingChannel", "RingFailed", "RingHop", "RingLimits", "RingService", "open_ring"]
+__all__ = ["RING_PROTOCOL", "RingHandler", "RingLimits", "RingService"]
 
 RING_PROTOCOL: Final = "/peernet/ring/1"
 
-_FAREWELL_S: Final = 5.0
-"""How long the end of a ring waits for its last cells to leave."""
-
-IDLE_TIMEOUT_S: Final = 600.0
-
 _CLIENT_GONE: Final = "client_gone"
-
-
-class RingFailed(PeernetError):
-    """A ring could not be built, or broke.
-
-    `hop` counts from 0 at the guard, on the arc `arc` (`OUT` or `BACK`); either is None when it cannot be told.
-    """
-
-    def __init__(self, message: str, *, reason: str, hop: int | None = None, arc: int | None = None) -> None:
-        super().__init__(message)
-        self.reason = reason
-        self.hop = hop
-        self.arc = arc
 
 
 @frozen
@@ -73,22 +54,6 @@ class RingLimits:
     idle_timeout_s: float = IDLE_TIMEOUT_S
     """How long nothing may pass on a ring."""
     pending_joins: int = 64
-
-
-class _Leg(Protocol):
-    """One arc as its end sees it: sealed cells in and out."""
-
-    async def receive(self) -> list[SealedCell] | None:
-        """The next cells, or None when the leg has ended."""
-        ...
-
-    async def send(self, kind: CellType, body: bytes) -> None:
-        """Seals and sends one cell, one task at a time; raises `ConnectionFailed` when the leg has ended."""
-        ...
-
-    def close(self) -> None:
-        """Gives up the stream and the keys."""
-        ...
 
 
 class _EndpointLeg:
@@ -122,198 +87,13 @@ class _EndpointLeg:
 
     async def refuse(self, reason: str) -> None:
         """Tells the client why its arc ends here, if it can be told at once, and closes."""
-        with trio.move_on_after(_FAREWELL_S), suppress(ConnectionFailed):
+        with trio.move_on_after(FAREWELL_S), suppress(ConnectionFailed):
             await self.send(CellType.END, reason.encode())
         self.close()
 
     def close(self) -> None:
         self._hop.end()
         self.closed.set()
-
-
-class _ClientLeg:
-    """The client's leg: its stream to the guard and the arc behind it."""
-
-    def __init__(self, stream: PeerStream, arc: Arc) -> None:
-        self._stream = stream
-        self.arc = arc
-        self._buffer = bytearray()
-
-    async def build(self) -> None:
-        """Builds the arc; raises `RingFailed` when a hop ends it or breaks the protocol."""
-        try:
-            await self._build()
-        except RemoteProtocolError as error:
-            # Any hop on the way may have altered the cell.
-            raise RingFailed(f"an arc broke: {error}", reason=error.reason) from error
-        except ConnectionFailed as error:
-            raise RingFailed(f"the guard was lost: {error}", reason="broken", hop=0) from error
-
-    async def _build(self) -> None:
-        self.arc.start()
-        while not self.arc.built:
-            await self._flush()
-            for event in await self._events():
-                if isinstance(event, ArcEnded):
-                    why = f"hop {event.hop} ended the arc: {event.reason}"
-                    raise RingFailed(why, reason=event.reason, hop=event.hop)
-
-    async def receive(self) -> list[SealedCell] | None:
-        cells = []
-        try:
-            events = await self._events()
-        except RingFailed:
-            return None
-        for event in events:
-            if isinstance(event, ArcCell):
-                cells.append(event.cell)
-            elif isinstance(event, ArcEnded):
-                cells.append(SealedCell(CellType.END, event.reason.encode()))
-        return cells
-
-    async def send(self, kind: CellType, body: bytes) -> None:
-        if not self.arc.built:
-            raise ConnectionFailed("the arc has ended")
-        self.arc.send(kind, body)
-        await self._flush()
-
-    def close(self) -> None:
-        self.arc.end()
-        self._stream.reset()
-
-    async def _flush(self) -> None:
-        if cells := self.arc.cells_to_send():
-            await self._stream.send_all(b"".join(cells))
-
-    async def _events(self) -> list[ArcBuilt | ArcCell | ArcEnded]:
-        while True:
-            cells = cut_cells(self._buffer)
-            if cells:
-                return [event for cell in cells for event in self.arc.receive(cell)]
-            data = await self._stream.receive_some()
-            if not data:
-                # A hop that ends the arc says so: without a word it was the guard itself.
-                raise RingFailed("the guard closed the arc", reason="closed", hop=0)
-            self._buffer += data
-
-
-class RingChannel:
-    """One end of a joined ring: whole messages both ways.
-
-    `run` drives it; `send` and `receive` may then be used, each by one task at a time.
-    """
-
-    def __init__(self, end: RingEnd, out: _Leg, back: _Leg, *, idle_timeout_s: float = IDLE_TIMEOUT_S) -> None:
-        self._end = end
-        self._legs = {OUT: out, BACK: back}
-        self._idle_timeout_s = idle_timeout_s
-        self._scope = trio.CancelScope()
-        self._work = trio.Event()
-        self._changed = trio.Event()
-        self.finished = trio.Event()
-
-    @property
-    def ended(self) -> str | None:
-        """Why the ring is over, or None."""
-        return self._end.ended
-
-    async def run(self) -> None:
-        """Reads and writes both arcs until the ring ends; then both legs are closed."""
-        self._bound()
-        try:
-            with self._scope:
-                async with trio.open_nursery() as nursery:
-                    for arc, leg in self._legs.items():
-                        nursery.start_soon(self._read, arc, leg)
-                    await self._write()
-                    nursery.cancel_scope.cancel()
-        finally:
-            self._end.fail("timeout" if self._scope.cancelled_caught else "closed")
-            for leg in self._legs.values():
-                leg.close()
-            self._wake()
-            self.finished.set()
-
-    async def send(self, message: bytes) -> None:
-        """Queues a message, waiting while an earlier one waits for the window.
-
-        Raises `RingFailed` once the ring has ended and all is read. Before that, a message is dropped: what the other
-        end said last may be why it wants no more.
-        """
-        await trio.lowlevel.checkpoint_if_cancelled()
-        while self._end.blocked and self._end.ended is None:
-            await self._changed.wait()
-        if self._end.ended is not None and not self._end.unread:
-            raise RingFailed(f"the ring has ended: {self._end.ended}", reason=self._end.ended)
-        self._end.send(message)
-        self._work.set()
-
-    async def receive(self) -> bytes | None:
-        """The next message, or None when the ring has ended and all is read."""
-        await trio.lowlevel.checkpoint_if_cancelled()
-        while (message := self._end.next_message()) is None:
-            if self._end.ended is not None:
-                return None
-            await self._changed.wait()
-        self._work.set()  # a window may open now
-        return message
-
-    def end(self, reason: str = "done") -> None:
-        """Ends the ring behind what has been queued, if that leaves within `_FAREWELL_S`; `run` then returns."""
-        if self._end.ended is None:
-            self._end.end(reason)
-            self._bound()
-            self._wake()
-
-    def _bound(self) -> None:
-        """Sets how long `run` may go on without anything passing, and how long at all once the ring is ended."""
-        bound_s = self._idle_timeout_s if self._end.ended is None else _FAREWELL_S
-        self._scope.deadline = trio.current_time() + bound_s
-
-    async def _read(self, arc: int, leg: _Leg) -> None:
-        try:
-            while (cells := await leg.receive()) is not None:
-                for cell in cells:
-                    self._end.receive(arc, cell)
-                if self._end.broken:
-                    break
-                self._note_progress()
-                self._wake()
-            self._end.lose(arc, "closed")
-        except RemoteProtocolError as error:
-            self._end.fail(error.reason)
-        except ConnectionFailed:
-            self._end.lose(arc, "broken")
-        if self._end.broken:
-            self._scope.cancel()  # a write that waits for the other arc waits for nothing
-        self._wake()
-
-    async def _write(self) -> None:
-        while not self._end.over:
-            self._work = trio.Event()
-            cells = self._end.cells_to_send()
-            for cell in cells:
-                try:
-                    await self._legs[cell.arc].send(cell.type, cell.body)
-                except ConnectionFailed:
-                    self._end.lose(cell.arc, "broken")
-            if cells:
-                self._note_progress()
-                self._announce()
-            elif not self._end.over:
-                await self._work.wait()
-
-    def _note_progress(self) -> None:
-        if self._end.ended is None:
-            self._bound()
-
-    def _wake(self) -> None:
-        self._work.set()
-        self._announce()
-
-    def _announce(self) -> None:
-        self._changed.set()
-        self._changed = trio.Event()
 
 
 RingHandler = Callable[[RingChannel], Awaitable[None]]
@@ -447,7 +227,7 @@ class RingService:
         return await self._swarm.open_stream(peer, addresses, RING_PROTOCOL)
 
     async def _end_towards_client(self, stream: PeerStream, hop: Hop, reason: str) -> None:
-        with trio.move_on_after(_FAREWELL_S):
+        with trio.move_on_after(FAREWELL_S):
             try:
                 await _send_back(stream, hop.extension_failed(reason))
                 await stream.close_sending()
@@ -592,82 +372,6 @@ class RingService:
                         await channel.finished.wait()
         except* RingFailed:
             self.counters["ring_ended"] += 1
-
-
-@frozen
-class RingHop:
-    """A peer of a ring as the client knows it: where it is, its onion key, its signed record."""
-
-    peer: PeerId
-    addresses: tuple[TcpAddress, ...]
-    onion_key: bytes
-    record: bytes
-
-
-async def open_ring(
-    swarm: Swarm,
-    suite: CipherSuite,
-    out: Sequence[RingHop],
-    back: Sequence[RingHop],
-    service: str,
-    *,
-    timeout_s: float,
-) -> RingChannel:
-    """Builds both arcs (guard first, endpoint last on each), joins them, and returns the running channel.
-
-    Raises `RingFailed` when a hop refuses, breaks or does not answer within `timeout_s`; then nothing is left behind.
-    """
-    legs: dict[int, _ClientLeg] = {}
-    failures: list[RingFailed] = []
-    channel: RingChannel | None = None
-
-    async def build(arc: int, hops: Sequence[RingHop], both: trio.CancelScope) -> None:
-        try:
-            legs[arc] = await _open_leg(swarm, suite, hops)
-            await legs[arc].build()
-        except RingFailed as error:
-            error.arc = arc
-            failures.append(error)
-            both.cancel()
-
-    try:
-        with trio.move_on_after(timeout_s):
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(build, OUT, out, nursery.cancel_scope)
-                nursery.start_soon(build, BACK, back, nursery.cancel_scope)
-            if not failures:
-                channel = await _join(suite, legs, service)
-        if failures:
-            raise failures[0]
-        if channel is None:
-            raise RingFailed(f"a ring was not built within {timeout_s:g} s", reason="timeout")
-    except BaseException:
-        for leg in legs.values():
-            leg.close()
-        raise
-    swarm.start_soon(channel.run)
-    return channel
-
-
-async def _open_leg(swarm: Swarm, suite: CipherSuite, hops: Sequence[RingHop]) -> _ClientLeg:
-    guard = hops[0]
-    arc = Arc(suite, [ArcHop(hop.onion_key, hop.record, secrets.token_bytes(32)) for hop in hops])
-    try:
-        stream = await swarm.open_stream(guard.peer, guard.addresses, RING_PROTOCOL)
-    except ConnectionFailed as error:
-        raise RingFailed(f"the guard cannot be reached: {error}", reason="unreachable", hop=0) from error
-    return _ClientLeg(stream, arc)
-
-
-async def _join(suite: CipherSuite, legs: Mapping[int, _ClientLeg], service: str) -> RingChannel:
-    nonce = secrets.token_bytes(NONCE_SIZE)
-    cookie = join_cookie(suite, nonce, legs[OUT].arc.handshake_hash, legs[BACK].arc.handshake_hash)
-    for arc in (OUT, BACK):
-        try:
-            await legs[arc].send(CellType.JOIN, encode(Join(arc, service, nonce, cookie)))
-        except ConnectionFailed as error:
-            raise RingFailed(f"a ring broke while it was joined: {error}", reason="broken", arc=arc) from error
-    return RingChannel(RingEnd(client=True), legs[OUT], legs[BACK])
 
 
 async def _first_of(*waits: Callable[[], Awaitable[None]]) -> None:

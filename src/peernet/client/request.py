@@ -1,0 +1,335 @@
+"""One request: its fragments, each around its ring, again on a standby if that fails, and the receipt of it all.
+
+Rules:
+
+1. A fragment that failed is tried on the same host first when only its ring broke, which adds no viewer; then on the
+   host that has seen least, within the exposure policy.
+2. No relay but a guard carries two fragments of a request, those of failed attempts included.
+3. What a host was sent counts as seen from the moment it left, whether an answer came or not.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+import trio
+from attrs import define, field, frozen
+
+from peernet.client.events import (
+    Answered,
+    AnswerText,
+    Event,
+    FragmentFailed,
+    FragmentPlanned,
+    FragmentReport,
+    FragmentRestarted,
+    FragmentText,
+    Masked,
+    Planned,
+)
+from peernet.client.fragment import Attempt, AttemptFailed, Exchange, Outcome
+from peernet.client.network import HostChoice
+from peernet.core.ring.paths import RingPath, TooFewRelays
+from peernet.core.serving import Turn
+from privacy.exposure import ExposureReceipt, HostExposure, share, share_of_sentences
+from privacy.mention import Mention
+from privacy.planning import Fragment, Level, Merger, Plan
+from privacy.pseudonyms import Conversation
+
+if TYPE_CHECKING:
+    from peernet.client.client import Client
+
+__all__ = ["Emit", "Exchanged", "Request", "masked"]
+
+Emit = Callable[[Event], None]
+MAX_ATTEMPTS: Final = 3
+
+
+@frozen
+class Exchanged:
+    """One exchange with a host: what it was sent and what it wrote, both with its own placeholders in them."""
+
+    sent: str = field(repr=False)
+    answer: str = field(repr=False)
+
+
+@define
+class _Run:
+    """One fragment's way through a request."""
+
+    fragment: Fragment
+    attempt: Attempt
+    attempts: list[Attempt] = field(factory=list)
+    sent_to: list[Attempt] = field(factory=list)
+    """Those of the attempts in which the fragment left for the host."""
+    outcome: Outcome | None = None
+    failure: str | None = None
+
+
+class Request:
+    """One request: its fragments, their attempts, and what every host was sent."""
+
+    def __init__(
+        self,
+        client: "Client",
+        vault: Conversation,
+        exchanges: dict[str, list[Exchanged]],
+        emit: Emit,
+        text: str,
+        made: Plan,
+        mentions: Sequence[Mention],
+        started_s: float,
+    ) -> None:
+        self._client = client
+        self._vault = vault
+        self._exchanges = exchanges
+        self._emit = emit
+        self._text = text
+        self._plan = made
+        self._identifiers = masked(text, mentions).counts
+        self._started_s = started_s
+        self._first_token_s: float | None = None
+        self._hosts: list[HostChoice] = []
+        self._failed: set[str] = set()
+        self._suspects: set[str] = set()
+        self._runs: list[_Run] = []
+        self._merger = Merger(made)
+        self._answer = ""
+
+    def prepare(self, places: dict[int, HostChoice], hosts: Sequence[HostChoice]) -> None:
+        """Chooses rings and masks every fragment for its host; raises `TooFewRelays`."""
+        self._hosts = list(hosts)
+        profile = self._client.config.profile
+        chosen = [places[fragment.slot] for fragment in self._plan.fragments]
+        paths = self._client.network.plan_rings(chosen, profile)
+        for fragment, host, path in zip(self._plan.fragments, chosen, paths, strict=True):
+            self._runs.append(_Run(fragment, self._attempt(fragment, host, path)))
+        planned = tuple(
+            FragmentPlanned(
+                run.fragment.ordinal,
+                run.attempt.host.peer,
+                run.attempt.text_sent,
+                share(self._text, [run.attempt.text_sent]),
+            )
+            for run in self._runs
+        )
+        reason = self._plan.why_whole.replace("_", " ")
+        self._emit(Planned(self._plan.mode, self._plan.policy.level.value, profile, planned, reason))
+
+    async def run(self) -> Answered:
+        """Sends all fragments at once and puts their answers together."""
+        async with trio.open_nursery() as nursery:
+            for run in self._runs:
+                nursery.start_soon(self._answer_fragment, run)
+        return self._report()
+
+    def remember(self) -> dict[int, str]:
+        """Keeps what each host was sent and wrote, for the next turn; returns which host has answered in each slot."""
+        places = {}
+        for run in self._runs:
+            if run.outcome is not None:
+                host = run.attempt.host.peer
+                exchanged = Exchanged(run.attempt.text_sent, run.outcome.answer_as_sent)
+                self._exchanges.setdefault(host, []).append(exchanged)
+                places[run.fragment.slot] = host
+        return places
+
+    async def _answer_fragment(self, run: _Run) -> None:
+        exchange = Exchange(
+            network=self._client.network,
+            tokenizer=self._client.tokenizer,
+            screener=self._client.screener,
+            log_key=self._client.log_key,
+            max_answer_tokens=self._client.config.max_answer_tokens,
+            temperature_thousandths=self._client.config.temperature_thousandths,
+            emit=self._pass_on,
+            started_s=self._started_s,
+        )
+        for number in range(1, MAX_ATTEMPTS + 1):
+            run.attempts.append(run.attempt)
+            try:
+                run.outcome = await exchange.run(run.attempt, partial(run.sent_to.append, run.attempt))
+                break
+            except AttemptFailed as error:
+                if error.peer is not None:
+                    self._failed.add(error.peer)
+                self._suspects |= error.suspects
+                standby = None if error.final or number == MAX_ATTEMPTS else self._standby(run)
+                if standby is None:
+                    run.failure = str(error)
+                    break
+                self._emit(
+                    FragmentRestarted(run.fragment.ordinal, run.attempt.host.peer, standby.host.peer, str(error))
+                )
+                run.attempt = standby
+        self._merge(run)
+
+    def _merge(self, run: _Run) -> None:
+        ordinal = run.fragment.ordinal
+        if run.outcome is not None:
+            shown = self._merger.feed(ordinal, run.outcome.answer)
+        else:
+            self._emit(FragmentFailed(ordinal, run.failure or "unknown"))
+            shown = self._merger.feed(ordinal, f"[This part could not be answered: {run.failure}]")
+        shown += self._merger.finish(ordinal)
+        if shown:
+            self._answer += shown
+            self._emit(AnswerText(shown))
+
+    def _standby(self, run: _Run) -> Attempt | None:
+        """Another host for a fragment: one that has seen nothing yet if there is one, else who would see least.
+
+        None when the policy, or the network, has none: under `strict` a standby stays within `max_share` too, and no
+        policy but `open` lets a second host have the whole of a request that was split.
+        """
+        if run.attempt.host.peer not in self._failed and len(run.attempts) < MAX_ATTEMPTS - 1:
+            # The ring failed, not the host: it adds no viewer to ask the same one again.
+            again = self._standby_path(run, run.attempt.host)
+            if again is not None:
+                return self._attempt(run.fragment, run.attempt.host, again)
+        tried = {attempt.host.peer for attempt in run.attempts}
+        candidates = []
+        for host in self._hosts:
+            if host.peer in tried or host.peer in self._failed:
+                continue
+            sent = self._sent_to(host.peer)
+            attempt_share = share(self._text, [*sent, run.fragment.prompt.text], placeholders=())
+            candidates.append((bool(sent), attempt_share, host))
+        policy = self._plan.policy
+        limit = policy.max_share if policy.level is Level.STRICT else 1.0
+        for _, would_see, host in sorted(candidates, key=lambda candidate: candidate[:2]):
+            whole = would_see >= 1.0 and self._plan.mode == "tasks" and policy.level is not Level.OPEN
+            if would_see > limit or whole:
+                continue
+            path = self._standby_path(run, host)
+            if path is not None:
+                return self._attempt(run.fragment, host, path)
+        return None
+
+    def _standby_path(self, run: _Run, host: HostChoice) -> RingPath | None:
+        """A fresh ring for a standby; where the network has no relays left, the fragment's own middles again."""
+        others = {
+            peer.peer
+            for other in self._runs
+            if other is not run
+            # Failed attempts count too: their relays have carried that fragment.
+            for attempt in (*other.attempts, other.attempt)
+            for peer in (*attempt.path.out[1:], *attempt.path.back[1:])
+        }
+        for avoid in (others | self._failed | self._suspects, others | self._failed):
+            try:
+                (path,) = self._client.network.plan_rings([host], self._client.config.profile, avoid=avoid)
+            except TooFewRelays:
+                continue
+            return path
+        own = run.attempt.path
+        endpoint = self._client.network.path_peer(host)
+        if endpoint.conflicts_with((*own.out, *own.back)):
+            return None
+        return RingPath(own.out, own.back, endpoint)
+
+    def _attempt(self, fragment: Fragment, host: HostChoice, path: RingPath) -> Attempt:
+        view = self._vault.view(host.peer)
+        masked = view.mask(fragment.prompt.text, fragment.prompt.mentions)
+        system = [Turn("system", view.mask(part.text, part.mentions).text) for part in self._plan.system]
+        # Nothing but this very host's own exchanges: another's were masked for that other.
+        earlier = [
+            turn
+            for exchanged in self._exchanges.get(host.peer, ())
+            for turn in (Turn("user", exchanged.sent), Turn("assistant", exchanged.answer))
+        ]
+        return Attempt(fragment, host, path, (*system, *earlier, Turn("user", masked.text)), view)
+
+    def _sent_to(self, host: str) -> list[str]:
+        """The originals of the fragments that a host has been or is about to be sent."""
+        attempts = [attempt for run in self._runs for attempt in (*run.sent_to, run.attempt)]
+        return list(dict.fromkeys(a.fragment.prompt.text for a in attempts if a.host.peer == host))
+
+    def _pass_on(self, event: Event) -> None:
+        if self._first_token_s is None and isinstance(event, FragmentText):
+            self._first_token_s = trio.current_time() - self._started_s
+        self._emit(event)
+
+    def _report(self) -> Answered:
+        checkpoints = [run.outcome.checkpoint for run in self._runs if run.outcome and run.outcome.checkpoint]
+        answered = Answered(
+            text=self._answer,
+            exposure=self._exposure(),
+            fragments=tuple(self._report_fragment(run) for run in self._runs),
+            identifiers=self._identifiers,
+            log_origin=self._client.log_key.name,
+            log_size=max((checkpoint.size for checkpoint in checkpoints), default=0),
+            first_token_s=self._first_token_s,
+            total_s=trio.current_time() - self._started_s,
+        )
+        self._emit(answered)
+        return answered
+
+    def _report_fragment(self, run: _Run) -> FragmentReport:
+        outcome = run.outcome or Outcome()
+        path = run.attempt.path
+        text_sent = run.attempt.text_sent if run.attempt in run.sent_to else ""
+        return FragmentReport(
+            ordinal=run.fragment.ordinal,
+            host=run.attempt.host.peer,
+            mode=self._plan.mode,
+            share=share(self._text, [text_sent]),
+            text_sent=text_sent,
+            out=tuple(peer.peer for peer in path.out),
+            back=tuple(peer.peer for peer in path.back),
+            prompt_tokens=outcome.prompt_tokens,
+            answer_tokens=outcome.answer_tokens,
+            amount_microcredits=outcome.amount_microcredits,
+            restarts=len(run.attempts) - 1,
+            receipt_index=outcome.receipt_index,
+            failure=run.failure,
+        )
+
+    def _exposure(self) -> ExposureReceipt:
+        attempts: dict[str, list[Attempt]] = {}
+        for run in self._runs:
+            for attempt in run.sent_to:
+                attempts.setdefault(attempt.host.peer, []).append(attempt)
+        came_in = {
+            attempt.host.peer
+            for run in self._runs
+            for attempt in run.sent_to
+            if attempt.host.peer != run.attempts[0].host.peer
+        }
+        paths = [attempt.path for run in self._runs for attempt in run.attempts]
+        return ExposureReceipt(
+            hosts=tuple(self._host_exposure(sent, standby=host in came_in) for host, sent in attempts.items()),
+            mode=self._plan.mode,
+            policy=self._plan.policy.level.value,
+            profile=self._client.config.profile,
+            guards=tuple(sorted({arc[0].peer for path in paths for arc in (path.out, path.back)})),
+            notices=self._plan.notices,
+        )
+
+    def _host_exposure(self, sent: Sequence[Attempt], *, standby: bool) -> HostExposure:
+        texts = [turn.content for attempt in sent for turn in attempt.turns if turn.role != "system"]
+        known = {name for attempt in sent for name in attempt.view.mapping()}
+        placeholders = {name for name in known if any(name in text for text in texts)}
+        ordinals = tuple(sorted({attempt.fragment.ordinal for attempt in sent}))
+        return HostExposure(
+            host=sent[0].host.peer,
+            region=sent[0].host.offer.region,
+            fragments=ordinals,
+            mode="whole" if len(ordinals) == len(self._runs) else "tasks",
+            share_of_words=share(self._text, texts),
+            share_of_sentences=share_of_sentences(self._text, texts),
+            identities_seen=self._vault.identities_in_clear(texts),
+            identifiers_masked=Counter(name.rpartition("_")[0] for name in placeholders),
+            retries=max(0, len(sent) - len(ordinals)),
+            standby=standby,
+        )
+
+
+def masked(text: str, mentions: Sequence[Mention]) -> Masked:
+    """What has been found in `text`, each identifier once, and how many of each kind."""
+    found = tuple(dict.fromkeys((mention.label, text[mention.start : mention.end]) for mention in mentions))
+    counts: dict[str, int] = {}
+    for label, _ in found:
+        counts[label] = counts.get(label, 0) + 1
+    return Masked(found, counts)

@@ -1,0 +1,171 @@
+"""One end of a joined ring: whole messages both ways, over two legs.
+
+Rules:
+
+1. Reading and writing are tasks of their own, so that a caller who is cancelled breaks no cell.
+2. A ring on which nothing passes ends after `IDLE_TIMEOUT_S`. One that is ended lets its last cells leave for
+   `FAREWELL_S`, and no longer.
+"""
+
+from typing import Final, Protocol
+
+import trio
+
+from peernet.core.errors import ConnectionFailed, PeernetError, RemoteProtocolError
+from peernet.core.ring.cells import CellType, SealedCell
+from peernet.core.ring.ring import BACK, OUT, RingEnd
+
+__all__ = ["FAREWELL_S", "IDLE_TIMEOUT_S", "Leg", "RingChannel", "RingFailed"]
+
+FAREWELL_S: Final = 5.0
+"""How long the end of a ring waits for its last cells to leave."""
+
+IDLE_TIMEOUT_S: Final = 600.0
+
+
+class RingFailed(PeernetError):
+    """A ring could not be built, or broke.
+
+    `hop` counts from 0 at the guard, on the arc `arc` (`OUT` or `BACK`); either is None when it cannot be told.
+    """
+
+    def __init__(self, message: str, *, reason: str, hop: int | None = None, arc: int | None = None) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.hop = hop
+        self.arc = arc
+
+
+class Leg(Protocol):
+    """One arc as its end sees it: sealed cells in and out."""
+
+    async def receive(self) -> list[SealedCell] | None:
+        """The next cells, or None when the leg has ended."""
+        ...
+
+    async def send(self, kind: CellType, body: bytes) -> None:
+        """Seals and sends one cell, one task at a time; raises `ConnectionFailed` when the leg has ended."""
+        ...
+
+    def close(self) -> None:
+        """Gives up the stream and the keys."""
+        ...
+
+
+class RingChannel:
+    """One end of a joined ring: whole messages both ways.
+
+    `run` drives it; `send` and `receive` may then be used, each by one task at a time.
+    """
+
+    def __init__(self, end: RingEnd, out: Leg, back: Leg, *, idle_timeout_s: float = IDLE_TIMEOUT_S) -> None:
+        self._end = end
+        self._legs = {OUT: out, BACK: back}
+        self._idle_timeout_s = idle_timeout_s
+        self._scope = trio.CancelScope()
+        self._work = trio.Event()
+        self._changed = trio.Event()
+        self.finished = trio.Event()
+
+    @property
+    def ended(self) -> str | None:
+        """Why the ring is over, or None."""
+        return self._end.ended
+
+    async def run(self) -> None:
+        """Reads and writes both arcs until the ring ends; then both legs are closed."""
+        self._bound()
+        try:
+            with self._scope:
+                async with trio.open_nursery() as nursery:
+                    for arc, leg in self._legs.items():
+                        nursery.start_soon(self._read, arc, leg)
+                    await self._write()
+                    nursery.cancel_scope.cancel()
+        finally:
+            self._end.fail("timeout" if self._scope.cancelled_caught else "closed")
+            for leg in self._legs.values():
+                leg.close()
+            self._wake()
+            self.finished.set()
+
+    async def send(self, message: bytes) -> None:
+        """Queues a message, waiting while an earlier one waits for the window.
+
+        Raises `RingFailed` once the ring has ended and all is read. Before that, a message is dropped: what the other
+        end said last may be why it wants no more.
+        """
+        await trio.lowlevel.checkpoint_if_cancelled()
+        while self._end.blocked and self._end.ended is None:
+            await self._changed.wait()
+        if self._end.ended is not None and not self._end.unread:
+            raise RingFailed(f"the ring has ended: {self._end.ended}", reason=self._end.ended)
+        self._end.send(message)
+        self._work.set()
+
+    async def receive(self) -> bytes | None:
+        """The next message, or None when the ring has ended and all is read."""
+        await trio.lowlevel.checkpoint_if_cancelled()
+        while (message := self._end.next_message()) is None:
+            if self._end.ended is not None:
+                return None
+            await self._changed.wait()
+        self._work.set()  # a window may open now
+        return message
+
+    def end(self, reason: str = "done") -> None:
+        """Ends the ring behind what has been queued, if that leaves within `FAREWELL_S`; `run` then returns."""
+        if self._end.ended is None:
+            self._end.end(reason)
+            self._bound()
+            self._wake()
+
+    def _bound(self) -> None:
+        """Sets how long `run` may go on without anything passing, and how long at all once the ring is ended."""
+        bound_s = self._idle_timeout_s if self._end.ended is None else FAREWELL_S
+        self._scope.deadline = trio.current_time() + bound_s
+
+    async def _read(self, arc: int, leg: Leg) -> None:
+        try:
+            while (cells := await leg.receive()) is not None:
+                for cell in cells:
+                    self._end.receive(arc, cell)
+                if self._end.broken:
+                    break
+                self._note_progress()
+                self._wake()
+            self._end.lose(arc, "closed")
+        except RemoteProtocolError as error:
+            self._end.fail(error.reason)
+        except ConnectionFailed:
+            self._end.lose(arc, "broken")
+        if self._end.broken:
+            self._scope.cancel()  # a write that waits for the other arc waits for nothing
+        self._wake()
+
+    async def _write(self) -> None:
+        while not self._end.over:
+            self._work = trio.Event()
+            cells = self._end.cells_to_send()
+            for cell in cells:
+                try:
+                    await self._legs[cell.arc].send(cell.type, cell.body)
+                except ConnectionFailed:
+                    self._end.lose(cell.arc, "broken")
+            if cells:
+                self._note_progress()
+                self._announce()
+            elif not self._end.over:
+                await self._work.wait()
+
+    def _note_progress(self) -> None:
+        if self._end.ended is None:
+            self._bound()
+
+    def _wake(self) -> None:
+        self._work.set()
+        self._announce()
+
+    def _announce(self) -> None:
+        self._changed.set()
+        self._changed = trio.Event()
