@@ -3,6 +3,7 @@
 #   make demo     a swarm on this machine answers a prompt, with everything shown      (make demo PROMPT='...')
 #   make test     the tests
 #   make check    lint, format, types, architecture, dependencies
+#   make sabotage  break each promise on a copy of the tree, and see its test turn red
 #   make bench    every benchmark                                                      (make bench NAME=ring)
 #   make setup    only what 'make demo' needs
 #   make pins     resolve the pinned requirements anew (maintainers)
@@ -18,7 +19,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-dep
 
 export PIP_NO_WARN_SCRIPT_LOCATION := 1
 
-.PHONY: setup demo test check coverage bench pins clean
+.PHONY: setup demo test check coverage sabotage bench pins clean
 
 setup: $(VENV)/.demo $(MODEL)
 
@@ -38,6 +39,9 @@ check: $(VENV)/.check
 	$(BIN)/lint-imports
 	$(BIN)/deptry .
 	$(BIN)/vulture
+
+sabotage: $(VENV)/.test $(MODEL)
+	$(BIN)/python -m tests.policy.sabotages $(NAME)
 
 bench: $(VENV)/.test $(MODEL)
 	$(BIN)/python -m benchmarks $(or $(NAME),all)

@@ -1,0 +1,324 @@
+"""The sabotages: for each promise that is built, ways to break the code that its test must notice.
+
+`python -m tests.policy.sabotages [NAME ...]` makes a copy of the tree for each, breaks it, and runs the test there. A
+test that stays green guards nothing, and is a failure; so is a sabotage that no longer fits the code, and one under
+which something else breaks than what the test asserts.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final
+
+from attrs import frozen
+
+__all__ = ["SABOTAGES", "Sabotage"]
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+COPIED: Final = ("src", "bootstrap", "simulations", "tests", "docs", "README.md", "pyproject.toml")
+TIMEOUT_S: Final = 240
+AT_ONCE: Final = 2
+REASON_LENGTH: Final = 90
+_ASSERTED: Final = ("AssertionError", "E       assert", "DID NOT RAISE")
+"""What pytest says of a test that failed by what it asserts, and not on its way there."""
+
+
+@frozen
+class Change:
+    """One passage of a file, and what stands there instead."""
+
+    path: str
+    old: str
+    new: str
+
+
+@frozen
+class Sabotage:
+    """A way to break a promise."""
+
+    name: str
+    promise: int
+    about: str
+    test: str
+    """The test that must turn red: `FILE::NAME` below `tests/policy`."""
+    changes: tuple[Change, ...]
+
+
+SESSION: Final = "src/peernet/client/session.py"
+REQUEST: Final = "src/peernet/client/request.py"
+HOST: Final = "src/peernet/host/service.py"
+ENTRIES: Final = "src/peernet/core/ledger/entries.py"
+SUITE: Final = "src/peernet/core/suite.py"
+
+SABOTAGES: Final = (
+    Sabotage(
+        "client-does-not-screen",
+        1,
+        "the client sends what its screening refuses",
+        "test_p01_screening.py::test_a_harmful_prompt_is_refused_before_anything_leaves",
+        (Change(SESSION, "if not verdict.allowed:", "if False:"),),
+    ),
+    Sabotage(
+        "host-does-not-screen",
+        1,
+        "the host hands everything to its engine",
+        "test_p01_screening.py::test_a_host_screens_what_reaches_it",
+        (Change(HOST, "            if not verdict.allowed:", "            if False:"),),
+    ),
+    Sabotage(
+        "answer-is-not-screened",
+        1,
+        "the client shows whatever a host writes",
+        "test_p01_screening.py::test_an_answer_is_screened",
+        (Change("src/peernet/client/fragment.py", "        if not verdict.allowed:", "        if False:"),),
+    ),
+    Sabotage(
+        "nothing-is-masked",
+        2,
+        "fragments travel with the originals in them",
+        "test_p02_anonymisation.py::test_no_identifier_leaves_the_client",
+        (
+            Change(
+                REQUEST,
+                "view.mask(fragment.prompt.text, fragment.prompt.mentions)",
+                "view.mask(fragment.prompt.text, ())",
+            ),
+        ),
+    ),
+    Sabotage(
+        "detection-fails-open",
+        2,
+        "a detector that raises is taken for one that found nothing",
+        "test_p02_anonymisation.py::test_detection_that_raises_sends_nothing",
+        (
+            Change(
+                SESSION,
+                "            return await trio.to_thread.run_sync(detect, abandon_on_cancel=True)",
+                "            try:\n"
+                "                return await trio.to_thread.run_sync(detect, abandon_on_cancel=True)\n"
+                "            except DetectionFailed:\n"
+                "                return [[] for _ in messages]",
+            ),
+        ),
+    ),
+    Sabotage(
+        "detection-times-out-open",
+        2,
+        "a detector that hangs is taken for one that found nothing",
+        "test_p02_anonymisation.py::test_detection_that_hangs_sends_nothing",
+        (
+            Change(
+                SESSION,
+                '        raise DetectionFailed(f"looking',
+                '        return [[] for _ in messages]\n        raise DetectionFailed(f"looking',
+            ),
+        ),
+    ),
+    Sabotage(
+        "one-host-gets-everything",
+        3,
+        "every fragment goes to the same host",
+        "test_p03_exposure.py::test_no_host_gets_the_whole_or_more_than_half",
+        (Change(SESSION, "bound[slot] = free.pop(0)", "bound[slot] = hosts[0]"),),
+    ),
+    Sabotage(
+        "receipt-flatters",
+        3,
+        "the receipt says half of what a host saw",
+        "test_p03_exposure.py::test_the_receipt_says_what_each_host_saw",
+        (Change(REQUEST, "share_of_words=share(self._text, texts)", "share_of_words=share(self._text, texts) / 2"),),
+    ),
+    Sabotage(
+        "relays-are-shared",
+        4,
+        "the same two relays carry all fragments",
+        "test_p04_unlinkability.py::test_no_relay_but_a_guard_has_two_fragments",
+        (
+            Change(
+                "src/peernet/core/ring/paths.py",
+                "own = middles[2 * middles_an_arc * number : 2 * middles_an_arc * (number + 1)]",
+                "own = middles[: 2 * middles_an_arc]",
+            ),
+        ),
+    ),
+    Sabotage(
+        "placeholders-are-global",
+        4,
+        "one person has the same placeholder at every host",
+        "test_p04_unlinkability.py::test_two_hosts_cannot_match_their_placeholders",
+        (Change(REQUEST, "view = self._vault.view(host.peer)", 'view = self._vault.view("all")'),),
+    ),
+    Sabotage(
+        "payout-key-is-the-peer-key",
+        4,
+        "a host is paid to the key that it is known by",
+        "test_p04_unlinkability.py::test_the_ledger_ties_nothing_to_a_peer_or_to_another_fragment",
+        (Change("src/peernet/cli/host.py", 'home.seed("payout")', 'home.seed("identity")'),),
+    ),
+    Sabotage(
+        "host-logs-the-prompt",
+        5,
+        "a host logs what it is asked",
+        "test_p05_no_text_kept.py::test_text_is_at_client_and_host_only_and_in_no_file",
+        (
+            Change(
+                HOST,
+                "        messages, parameters = self._check_request(ask)",
+                '        log.info("asked", turns=[turn.content for turn in ask.turns])\n'
+                "        messages, parameters = self._check_request(ask)",
+            ),
+        ),
+    ),
+    Sabotage(
+        "host-keeps-the-prompt",
+        5,
+        "a host writes what it is asked into its state folder",
+        "test_p05_no_text_kept.py::test_text_is_at_client_and_host_only_and_in_no_file",
+        (
+            Change(
+                HOST,
+                "        messages, parameters = self._check_request(ask)",
+                "        self._settler._folder.mkdir(parents=True, exist_ok=True)\n"
+                '        (self._settler._folder / "asked").write_text(ask.turns[-1].content)\n'
+                "        messages, parameters = self._check_request(ask)",
+            ),
+        ),
+    ),
+    Sabotage(
+        "ledger-times-are-fine",
+        6,
+        "the ledger keeps the second of every entry",
+        "test_p06_metadata.py::test_what_is_kept_has_coarse_times_and_no_addresses_of_clients",
+        (
+            Change(ENTRIES, "TIME_GRAIN_S: Final = 60", "TIME_GRAIN_S: Final = 1"),
+            # Odd, so that it is no full minute by chance.
+            Change(ENTRIES, "return int(now_s) // TIME_GRAIN_S * TIME_GRAIN_S", "return int(now_s) | 1"),
+        ),
+    ),
+    Sabotage(
+        "nothing-is-encrypted",
+        11,
+        "sessions carry the plaintext with an empty tag",
+        "test_p11_encrypted.py::test_no_socket_carries_readable_text",
+        (
+            Change(
+                SUITE,
+                "return ChaCha20Poly1305(key).encrypt(nonce, plaintext, associated)",
+                "return bytes(plaintext) + bytes(16)",
+            ),
+            Change(
+                SUITE,
+                "return ChaCha20Poly1305(key).decrypt(nonce, ciphertext, associated)",
+                "return bytes(ciphertext[:-16])",
+            ),
+        ),
+    ),
+    Sabotage(
+        "any-peer-will-do",
+        11,
+        "whoever answers at an address is taken for the peer that was meant",
+        "test_p11_encrypted.py::test_a_peer_with_another_key_is_hung_up_on",
+        (
+            Change(
+                "src/peernet/core/connection.py",
+                "if self._expected_peer is not None and peer_id != self._expected_peer:",
+                "if False:",
+            ),
+        ),
+    ),
+    Sabotage(
+        "receipt-hides-the-region",
+        12,
+        "the receipt does not say where a host claims to be",
+        "test_p12_notice.py::test_the_receipt_names_the_region_that_each_host_claims",
+        (Change(REQUEST, "region=sent[0].host.offer.region", 'region=""'),),
+    ),
+    Sabotage(
+        "readme-promises-too-much",
+        12,
+        "the first page no longer says what hosts can read",
+        "test_p12_notice.py::test_the_readme_says_what_hosts_can_read_and_that_detection_is_not_perfect",
+        (Change("README.md", "Hosts can read the masked fragment that they answer", "Hosts can read nothing"),),
+    ),
+)
+
+
+def main(names: Sequence[str]) -> int:
+    """Runs the named sabotages, or all; 0 when each was noticed as it should be, else 1."""
+    unknown = sorted(set(names) - {sabotage.name for sabotage in SABOTAGES})
+    if unknown:
+        print(f"there is no sabotage {unknown[0]!r}; there are {', '.join(each.name for each in SABOTAGES)}")
+        return 2
+    chosen = [sabotage for sabotage in SABOTAGES if not names or sabotage.name in names]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        outcomes = list(pool.map(_try, chosen))
+    for sabotage, outcome in zip(chosen, outcomes, strict=True):
+        print(f"P{sabotage.promise:<3} {sabotage.name:<28} {outcome.says}")
+    noticed = sum(outcome.noticed for outcome in outcomes)
+    print(f"{noticed} of {len(chosen)} sabotages noticed")
+    return 0 if noticed == len(chosen) else 1
+
+
+@frozen
+class Outcome:
+    """How a sabotage went: whether its test turned red as it should, and what it said."""
+
+    noticed: bool
+    says: str
+
+
+def _try(sabotage: Sabotage) -> Outcome:
+    with tempfile.TemporaryDirectory(prefix="peernet-sabotage-") as name:
+        tree = Path(name)
+        _copy(tree)
+        for change in sabotage.changes:
+            path = tree / change.path
+            text = path.read_text("utf-8")
+            if text.count(change.old) != 1:
+                says = f"NO LONGER FITS: {change.path} has {text.count(change.old)} times {change.old!r}"
+                return Outcome(noticed=False, says=says)
+            path.write_text(text.replace(change.old, change.new), "utf-8")
+        return _judge(*_run(tree, f"tests/policy/{sabotage.test}"))
+
+
+def _copy(tree: Path) -> None:
+    for name in COPIED:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, tree / name)
+    (tree / ".cache").symlink_to(ROOT / ".cache")
+
+
+def _run(tree: Path, test: str) -> tuple[int, str]:
+    command = [sys.executable, "-m", "pytest", test, "-q", "--no-header", "-p", "no:cacheprovider"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(tree / "src"), str(tree)))}
+    try:
+        done = subprocess.run(
+            command, cwd=tree, env=environment, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return -1, ""
+    return done.returncode, done.stdout
+
+
+def _judge(code: int, said: str) -> Outcome:
+    lines = [line.strip(" |") for line in said.splitlines()]
+    asserted = [line for line in lines if any(word in line for word in _ASSERTED)]
+    if code == 0:
+        return Outcome(noticed=False, says="NOT NOTICED: the test stays green")
+    if code == -1:
+        return Outcome(noticed=False, says=f"NO ANSWER: the test took over {TIMEOUT_S} s")
+    if code != 1 or not asserted:
+        return Outcome(noticed=False, says=f"BROKEN OTHERWISE: pytest ended with {code}: {(lines or [''])[-1]}")
+    return Outcome(noticed=True, says=f"noticed: {asserted[0].removeprefix('E').strip()[:REASON_LENGTH]}")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

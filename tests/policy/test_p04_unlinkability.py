@@ -1,0 +1,138 @@
+"""P4: nobody but the client knows both who asks and what; no relay but a guard has two fragments of a request.
+
+What each member saw is taken from its own sockets, cells and engine; who stood where, from the directory.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import trio
+from attrs import frozen
+
+from bootstrap.store import LedgerStore
+from peernet.client.events import Answered
+from peernet.core.identity import PeerId
+from peernet.core.ledger.checkpoint import read_unverified
+from peernet.core.ledger.entries import Entry, decode_entry
+from tests.policy.whole_network import CLIENT, Seen, detector, running_network
+
+pytestmark = pytest.mark.swarm
+
+PROMPT = """\
+1. Write a short thank-you note to Maria Kowalska for the harvest festival in October.
+2. Ask Maria Kowalska in one line whether she likes mushrooms, chestnuts and barley.
+3. Explain to a child why leaves turn brown every autumn, and why pine needles stay green.
+"""
+
+
+@frozen
+class Run:
+    """One request of three fragments."""
+
+    answered: Answered
+    seen: dict[str, Seen]
+    member: dict[str, str]
+    """The name of each peer id."""
+    client_address: str
+    client: PeerId
+    entries: tuple[Entry, ...]
+    leaves: tuple[bytes, ...]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    finder = detector()
+
+    async def ask(monkeypatch: pytest.MonkeyPatch) -> Run:
+        folder = tmp_path_factory.mktemp("network")
+        async with running_network(folder, monkeypatch) as network, network.client(finder) as client:
+            async with client.conversation() as session:
+                answered = await session.ask(PROMPT, lambda _: None)
+            leaves = [leaf for path in folder.rglob("ledger.sqlite") for leaf in leaves_of(path)]
+            member = {
+                str(item.peer): network.name_at(item.record.addresses[0]) for item in client.network.directory.listings
+            }
+            return Run(
+                answered,
+                network.seen,
+                member,
+                network.client_address,
+                client.network.swarm.peer_id,
+                tuple(map(decode_entry, leaves)),
+                tuple(leaves),
+            )
+
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        yield trio.run(ask, monkeypatch)
+
+
+def leaves_of(path: Path) -> list[bytes]:
+    with LedgerStore(path) as store:
+        note = store.checkpoint()
+        assert note is not None
+        return store.entries(0, read_unverified(note).size)
+
+
+def guards(run: Run) -> set[str]:
+    return {run.member[arc[0]] for fragment in run.answered.fragments for arc in (fragment.out, fragment.back)}
+
+
+def test_only_guards_and_who_gave_the_directory_have_met_the_client(run: Run) -> None:
+    met = {name for name, seen in run.seen.items() if run.client_address in seen.neighbours}
+    assert guards(run) <= met
+    assert {name for name in met if not name.startswith("bootstrap")} == guards(run)
+
+
+def test_those_who_have_met_the_client_have_no_text(run: Run) -> None:
+    texts = [text for seen in run.seen.values() for text in seen.engine if text]
+    assert len(texts) >= 3
+    for name, seen in run.seen.items():
+        if run.client_address in seen.neighbours:
+            assert not seen.engine
+            assert not any(text in seen for text in texts), name
+
+
+def test_no_relay_but_a_guard_has_two_fragments(run: Run) -> None:
+    middles = Counter(
+        run.member[peer] for fragment in run.answered.fragments for peer in {*fragment.out[1:], *fragment.back[1:]}
+    )
+    assert len(middles) == 6
+    assert set(middles.values()) == {1}
+    assert not set(middles) & guards(run)
+    # The rings went where the client says, and nowhere else.
+    carried = {name for name, seen in run.seen.items() if seen.cells and name.startswith("relay")}
+    assert carried == {*middles, *guards(run)}
+
+
+def test_two_hosts_cannot_match_their_placeholders(run: Run) -> None:
+    names = [
+        set(re.findall(r"\b[A-Z]+_[A-Z]\d+\b", " ".join(seen.engine)))
+        for name, seen in run.seen.items()
+        if name.startswith("host")
+    ]
+    # Maria Kowalska is in two fragments.
+    assert len([found for found in names if any(name.startswith("PERSON") for name in found)]) == 2
+    assert len(set().union(*names)) == sum(map(len, names))
+
+
+def test_the_ledger_ties_nothing_to_a_peer_or_to_another_fragment(run: Run) -> None:
+    peers = [run.client, *map(PeerId.parse, run.member)]
+    for leaf in run.leaves:
+        assert not any(peer.public_key in leaf for peer in peers)
+    lanes = Counter(entry.lane_key for entry in run.entries)
+    assert len(lanes) == 3
+    # A grant and its settlement, and no field that another lane has too but amounts, times and payout keys.
+    assert set(lanes.values()) == {2}
+    assert len({entry.commitment for entry in run.entries}) == len(run.entries)
+
+
+def test_no_member_was_told_who_the_client_is(run: Run) -> None:
+    """The client's key is under encryption even for its guards' neighbours, and no engine gets it."""
+    key = run.client.public_key
+    for name, seen in run.seen.items():
+        if name != CLIENT:
+            assert key not in bytes(seen.cells), name
+            assert str(run.client) not in " ".join(seen.engine), name
