@@ -10,7 +10,7 @@ import trio
 from benchmarks.report import Figure
 from peernet.core.identity import Keypair
 from peernet.core.suite import MixedSuite
-from peernet.net.addresses import TcpAddress
+from peernet.net.addresses import Address, TcpAddress
 from peernet.net.connection import PeerStream
 from peernet.net.limits import Limits
 from peernet.net.swarm import Swarm
@@ -40,7 +40,7 @@ def _swarm() -> Swarm:
 
 
 @asynccontextmanager
-async def _server() -> AsyncIterator[tuple[Swarm, TcpAddress]]:
+async def _server() -> AsyncIterator[tuple[Swarm, Address]]:
     server = _swarm()
     server.handle(PROTOCOL, _echo)
     async with trio.open_nursery() as nursery:

@@ -6,7 +6,16 @@ from hypothesis import strategies as st
 
 from peernet.core.errors import UserError
 from peernet.core.identity import PeerId
-from peernet.net.addresses import PeerAddress, TcpAddress, dialable, parse_peer_address, parse_tcp
+from peernet.core.prefixes import address_prefix
+from peernet.net.addresses import (
+    PeerAddress,
+    TcpAddress,
+    WebSocketAddress,
+    dialable,
+    parse_address,
+    parse_peer_address,
+    preference,
+)
 
 PEER = PeerId.from_public_key(b"p" * 32)
 
@@ -20,8 +29,8 @@ PEER = PeerId.from_public_key(b"p" * 32)
     ],
 )
 def test_tcp_addresses(text: str, host: str, port: int):
-    assert parse_tcp(text) == TcpAddress(host, port)
-    assert text.startswith(str(parse_tcp(text)))
+    assert parse_address(text) == TcpAddress(host, port)
+    assert text.startswith(str(parse_address(text)))
 
 
 def test_a_peers_address_is_written_as_it_is_read():
@@ -42,8 +51,19 @@ def test_a_peers_address_is_written_as_it_is_read():
         "/ip4/203.0.113.7/tcp/65536",
         "/ip4/203.0.113.7/tcp/-1",
         "/ip4/203.0.113.7/tcp/x",
-        "/dns4/example.org/tcp/4101",
-        "/ip4/203.0.113.7/tcp/4101/ws",
+        "/dns4/example.org/udp/4101",
+        "/dnsaddr/example.org/tcp/4101",
+        "/dns4/é.example/tcp/4101",
+        "/dns4/203.0.113.7/tcp/4101/ws",
+        "/dns4/134744072/tcp/4101/ws",
+        "/dns4/8.8.0x808/tcp/4101",
+        "/ip4/203.0.113.7/tcp/443/tls",
+        "/ip4/203.0.113.7/tcp/443/tls/wss",
+        "/ip4/203.0.113.7/tcp/443/ws/ws",
+        "/ip4/203.0.113.7/tcp/443/ws/tls",
+        "/ip4/203.0.113.7/tcp/443/sni/example.org/ws",
+        "/ip4/203.0.113.7/tcp/443/wss/http-path/a",
+        "/ip4/203.0.113.7/ws",
         f"/p2p/{PEER}",
         "/ip4/203.0.113.7/tcp/4101/p2p/Qm",
     ],
@@ -112,5 +132,84 @@ def test_a_global_address_is_dialled(host: str):
 
 
 def test_port_zero_and_other_transports_are_left_out_and_the_order_stays():
-    addresses = ["/ip4/8.8.4.4/tcp/0", "/ip4/8.8.8.8/tcp/2", "/dns4/example.org/tcp/443/tls/ws", "/ip4/8.8.4.4/tcp/1"]
-    assert [address.port for address in dialable(addresses, allow_private=True)] == [2, 1]
+    addresses = [
+        "/ip4/8.8.4.4/tcp/0",
+        "/ip4/8.8.4.4/tcp/0/ws",
+        "/ip4/8.8.8.8/tcp/2",
+        "/ip4/8.8.8.8/udp/3/quic-v1",
+        "/dns4/example.org/tcp/443/tls/ws",
+        "/ip4/8.8.4.4/tcp/1",
+    ]
+    assert [address.port for address in dialable(addresses, allow_private=True)] == [2, 443, 1]
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "tls", "server_name"),
+    [
+        ("/ip4/203.0.113.7/tcp/80/ws", "203.0.113.7", False, ""),
+        ("/ip6/2001:db8::1/tcp/443/tls/ws", "2001:db8::1", True, ""),
+        ("/dns/example.org/tcp/443/tls/ws", "example.org", True, ""),
+        ("/dns4/a-b.example.org/tcp/443/tls/ws", "a-b.example.org", True, ""),
+        ("/dns6/localhost/tcp/443/ws", "localhost", False, ""),
+        ("/ip4/203.0.113.7/tcp/443/tls/sni/example.org/ws", "203.0.113.7", True, "example.org"),
+    ],
+)
+def test_websocket_addresses(text: str, host: str, tls: bool, server_name: str):
+    address = parse_address(text)
+    assert isinstance(address, WebSocketAddress)
+    assert (address.host, address.tls, address.server_name) == (host, tls, server_name)
+    assert address.name == (server_name or host)
+    assert str(address) == text
+    known = f"{text}/p2p/{PEER}"
+    assert str(parse_peer_address(known)) == known
+
+
+def test_a_name_alone_is_an_address_over_tcp():
+    assert str(parse_address("/dns4/example.org/tcp/4101")) == "/dns4/example.org/tcp/4101"
+    assert parse_address("/dns4/example.org/tcp/4101") != parse_address("/dns6/example.org/tcp/4101")
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("/ip4/203.0.113.7/tcp/443/wss", "/ip4/203.0.113.7/tcp/443/tls/ws"),
+        (f"/dns4/example.org/tcp/443/wss/p2p/{PEER}", "/dns4/example.org/tcp/443/tls/ws"),
+        ("/dns/Example.ORG./tcp/443/ws", "/dns/example.org/tcp/443/ws"),
+    ],
+)
+def test_what_means_the_same_is_written_the_same(text: str, written: str):
+    assert str(parse_address(text)) == written
+    assert parse_address(text) == parse_address(written)
+
+
+@pytest.mark.parametrize("suffix", ["/ws", "/tls/ws", "/wss", "/tls/sni/example.org/ws"])
+def test_websockets_are_held_to_the_same_rules_as_tcp(suffix: str):
+    assert dialable([f"/ip4/10.0.0.1/tcp/443{suffix}"], allow_private=False) == []
+    assert len(dialable([f"/ip4/10.0.0.1/tcp/443{suffix}"], allow_private=True)) == 1
+    assert len(dialable([f"/ip4/8.8.8.8/tcp/443{suffix}"], allow_private=False)) == 1
+    for place in ("/ip4/8.8.8.8", "/ip6/2606:4700::1111", "/dns4/a.example.org"):
+        plain = address_prefix(f"{place}/tcp/443")
+        assert address_prefix(f"{place}/tcp/443{suffix}") == plain
+
+
+def test_names_count_under_their_domain_and_a_number_is_no_name():
+    assert address_prefix("/dns4/a.example.org/tcp/1") == address_prefix("/dns/B.example.org./tcp/2/ws")
+    for name in ("134744072", "8.8.8.8", "0x8080808", "8.0x80808", "0x", "8."):
+        with pytest.raises(ValueError, match="number"):
+            address_prefix(f"/dns4/{name}/tcp/1")
+    assert address_prefix("/dns4/8.example/tcp/1") != address_prefix("/dns4/9.example/tcp/1")
+
+
+def test_tcp_is_preferred_to_websockets_and_tls_to_none():
+    texts = [
+        "/ip4/8.8.8.8/tcp/80/ws",
+        "/dns4/example.org/tcp/443/wss",
+        "/dns4/example.org/tcp/4101",
+        "/ip4/8.8.8.8/tcp/4101",
+    ]
+    assert [str(address) for address in sorted(map(parse_address, texts), key=preference)] == [
+        "/dns4/example.org/tcp/4101",
+        "/ip4/8.8.8.8/tcp/4101",
+        "/dns4/example.org/tcp/443/tls/ws",
+        "/ip4/8.8.8.8/tcp/80/ws",
+    ]

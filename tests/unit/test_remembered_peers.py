@@ -146,12 +146,12 @@ async def test_a_peer_counts_under_the_network_that_its_session_comes_from():
         liar = new_peer(bootstrap)
         liar.swarm.listening.append(TcpAddress("203.0.113.7", 4101))
         async with running(liar):
-            assert liar._listen.host.startswith("127.92.")
+            assert liar._listen[0].host.startswith("127.92.")
             for one, other in ((bootstrap, liar), (liar, bootstrap)):
                 (contact,) = one.discovery.node.table.contacts()
-                assert contact.prefixes == (ip_prefix(other._listen.host),)
+                assert contact.prefixes == (ip_prefix(other._listen[0].host),)
             found = await bootstrap.discovery.find_nodes(liar.peer_id.dht_id)
-            assert [contact.prefixes for contact in found.closest] == [(ip_prefix(liar._listen.host),)]
+            assert [contact.prefixes for contact in found.closest] == [(ip_prefix(liar._listen[0].host),)]
 
 
 async def test_a_record_is_signed_again_when_it_says_something_new():

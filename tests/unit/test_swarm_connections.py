@@ -17,6 +17,7 @@ from peernet.net.addresses import TcpAddress
 from peernet.net.connection import PeerStream
 from peernet.net.limits import Limits
 from peernet.net.swarm import Swarm
+from peernet.net.transports.tcp import TcpIncoming
 
 SUITE = MixedSuite()
 ECHO = "/test/echo/1"
@@ -254,17 +255,32 @@ async def test_who_has_gone_before_it_was_accepted_harms_nobody():
     class Gone:
         """A socket whose peer has reset it already."""
 
+        def getpeername(self) -> tuple[str, int]:
+            raise OSError(107, "Transport endpoint is not connected")
+
         @property
         def socket(self) -> "Gone":
             return self
 
-        def getpeername(self) -> tuple[str, int]:
-            raise OSError(107, "Transport endpoint is not connected")
-
     two = new_swarm()
     async with running(two):
-        await two._accept(Gone())
+        await two._accept(TcpIncoming.of(Gone()))
         assert two.counters["refused"] == 1
+
+
+async def test_a_transport_that_crashes_harms_nobody():
+    class Crashing:
+        host = "127.88.1.1"
+
+        async def open(self) -> trio.SocketStream:
+            raise ZeroDivisionError
+
+    one, two = new_swarm(), new_swarm()
+    async with running(one, two):
+        await two._accept(Crashing())
+        assert two.counters["accept_crashed"] == 1
+        assert two._handshaking == {}
+        assert await say(one, two) == b"hello"
 
 
 async def test_a_crashed_handler_harms_nobody_else():

@@ -42,10 +42,14 @@ class SwarmPlan:
     """The second byte of the loopback addresses."""
     command: tuple[str, ...] = (sys.executable, "-m", "peernet")
     host_options: tuple[str, ...] = ()
+    transports: tuple[str, ...] = ("",)
+    """What follows the port in the peers' addresses, in turns: nothing (TCP), `/ws` or `/tls/ws`."""
+    peer_options: tuple[str, ...] = ()
+    """For every peer, such as the files for TLS."""
 
     def address(self, number: int) -> str:
         """The multiaddr of peer `number`, counted from 1."""
-        return f"/ip4/127.{self.network}.{number}.1/tcp/0"
+        return f"/ip4/127.{self.network}.{number}.1/tcp/0{self.transports[number % len(self.transports)]}"
 
 
 @define
@@ -124,7 +128,7 @@ async def _start(swarm: LocalSwarm, nursery: trio.Nursery) -> None:
 
 async def _spawn(plan: SwarmPlan, name: str, words: Sequence[str], nursery: trio.Nursery) -> Member:
     process = await trio.lowlevel.open_process(
-        [*plan.command, *words, "--json", "--supervised"],
+        [*plan.command, *words, *plan.peer_options, "--json", "--supervised"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -1,6 +1,7 @@
 """Options that commands share, and how they become configuration."""
 
 import argparse
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from attrs import evolve
 from peernet.node.config import NetworkConfig, load_table
 from peernet.node.home import Home
 
-__all__ = ["add_home", "add_network", "config_file", "home_of", "network_of", "table_of"]
+__all__ = ["add_home", "add_network", "addresses_in", "config_file", "home_of", "network_of", "table_of"]
 
 
 def add_home(parser: argparse.ArgumentParser) -> None:
@@ -37,11 +38,33 @@ def add_network(parser: argparse.ArgumentParser, *, listens: bool) -> None:
         help="dial addresses that are not on the public Internet, such as 127.0.0.1",
     )
     group.add_argument("--region", metavar="NAME", help="the region that this node says it is in")
+    group.add_argument(
+        "--tls-authority", metavar="FILE", help="trust these certificates, too, when dialling /tls/ws (PEM)"
+    )
     if listens:
-        about = "where others reach this node, if not where it listens"
-        group.add_argument("--announce", action="append", metavar="ADDRESS", help=about)
-    about = "where to listen" if listens else "the address that connections leave from"
-    group.add_argument("--listen", action="append", metavar="ADDRESS", help=f"{about}, such as /ip4/0.0.0.0/tcp/4101")
+        _add_listening(group)
+    about = "where to listen (repeatable)" if listens else "the address that connections leave from"
+    group.add_argument(
+        "--listen", action="append", metavar="ADDRESS", help=f"{about}, such as /ip4/0.0.0.0/tcp/4101 or /ip4/../ws"
+    )
+
+
+def _add_listening(group: argparse._ArgumentGroup) -> None:
+    about = "where others reach this node, if not where it listens (repeatable)"
+    group.add_argument("--announce", action="append", metavar="ADDRESS", help=about)
+    group.add_argument("--tls-certificate", metavar="FILE", help="the certificate to listen on /tls/ws with (PEM)")
+    group.add_argument("--tls-key", metavar="FILE", help="its key, if not in the same file (PEM)")
+    group.add_argument(
+        "--behind-proxy",
+        action="store_true",
+        default=None,
+        help="believe the X-Forwarded-For of a reverse proxy on this machine or network",
+    )
+
+
+def addresses_in(texts: Iterable[str]) -> tuple[str, ...]:
+    """All addresses of several options; one option may hold some, with commas between them."""
+    return tuple(address for text in texts for address in text.split(","))
 
 
 def home_of(arguments: argparse.Namespace) -> Home:
@@ -71,7 +94,11 @@ def network_of(arguments: argparse.Namespace) -> NetworkConfig:
         "test": arguments.test_network,
         "region": arguments.region,
         "announce": tuple(arguments.announce) if getattr(arguments, "announce", None) else None,
-        "listen": arguments.listen[0] if arguments.listen else None,
+        "listen": addresses_in(arguments.listen) if arguments.listen else None,
+        "tls_authority": arguments.tls_authority,
+        "tls_certificate": getattr(arguments, "tls_certificate", None),
+        "tls_key": getattr(arguments, "tls_key", None),
+        "behind_proxy": getattr(arguments, "behind_proxy", None),
     }
     return evolve(network, **{name: value for name, value in flags.items() if value is not None})
 

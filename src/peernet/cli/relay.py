@@ -1,11 +1,14 @@
-"""`peernet relay`: forwards other people's rings. One process may hold several relays, one for each `--listen`."""
+"""`peernet relay`: forwards other people's rings.
+
+One process may hold several relays, one for each `--listen`. The addresses of one relay have commas between them.
+"""
 
 import argparse
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from peernet.cli.options import add_home, add_network, home_of, network_of
+from peernet.cli.options import add_home, add_network, addresses_in, home_of, network_of
 from peernet.cli.services import add_service, announce, run_service
 
 if TYPE_CHECKING:
@@ -63,7 +66,7 @@ def _relays(arguments: argparse.Namespace) -> list["Peer"]:
     network = network_of(arguments)
     if arguments.separate_operators and not network.test:
         raise UserError("--separate-operators claims what is not true: it is for --test-network only")
-    listens = arguments.listen or [network.listen]
+    listens = [addresses_in([text]) for text in arguments.listen or ()] or [network.listen]
     if network.announce and len(listens) > 1:
         raise UserError("--announce says where one relay is reached: run each relay that needs it by itself")
     return [

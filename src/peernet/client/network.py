@@ -30,13 +30,11 @@ from peernet.core.identity import Keypair, PeerId
 from peernet.core.prefixes import address_prefix
 from peernet.core.ring.paths import PathPeer, RingPath, choose_guards, choose_paths
 from peernet.core.suite import CipherSuite, MixedSuite
-from peernet.net.addresses import TcpAddress, dialable, parse_peer_address, parse_tcp
-from peernet.net.limits import Limits
+from peernet.net.addresses import Address, dialable, parse_address, parse_peer_address
 from peernet.net.messages import MessageStream
 from peernet.net.rings import RingChannel, RingFailed, RingHop, open_ring
-from peernet.net.swarm import Swarm
 from peernet.node.config import NetworkConfig
-from peernet.node.peer import now_s
+from peernet.node.peer import now_s, swarm_of
 
 __all__ = ["HostChoice", "NetworkView"]
 
@@ -72,9 +70,7 @@ class NetworkView:
         self._network = network
         self._bootstraps = [parse_peer_address(text) for text in network.bootstrap]
         keypair = Keypair.from_seed(secrets.token_bytes(32), self.suite)
-        bind = parse_tcp(network.listen).host
-        wildcard = bind in {"0.0.0.0", "::"}  # noqa: S104  (compared, not bound)
-        self.swarm = Swarm(self.suite, keypair, bind=None if wildcard else bind, limits=Limits())
+        self.swarm = swarm_of(network, keypair, self.suite)
         self._guards = GuardStore(guards_file)
         self._random = random.SystemRandom()
         self.directory = Directory(0, ())
@@ -148,7 +144,7 @@ class NetworkView:
         return await open_ring(self.swarm, self.suite, out, back, service, timeout_s=RING_TIMEOUT_S)
 
     async def _fetch_from(self, peer: PeerId, address: str) -> Directory:
-        async with await self.swarm.open_stream(peer, [parse_tcp(address)], DIRECTORY_PROTOCOL) as stream:
+        async with await self.swarm.open_stream(peer, [parse_address(address)], DIRECTORY_PROTOCOL) as stream:
             messages = MessageStream(stream, DirectoryMessages)
             await messages.send(GetDirectory())
             await stream.close_sending()
@@ -164,7 +160,7 @@ class NetworkView:
                 return RingHop(listing.peer, self._addresses_of(listing), listing.record.onion_key, listing.signed)
         raise RingFailed("a peer of the ring has left the directory", reason="unlisted")
 
-    def _addresses_of(self, listing: Listing) -> tuple[TcpAddress, ...]:
+    def _addresses_of(self, listing: Listing) -> tuple[Address, ...]:
         return tuple(dialable(listing.record.addresses, allow_private=self._network.test))
 
 

@@ -1,42 +1,118 @@
 """Multiaddrs: where a peer listens, and which of them may be dialled.
 
-Understood today: `/ip4/A/tcp/P` and `/ip6/A/tcp/P`, each with an optional `/p2p/PEER`.
+Rules:
+
+1. Understood are `/ip4|ip6|dns|dns4|dns6/HOST/tcp/PORT` and, after it, nothing (plain TCP), `/ws`, `/tls/ws`,
+   `/tls/sni/NAME/ws`, or `/wss`, the older spelling of `/tls/ws`; then an optional `/p2p/PEER`.
+2. Every address is written in one way only: names in lower case, and never `/wss`.
+3. A DNS name is ASCII, and its last label has a letter: what resolvers would take for a number is no name.
+4. Outside test networks only global addresses are dialled. Of a name that is known when it has been resolved
+   (`net.transports.names`); the rule is the same.
+
+Source: multiaddr's protocol table; libp2p's specification of WebSockets, "Addressing".
 """
 
 import ipaddress
 from collections.abc import Iterable
+from typing import Final
 
 import multiaddr
-from attrs import frozen
+from attrs import field, frozen
 from multiaddr.exceptions import Error as MultiaddrError
 
 from peernet.core.errors import UserError
 from peernet.core.identity import PeerId
-from peernet.core.prefixes import unwrapped
+from peernet.core.prefixes import is_numeric_name, unwrapped
 
-__all__ = ["PeerAddress", "TcpAddress", "dialable", "parse_peer_address", "parse_tcp"]
+__all__ = [
+    "Address",
+    "PeerAddress",
+    "TcpAddress",
+    "WebSocketAddress",
+    "dialable",
+    "is_global",
+    "parse_address",
+    "parse_peer_address",
+    "preference",
+]
+
+NAME_PROTOCOLS: Final = frozenset({"dns", "dns4", "dns6"})
+_MAX_NAME_LENGTH: Final = 253
+
+
+def is_global(ip: str) -> bool:
+    """Whether an IP address belongs to one machine on the public Internet.
+
+    What wraps a private IPv4 address is private; multicast is nobody's address.
+    """
+    address = unwrapped(ipaddress.ip_address(ip))
+    site_local = isinstance(address, ipaddress.IPv6Address) and address.is_site_local
+    return address.is_global and not address.is_multicast and not site_local
+
+
+def _is_ip(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 @frozen
-class TcpAddress:
-    """An IP address and a TCP port."""
+class Address:
+    """An IP address or a DNS name, and a TCP port; what is spoken there is the subclass's to say."""
 
     host: str
     port: int
+    lookup: str = field(default="dns", kw_only=True)
+    """How a name is resolved: `dns` (both families), `dns4` or `dns6`. Means nothing with an IP address."""
 
-    def __str__(self) -> str:
-        family = "ip6" if ":" in self.host else "ip4"
-        return f"/{family}/{self.host}/tcp/{self.port}"
+    @property
+    def is_name(self) -> bool:
+        """Whether the host is a DNS name."""
+        return not _is_ip(self.host)
 
     @property
     def is_global(self) -> bool:
-        """Whether the address belongs to one machine on the public Internet.
+        """Whether it is an address on the public Internet; of a name nobody knows that before it is resolved."""
+        return not self.is_name and is_global(self.host)
 
-        What wraps a private IPv4 address is private; multicast is nobody's address.
-        """
-        address = unwrapped(ipaddress.ip_address(self.host))
-        site_local = isinstance(address, ipaddress.IPv6Address) and address.is_site_local
-        return address.is_global and not address.is_multicast and not site_local
+    def __str__(self) -> str:
+        family = self.lookup if self.is_name else "ip6" if ":" in self.host else "ip4"
+        return f"/{family}/{self.host}/tcp/{self.port}"
+
+
+@frozen
+class TcpAddress(Address):
+    """libp2p right on a TCP connection."""
+
+    def __str__(self) -> str:
+        return super().__str__()
+
+
+@frozen
+class WebSocketAddress(Address):
+    """libp2p in a WebSocket, over TLS or in the clear."""
+
+    tls: bool = field(default=False, kw_only=True)
+    server_name: str = field(default="", kw_only=True)
+    """The name that the certificate is for, where it is not the host's own."""
+
+    @property
+    def name(self) -> str:
+        """What the other side's certificate must be for, and what the request asks for."""
+        return self.server_name or self.host
+
+    def __str__(self) -> str:
+        named = f"/sni/{self.server_name}" if self.server_name else ""
+        return f"{super().__str__()}{'/tls' if self.tls else ''}{named}/ws"
+
+
+def preference(address: Address) -> int:
+    """The order in which a peer's addresses are tried: TCP, which costs least, then WebSockets, over TLS first."""
+    if isinstance(address, WebSocketAddress):
+        return 1 if address.tls else 2
+    return 0
 
 
 @frozen
@@ -44,46 +120,81 @@ class PeerAddress:
     """Where a known peer listens: `/ip4/../tcp/../p2p/12D3KooW...`."""
 
     peer: PeerId
-    address: TcpAddress
+    address: Address
 
     def __str__(self) -> str:
         return f"{self.address}/p2p/{self.peer}"
 
 
-def parse_tcp(text: str) -> TcpAddress:
-    """A TCP multiaddr; raises `UserError` for anything else."""
+def parse_address(text: str) -> Address:
+    """A multiaddr of a transport that we speak; raises `UserError` for anything else."""
     return _split(text)[0]
 
 
 def parse_peer_address(text: str) -> PeerAddress:
-    """A TCP multiaddr that ends in the peer's id; raises `UserError` for anything else."""
+    """A multiaddr that ends in the peer's id; raises `UserError` for anything else."""
     address, peer = _split(text)
     if peer is None:
         raise UserError(f"the address {text!r} lacks its peer id: it must end in /p2p/12D3KooW...")
     return PeerAddress(PeerId.parse(peer), address)
 
 
-def _split(text: str) -> tuple[TcpAddress, str | None]:
+def _split(text: str) -> tuple[Address, str | None]:
     try:
         parts = [(protocol.name, value) for protocol, value in multiaddr.Multiaddr(text).items()]
     except (MultiaddrError, ValueError) as error:
         raise UserError(f"{text!r} is not a multiaddr such as /ip4/203.0.113.7/tcp/4101/p2p/12D3KooW...") from error
+    peer = None
+    if parts and parts[-1][0] == "p2p":
+        peer = str(parts.pop()[1])
     match parts:
-        case [("ip4" | "ip6", host), ("tcp", port)]:
-            return TcpAddress(str(host), int(str(port))), None
-        case [("ip4" | "ip6", host), ("tcp", port), ("p2p", peer)]:
-            return TcpAddress(str(host), int(str(port))), str(peer)
-    raise UserError(f"{text!r} is no address that we can dial: give /ip4/ADDRESS/tcp/PORT")
+        case [(("ip4" | "ip6" | "dns" | "dns4" | "dns6") as family, host), ("tcp", port), *above]:
+            return _address(text, str(family), str(host), int(str(port)), above), peer
+    raise _not_dialled(text)
 
 
-def dialable(addresses: Iterable[str], *, allow_private: bool) -> list[TcpAddress]:
-    """Those of a record's addresses that may be dialled: global ones only, outside test networks."""
+def _address(text: str, family: str, host: str, port: int, above: list[tuple[str, object]]) -> Address:
+    lookup = "dns"
+    if family in NAME_PROTOCOLS:
+        host, lookup = _name(text, host), family
+    match above:
+        case []:
+            return TcpAddress(host, port, lookup=lookup)
+        case [("ws", _)]:
+            return WebSocketAddress(host, port, lookup=lookup)
+        case [("tls", _), ("ws", _)] | [("wss", _)]:
+            return WebSocketAddress(host, port, lookup=lookup, tls=True)
+        case [("tls", _), ("sni", name), ("ws", _)]:
+            return WebSocketAddress(host, port, lookup=lookup, tls=True, server_name=_name(text, str(name)))
+    raise _not_dialled(text)
+
+
+def _name(text: str, name: str) -> str:
+    """The name as it is compared and resolved."""
+    name = name.lower().removesuffix(".")
+    # A bare name is resolved, too: `localhost`, or another machine of a test network.
+    if not name.isascii() or not 1 <= len(name) <= _MAX_NAME_LENGTH or is_numeric_name(name):
+        raise UserError(
+            f"{name!r} in {text!r} is no DNS name: write one in ASCII (xn--...), or an address as /ip4/..."
+        )
+    return name
+
+
+def _not_dialled(text: str) -> UserError:
+    return UserError(
+        f"{text!r} is no address that we can dial: give /ip4/ADDRESS/tcp/PORT, or /dns4/NAME/tcp/PORT, with nothing, "
+        "/ws or /tls/ws after it"
+    )
+
+
+def dialable(addresses: Iterable[str], *, allow_private: bool) -> list[Address]:
+    """Those of a record's addresses that may be dialled: outside test networks global ones, and names, only."""
     usable = []
     for text in addresses:
         try:
-            address = parse_tcp(text)
+            address = parse_address(text)
         except UserError:
             continue  # a record may hold transports that this version does not speak
-        if address.port and (allow_private or address.is_global):
+        if address.port and (allow_private or address.is_name or address.is_global):
             usable.append(address)
     return usable

@@ -32,6 +32,7 @@ from peernet.core.yamux import (
     StreamReset,
 )
 from peernet.net.limits import Limits
+from peernet.net.transports.port import ByteStream
 
 __all__ = ["PeerConnection", "PeerStream"]
 
@@ -195,7 +196,7 @@ class PeerConnection:
 
     def __init__(
         self,
-        transport: trio.abc.Stream,
+        transport: ByteStream,
         protocol: Connection,
         limits: Limits,
         on_stream: Callable[["PeerConnection", PeerStream], None],
@@ -258,8 +259,11 @@ class PeerConnection:
                     await self._read()
         finally:
             self._end("the connection was cancelled")
-            self.closed.set()
-            await trio.aclose_forcefully(self._transport)
+            try:
+                with trio.move_on_after(self._limits.farewell_s, shield=True):
+                    await self._transport.aclose()
+            finally:
+                self.closed.set()
 
     async def wait_established(self) -> PeerId:
         """The peer's id once the handshake is done; raises what ended the connection before that."""

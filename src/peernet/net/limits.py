@@ -18,9 +18,14 @@ class Limits:
     handshakes_per_prefix: int = 16
     handshake_timeout_s: float = 10.0
     dial_timeout_s: float = 5.0
+    """For one address: its name, the socket, and what the transport has to do, such as TLS."""
+    dial_patience_s: float = 2.0
+    """For one address, while the peer has another one to try: a firewall that drops packets answers nothing."""
     negotiation_timeout_s: float = 10.0
     linger_s: float = 5.0
     """How long a served stream waits for the other side to close its half before it is reset."""
+    farewell_s: float = 1.0
+    """How long a connection that ends may take to say so, where its transport has a word for it."""
     idle_timeout_s: float = 300.0
     """How long a connection without streams is kept."""
     silence_timeout_s: float = 60.0

@@ -12,12 +12,14 @@ Rules:
 4. A handler, a connection or a task that fails ends itself and is counted; it never ends the swarm.
    `RemoteProtocolError` and `ConnectionFailed` are the other side's, and are expected.
 5. A peer that has fallen silent is pinged, and its connection closed when it stays silent, or takes nothing.
+6. A peer's addresses are tried one after the other, plain TCP first, each for a bounded time. What a name leads to is
+   held to the same rule as literal addresses.
 """
 
 import secrets
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
-from functools import partial
+from contextlib import suppress
 from typing import Any, Final
 
 import structlog
@@ -25,15 +27,21 @@ import trio
 from attrs import define, field
 
 from peernet.core.connection import Connection, identity_signature_of
-from peernet.core.errors import ConnectionFailed, RemoteProtocolError, UserError
+from peernet.core.errors import ConnectionFailed, LocalProtocolError, RemoteProtocolError
 from peernet.core.identity import Keypair, PeerId
 from peernet.core.multistream import Dialer, Listener
 from peernet.core.prefixes import ip_prefix
 from peernet.core.suite import CipherSuite
 from peernet.core.yamux import YamuxLimits
-from peernet.net.addresses import TcpAddress
+from peernet.net.addresses import Address, TcpAddress, WebSocketAddress, preference
 from peernet.net.connection import PeerConnection, PeerStream
 from peernet.net.limits import Limits
+from peernet.net.transports.names import Resolver, SystemResolver, reachable_ips
+from peernet.net.transports.port import ByteStream, Incoming
+from peernet.net.transports.port import Listener as TransportListener
+from peernet.net.transports.tcp import TcpTransport
+from peernet.net.transports.tls import TlsFiles
+from peernet.net.transports.websocket import WebSocketTransport
 
 __all__ = ["StreamHandler", "Swarm"]
 
@@ -54,10 +62,18 @@ class _Held:
 
 
 @define(eq=False)
+class _Handshake:
+    """Somebody who came, until its handshakes are done: those of the transport, and ours."""
+
+    prefix: str
+    scope: trio.CancelScope = field(factory=trio.CancelScope)
+
+
+@define(eq=False)
 class _Dial:
     """A dial under way, for others who want the same peer."""
 
-    addresses: frozenset[TcpAddress]
+    addresses: frozenset[Address]
     done: trio.Event = field(factory=trio.Event)
     failure: str | None = None
     """Why it failed; None when it did not, or was given up by who made it."""
@@ -71,13 +87,33 @@ class Swarm:
         keypair: the node's identity; for a client a fresh one.
         bind: the local address that outgoing connections come from, or None for any.
         limits: the bounds.
+        tls: the files for WebSockets over TLS; raises `UserError` when the authority's cannot be used.
+        behind_proxy: whether a reverse proxy near this node is believed about whom it speaks for.
+        allow_private: whether names may lead to addresses that are not global, as in test networks. (Literal
+            addresses are checked by `net.addresses.dialable`, since who configures one means it.)
+        resolver: what names are resolved by; None for the system's.
     """
 
-    def __init__(self, suite: CipherSuite, keypair: Keypair, *, bind: str | None = None, limits: Limits) -> None:
+    def __init__(
+        self,
+        suite: CipherSuite,
+        keypair: Keypair,
+        *,
+        bind: str | None = None,
+        limits: Limits,
+        tls: TlsFiles | None = None,
+        behind_proxy: bool = False,
+        allow_private: bool = False,
+        resolver: Resolver | None = None,
+    ) -> None:
         self._suite = suite
         self._keypair = keypair
         self._bind = bind
         self._limits = limits
+        self._tcp = TcpTransport()
+        self._websocket = WebSocketTransport(tls or TlsFiles(), behind_proxy=behind_proxy)
+        self._resolver = resolver or SystemResolver()
+        self._allow_private = allow_private
         self._yamux_limits = YamuxLimits(receive_window=limits.stream_receive_buffer)
         # One Noise static key and one signature over it for the node's lifetime.
         self._static = secrets.token_bytes(32)
@@ -85,11 +121,12 @@ class Swarm:
         self._handlers: dict[str, StreamHandler] = {}
         self._connections: dict[PeerId, PeerConnection] = {}
         self._held: dict[PeerConnection, _Held] = {}
-        self._handshaking: dict[PeerConnection, str] = {}
+        # Oldest first; a dictionary, to take one out of the middle.
+        self._handshaking: dict[_Handshake, None] = {}
         self._dialling: dict[PeerId, _Dial] = {}
         self._nursery: trio.Nursery | None = None
         self.counters: Counter[str] = Counter()
-        self.listening: list[TcpAddress] = []
+        self.listening: list[Address] = []
 
     @property
     def peer_id(self) -> PeerId:
@@ -122,25 +159,23 @@ class Swarm:
         assert self._nursery is not None
         self._nursery.start_soon(self._run_task, task)
 
-    async def listen(self, address: TcpAddress) -> TcpAddress:
+    async def listen(self, address: Address) -> Address:
         """Listens on `address` (port 0: any) and returns where; raises `UserError` when that cannot be had."""
-        try:
-            (listener,) = await trio.open_tcp_listeners(address.port, host=address.host)
-        except OSError as error:
-            raise UserError(
-                f"cannot listen on {address.host} port {address.port}: {error.strerror or error}. "
-                "Is another peer running there? Choose another address with --listen."
-            ) from error
-        port = listener.socket.getsockname()[1]
-        bound = TcpAddress(address.host, port)
-        self.listening.append(bound)
+        listener = await self._open_listener(address)
+        self.listening.append(listener.address)
         assert self._nursery is not None
-        self._nursery.start_soon(
-            partial(trio.serve_listeners, handler_nursery=self._nursery), self._accept, [listener]
-        )
-        return bound
+        self._nursery.start_soon(listener.serve, self._accept, self._nursery)
+        return listener.address
 
-    async def connect(self, peer: PeerId, addresses: Iterable[TcpAddress]) -> PeerConnection:
+    async def _open_listener(self, address: Address) -> TransportListener:
+        match address:
+            case TcpAddress():
+                return await self._tcp.listen(address)
+            case WebSocketAddress():
+                return await self._websocket.listen(address)
+        raise LocalProtocolError(f"{address} is of no transport that we have")
+
+    async def connect(self, peer: PeerId, addresses: Iterable[Address]) -> PeerConnection:
         """The live connection to `peer`, made now if there is none; raises `ConnectionFailed`.
 
         Who comes while a dial is under way waits for it, and fails with it if it knows no further address.
@@ -161,7 +196,7 @@ class Swarm:
                     raise ConnectionFailed(dial.failure)
                 wanted = tuple(address for address in wanted if address not in dial.addresses)
 
-    async def open_stream(self, peer: PeerId, addresses: Iterable[TcpAddress], protocol: str) -> PeerStream:
+    async def open_stream(self, peer: PeerId, addresses: Iterable[Address], protocol: str) -> PeerStream:
         """A stream that speaks `protocol` with `peer`; raises `ConnectionFailed` when it cannot be had."""
         wanted = tuple(addresses)
         known = self._connections.get(peer)
@@ -199,7 +234,7 @@ class Swarm:
         stream.unread(dialer.leftover())
         return stream
 
-    async def _dial_once(self, peer: PeerId, addresses: Collection[TcpAddress]) -> PeerConnection:
+    async def _dial_once(self, peer: PeerId, addresses: Collection[Address]) -> PeerConnection:
         dial = self._dialling[peer] = _Dial(frozenset(addresses))
         try:
             return await self._dial_any(peer, addresses)
@@ -210,59 +245,113 @@ class Swarm:
             del self._dialling[peer]
             dial.done.set()
 
-    async def _dial_any(self, peer: PeerId, addresses: Collection[TcpAddress]) -> PeerConnection:
+    async def _dial_any(self, peer: PeerId, addresses: Collection[Address]) -> PeerConnection:
         if len(self._held) >= self._limits.connections and not self._evict(self._held):
             raise ConnectionFailed(f"cannot reach {peer}: this node has as many connections as it bears")
         failures = []
-        for address in addresses:
+        ordered = sorted(addresses, key=preference)
+        for address in ordered:
             try:
-                return await self._dial(peer, address)
+                return await self._dial(peer, address, last=address is ordered[-1])
             except (OSError, trio.TooSlowError, ConnectionFailed, RemoteProtocolError) as error:
                 self.counters["dial_failed"] += 1
                 failures.append(f"{address}: {error or type(error).__name__}")
         raise ConnectionFailed(f"cannot reach {peer} ({'; '.join(failures) or 'no address that we can dial'})")
 
-    async def _dial(self, peer: PeerId, address: TcpAddress) -> PeerConnection:
-        with trio.fail_after(self._limits.dial_timeout_s):
-            transport = await trio.open_tcp_stream(address.host, address.port, local_address=self._bind)
-        connection = self._start(transport, initiator=True, expected=peer, observed=address.host)
+    async def _dial(self, peer: PeerId, address: Address, *, last: bool) -> PeerConnection:
+        limits = self._limits
+        timeout_s = limits.dial_timeout_s if last else min(limits.dial_patience_s, limits.dial_timeout_s)
+        with trio.fail_after(timeout_s):
+            transport, ip = await self._open_transport(address, timeout_s)
+        connection = self._start(transport, initiator=True, expected=peer, observed=ip)
         try:
             with trio.fail_after(self._limits.handshake_timeout_s):
                 await connection.wait_established()
         except BaseException:
             connection.close()
             raise
-        self._adopt(connection, _Held(ip_prefix(address.host), dialled_by_us=True))
+        self._adopt(connection, _Held(ip_prefix(ip), dialled_by_us=True))
         return self._connections.get(peer, connection)
 
-    async def _accept(self, transport: trio.SocketStream) -> None:
-        # trio closes the socket whenever this returns.
+    async def _open_transport(self, address: Address, timeout_s: float) -> tuple[ByteStream, str]:
+        """A stream of bytes to `address`, and the IP address that it leads to."""
+        ips = await reachable_ips(address, self._resolver, allow_private=self._allow_private)
+        for ip in ips[:-1]:
+            # A name's addresses share the time for it.
+            with trio.move_on_after(timeout_s / len(ips)), suppress(OSError, ConnectionFailed):
+                return await self._dial_ip(address, ip), ip
+        return await self._dial_ip(address, ips[-1]), ips[-1]
+
+    async def _dial_ip(self, address: Address, ip: str) -> ByteStream:
+        match address:
+            case TcpAddress():
+                return await self._tcp.dial(address, ip, self._bind)
+            case WebSocketAddress():
+                return await self._websocket.dial(address, ip, self._bind)
+        raise LocalProtocolError(f"{address} is of no transport that we have")
+
+    async def _accept(self, incoming: Incoming) -> None:
+        # The listener closes the socket whenever this returns.
         try:
-            host = transport.socket.getpeername()[0]
-        except OSError:
-            self.counters["refused"] += 1  # it has gone already
-            return
-        prefix = ip_prefix(host)
-        if not self._admit(prefix):
+            await self._admit_and_hold(incoming)
+        except Exception as error:  # noqa: BLE001  (the outermost task of who came: count, log without data, go on)
+            self._crashed("accept_crashed", error)
+
+    async def _admit_and_hold(self, incoming: Incoming) -> None:
+        if incoming.host is None or not self._admit(ip_prefix(incoming.host)):
             self.counters["refused"] += 1
             return
-        connection = self._start(transport, initiator=False, expected=None, observed=host)
-        self._handshaking[connection] = prefix
+        handshake = _Handshake(ip_prefix(incoming.host))
+        self._handshaking[handshake] = None
+        connection: PeerConnection | None = None
+        try:
+            with handshake.scope:
+                connection = await self._shake_hands(incoming, handshake)
+        finally:
+            self._handshaking.pop(handshake, None)
+        if connection is None:
+            return
+        if handshake.scope.cancel_called:
+            connection.close("it was still in its handshake when another one came")
+        self._adopt(connection, _Held(handshake.prefix, dialled_by_us=False))
+        await connection.closed.wait()
+
+    async def _shake_hands(self, incoming: Incoming, handshake: _Handshake) -> PeerConnection | None:
+        """The connection when all handshakes are done; None when they failed, which is counted."""
+        connection: PeerConnection | None = None
         try:
             with trio.fail_after(self._limits.handshake_timeout_s):
+                transport = await incoming.open()
+                host = self._recount(handshake, incoming)
+                connection = self._start(transport, initiator=False, expected=None, observed=host)
                 await connection.wait_established()
         except (RemoteProtocolError, ConnectionFailed, trio.TooSlowError) as error:
             reason = error.reason if isinstance(error, RemoteProtocolError) else type(error).__name__
             self.counters[f"handshake_failed:{reason}"] += 1
-            connection.close()
-            return
-        finally:
-            self._handshaking.pop(connection, None)
-        self._adopt(connection, _Held(prefix, dialled_by_us=False))
-        await connection.closed.wait()
+            if connection is not None:
+                connection.close()
+            return None
+        except BaseException:
+            if connection is not None:
+                connection.close("its handshake was given up")
+            raise
+        return connection
+
+    def _recount(self, handshake: _Handshake, incoming: Incoming) -> str:
+        """Who is there, which the transport may have learned only now; raises `ConnectionFailed` for one too many."""
+        assert incoming.host is not None
+        prefix = ip_prefix(incoming.host)
+        if prefix != handshake.prefix:
+            handshake.prefix = prefix
+            self._handshaking.pop(handshake, None)
+            admitted = self._admit(prefix)
+            self._handshaking[handshake] = None
+            if not admitted:
+                raise ConnectionFailed("this node bears no more connections from there")
+        return incoming.host
 
     def _start(
-        self, transport: trio.SocketStream, *, initiator: bool, expected: PeerId | None, observed: str
+        self, transport: ByteStream, *, initiator: bool, expected: PeerId | None, observed: str
     ) -> PeerConnection:
         protocol = Connection(
             self._suite,
@@ -331,22 +420,22 @@ class Swarm:
 
     def _admit(self, prefix: str) -> bool:
         """Whether one more connection may come from `prefix`, after making room for it if need be (rule 3)."""
-        handshakes = [connection for connection, other in self._handshaking.items() if other == prefix]
+        handshakes = [handshake for handshake in self._handshaking if handshake.prefix == prefix]
         if len(handshakes) >= self._limits.handshakes_per_prefix:
-            self._give_up_handshake(handshakes[0])
+            self._give_up_handshake(handshakes.pop(0))
         elif len(self._handshaking) >= self._limits.handshakes_in_flight:
             self._give_up_handshake(next(iter(self._handshaking)))
+            handshakes = [handshake for handshake in handshakes if handshake in self._handshaking]
         same_prefix = [connection for connection, held in self._held.items() if held.prefix == prefix]
-        handshakes = [connection for connection, other in self._handshaking.items() if other == prefix]
         if len(same_prefix) + len(handshakes) >= self._limits.connections_per_prefix:
             return self._evict(same_prefix)
         if self.connection_count >= self._limits.connections:
             return self._evict(self._held)
         return True
 
-    def _give_up_handshake(self, connection: PeerConnection) -> None:
-        del self._handshaking[connection]
-        connection.close("it was still in its handshake when another one came")
+    def _give_up_handshake(self, handshake: _Handshake) -> None:
+        del self._handshaking[handshake]
+        handshake.scope.cancel()
         self.counters["handshake_evicted"] += 1
 
     def _evict(self, connections: Iterable[PeerConnection]) -> bool:

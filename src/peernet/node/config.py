@@ -6,7 +6,7 @@ default.
 """
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
@@ -24,6 +24,11 @@ TABLES: Final = frozenset({"network", "host", "relay", "client", "bootstrap"})
 T = TypeVar("T")
 
 
+def _one_or_more(addresses: str | Iterable[str]) -> tuple[str, ...]:
+    """One address may be given by itself."""
+    return (addresses,) if isinstance(addresses, str) else tuple(addresses)
+
+
 @frozen
 class NetworkConfig:
     """What every node of one network shares."""
@@ -34,12 +39,20 @@ class NetworkConfig:
     """The ledger's verifier key (`origin+hash+key`, C2SP signed-note)."""
     test: bool = False
     """Whether addresses that are not global may be dialled: loopback and private networks, for tests and demos."""
-    listen: str = "/ip4/0.0.0.0/tcp/0"
-    """Where to listen; outgoing connections come from the same address if it is a definite one."""
+    listen: tuple[str, ...] = field(default=("/ip4/0.0.0.0/tcp/0",), converter=_one_or_more)
+    """Where to listen; outgoing connections come from the first of these that is a definite address."""
     announce: tuple[str, ...] = ()
     """Where others reach this node, if not where it listens: behind a port forwarding, or listening on 0.0.0.0."""
     region: str = ""
     """The region that the operator claims, such as `eu-central`."""
+    tls_certificate: str = ""
+    """The file with the certificate to listen on `/tls/ws` with, and its chain (PEM)."""
+    tls_key: str = ""
+    """The file with its key; empty if that is in the certificate's file."""
+    tls_authority: str = ""
+    """A file of certificates that are trusted when dialling, besides the system's authorities (PEM)."""
+    behind_proxy: bool = False
+    """Whether a reverse proxy on this machine or network is believed about whom it speaks for (X-Forwarded-For)."""
 
 
 @frozen

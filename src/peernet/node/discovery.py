@@ -38,7 +38,7 @@ from peernet.core.dht.records import OutdatedRecord, PeerRecord, RecordVerifier
 from peernet.core.errors import ConnectionFailed, RemoteProtocolError
 from peernet.core.identity import PeerId
 from peernet.core.suite import CipherSuite
-from peernet.net.addresses import PeerAddress, TcpAddress, dialable
+from peernet.net.addresses import Address, PeerAddress, dialable
 from peernet.net.connection import PeerStream
 from peernet.net.messages import Frames
 from peernet.net.swarm import Swarm
@@ -92,29 +92,32 @@ class Discovery:
         async with trio.open_nursery() as nursery:
             nursery.cancel_scope.deadline = trio.current_time() + JOIN_TIMEOUT_S
 
-            async def greet(address: PeerAddress, *, warn: bool) -> None:
+            async def greet(peer: PeerId, addresses: Sequence[Address], *, warn: bool) -> None:
                 async with limiter:
-                    if await self._try_greet(address, warn=warn):
-                        greeted.append(address.peer)
+                    if await self._try_greet(peer, addresses, warn=warn):
+                        greeted.append(peer)
                 if len(greeted) >= ENOUGH_GREETED:
                     nursery.cancel_scope.cancel()
 
-            for addresses, warn in ((bootstraps, True), (remembered, False)):
-                for address in addresses:
-                    if address.peer not in asked:
-                        asked.add(address.peer)
-                        nursery.start_soon(partial(greet, address, warn=warn))
+            for listed, warn in ((bootstraps, True), (remembered, False)):
+                places: dict[PeerId, list[Address]] = {}
+                for known in listed:
+                    places.setdefault(known.peer, []).append(known.address)
+                for peer, addresses in places.items():
+                    if peer not in asked:
+                        asked.add(peer)
+                        nursery.start_soon(partial(greet, peer, addresses, warn=warn))
         if greeted:
             await self.find_nodes(self.node.own_id)
         return len(greeted)
 
-    async def _try_greet(self, address: PeerAddress, *, warn: bool) -> bool:
+    async def _try_greet(self, peer: PeerId, addresses: Sequence[Address], *, warn: bool) -> bool:
         try:
             with trio.fail_after(QUERY_TIMEOUT_S):
-                await self._ask(address.peer, [address.address], FindNode(self.node.own_id))
+                await self._ask(peer, addresses, FindNode(self.node.own_id))
         except (ConnectionFailed, RemoteProtocolError, trio.TooSlowError) as error:
             if warn:
-                log.warning("a bootstrap node cannot be reached", peer=str(address.peer), error=str(error))
+                log.warning("a bootstrap node cannot be reached", peer=str(peer), error=str(error))
             return False
         return True
 
@@ -186,7 +189,7 @@ class Discovery:
         addresses = dialable(record.addresses, allow_private=self._allow_private)
         return await self._ask(PeerId.from_public_key(contact.public_key), addresses, request)
 
-    async def _ask(self, peer: PeerId, addresses: Sequence[TcpAddress], request: Request) -> tuple[Contact, Reply]:
+    async def _ask(self, peer: PeerId, addresses: Sequence[Address], request: Request) -> tuple[Contact, Reply]:
         stream = await self._swarm.open_stream(peer, addresses, PROTOCOL)
         async with stream:
             frames = Frames(stream, MAX_REPLY_SIZE)

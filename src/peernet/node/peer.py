@@ -7,6 +7,7 @@ node adds its own services before that. With a state folder, the peers of the DH
 import time
 from collections.abc import Callable, Sequence
 from contextlib import asynccontextmanager
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -14,15 +15,16 @@ import structlog
 import trio
 from attrs import frozen
 
-from peernet.core.dht.records import Body, PeerRecord, operator_statement, record_key, sign_record
+from peernet.core.dht.records import MAX_ADDRESSES, Body, PeerRecord, operator_statement, record_key, sign_record
 from peernet.core.errors import UserError
 from peernet.core.identity import Keypair, PeerId
 from peernet.core.suite import CipherSuite, MixedSuite
-from peernet.net.addresses import PeerAddress, parse_peer_address, parse_tcp
+from peernet.net.addresses import Address, PeerAddress, parse_address, parse_peer_address
 from peernet.net.limits import Limits
 from peernet.net.rings import RingLimits, RingService
 from peernet.net.swarm import Swarm
 from peernet.net.tasks import background_nursery
+from peernet.net.transports.tls import TlsFiles
 from peernet.node.config import NetworkConfig
 from peernet.node.discovery import Discovery
 from peernet.node.home import Home
@@ -31,7 +33,7 @@ from peernet.node.remembered import RememberedPeers
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-__all__ = ["Peer", "PeerKeys", "now_s", "running_peer"]
+__all__ = ["Peer", "PeerKeys", "now_s", "running_peer", "swarm_of"]
 
 RECORD_LIFETIME_S: Final = 3600
 RECORD_KEPT_S: Final = 60
@@ -62,6 +64,41 @@ class PeerKeys:
         return cls(home.keypair("identity", suite), home.keypair("operator", suite), home.seed("onion"))
 
 
+def swarm_of(network: NetworkConfig, identity: Keypair, suite: CipherSuite) -> Swarm:
+    """The swarm of a node of `network`: who listens and who only dials have the same settings.
+
+    Connections leave from the first definite address to listen on. A loopback address counts in test networks only:
+    elsewhere it is where a reverse proxy finds the node, and nothing can be dialled from it.
+    """
+    hosts = [
+        address.host
+        for address in map(parse_address, network.listen)
+        if not _is_wildcard(address)
+        and not address.is_name
+        and (network.test or not ip_address(address.host).is_loopback)
+    ]
+    return Swarm(
+        suite,
+        identity,
+        bind=hosts[0] if hosts else None,
+        limits=Limits(),
+        tls=TlsFiles(network.tls_certificate, network.tls_key, network.tls_authority),
+        behind_proxy=network.behind_proxy,
+        allow_private=network.test,
+    )
+
+
+def _is_wildcard(address: Address) -> bool:
+    return address.host in {"0.0.0.0", "::"}  # noqa: S104  (compared, not bound)
+
+
+def _require_few(addresses: Sequence[Address]) -> None:
+    if len(addresses) > MAX_ADDRESSES:
+        raise UserError(
+            f"a peer tells others at most {MAX_ADDRESSES} addresses, not {len(addresses)}: choose with --announce"
+        )
+
+
 class Peer:
     """One node of the overlay, with lasting keys and a place in the DHT.
 
@@ -79,11 +116,10 @@ class Peer:
         self.keys = keys
         self.network = network
         self.roles = tuple(sorted(roles))
-        self._listen = parse_tcp(network.listen)
-        self._wildcard = self._listen.host in {"0.0.0.0", "::"}  # noqa: S104  (compared, not bound)
-        bind = None if self._wildcard else self._listen.host
-        self.swarm = Swarm(self.suite, keys.identity, bind=bind, limits=Limits())
-        self._announced = tuple(parse_tcp(text) for text in network.announce)
+        self._listen = tuple(parse_address(text) for text in network.listen)
+        self._announced = tuple(parse_address(text) for text in network.announce)
+        _require_few(self._announced or self._listen)
+        self.swarm = swarm_of(network, keys.identity, self.suite)
         self.rings = RingService(
             self.swarm,
             self.suite,
@@ -126,13 +162,15 @@ class Peer:
         return self._signed[1]
 
     async def listen(self) -> None:
-        """Begins to listen; raises `UserError` when the address cannot be had, or nobody could dial it."""
-        if self._wildcard and not self._announced:
-            raise UserError(
-                f"others cannot dial {self._listen}: say where they reach this node with --announce "
-                "/ip4/ADDRESS/tcp/PORT, or listen on a definite address with --listen"
-            )
-        await self.swarm.listen(self._listen)
+        """Begins to listen; raises `UserError` when an address cannot be had, or nobody could dial it."""
+        for address in self._listen:
+            if _is_wildcard(address) and not self._announced:
+                raise UserError(
+                    f"others cannot dial {address}: say where they reach this node with --announce "
+                    "/ip4/ADDRESS/tcp/PORT, or listen on a definite address with --listen"
+                )
+        for address in self._listen:
+            await self.swarm.listen(address)
 
     async def join(self, *, required: bool = True) -> None:
         """Enters the DHT by the configured bootstrap nodes, and by the peers remembered from before.

@@ -16,7 +16,7 @@ from peernet.core.ring.cells import CellType, SealedCell, cut_cells
 from peernet.core.ring.ring import BACK, NONCE_SIZE, OUT, Join, RingEnd, join_cookie
 from peernet.core.suite import CipherSuite
 from peernet.core.wire import encode
-from peernet.net.addresses import TcpAddress
+from peernet.net.addresses import Address
 from peernet.net.connection import PeerStream
 from peernet.net.rings.channel import RingChannel, RingFailed
 from peernet.net.rings.service import RING_PROTOCOL
@@ -96,7 +96,7 @@ class RingHop:
     """A peer of a ring as the client knows it: where it is, its onion key, its signed record."""
 
     peer: PeerId
-    addresses: tuple[TcpAddress, ...]
+    addresses: tuple[Address, ...]
     onion_key: bytes
     record: bytes
 
