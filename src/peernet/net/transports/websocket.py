@@ -22,7 +22,7 @@ ones without any bound.
 
 import ssl
 from contextlib import suppress
-from functools import cached_property, partial
+from functools import partial
 from ipaddress import ip_address
 from typing import Final
 
@@ -253,23 +253,23 @@ class WebSocketTransport:
     def __init__(self, files: TlsFiles, *, behind_proxy: bool = False) -> None:
         self._files = files
         self._behind_proxy = behind_proxy
-        if files.authority:
-            # A mistake in the configuration is told now, and not at the first dial.
-            _ = self._dialling_context
-
-    @cached_property
-    def _dialling_context(self) -> ssl.SSLContext:
-        """Made for the first who dials over TLS: loading the system's authorities takes its time."""
-        return dialling_context(self._files)
+        # A mistake in the configuration is told now, and not at the first dial.
+        self._dialling = dialling_context(files) if files.authority else None
 
     async def dial(self, address: WebSocketAddress, ip: str, local: str | None) -> WebSocketStream:
         socket = await open_socket(ip, address.port, local)
         try:
-            below = await start_tls(socket, self._dialling_context, address.name) if address.tls else socket
+            below = await start_tls(socket, await self._dialling_context(), address.name) if address.tls else socket
             return await request_websocket(below, _host_header(address))
         except BaseException:
             await trio.aclose_forcefully(socket)
             raise
+
+    async def _dialling_context(self) -> ssl.SSLContext:
+        """Made for the first who dials over TLS: the system's authorities take long to load."""
+        if self._dialling is None:
+            self._dialling = await trio.to_thread.run_sync(dialling_context, self._files)
+        return self._dialling
 
     async def listen(self, address: WebSocketAddress) -> SocketListener:
         context = listening_context(self._files) if address.tls else None
