@@ -219,7 +219,15 @@ async def wait_for(condition: Callable[[], object], timeout_s: float = WAIT_TIME
 
 @asynccontextmanager
 async def scripted_swarm(
-    folder: Path, script: Script, *, hosts: int, relays: int, host_options: tuple[str, ...] = ()
+    folder: Path,
+    script: Script,
+    *,
+    hosts: int,
+    relays: int,
+    host_options: tuple[str, ...] = (),
+    network: int | None = None,
+    transports: tuple[str, ...] = ("",),
+    peer_options: tuple[str, ...] = (),
 ) -> AsyncIterator[LocalSwarm]:
     """A swarm whose hosts answer by `script`."""
     plan = SwarmPlan(
@@ -228,9 +236,11 @@ async def scripted_swarm(
         model=DEFAULT_MODEL,
         hosts=hosts,
         relays=relays,
-        network=next_network(),
+        network=next_network() if network is None else network,
         command=SCRIPTED,
         host_options=host_options,
+        transports=transports,
+        peer_options=peer_options,
     )
     plan.folder.mkdir()
     before = dict(os.environ)
@@ -251,9 +261,10 @@ async def client_of(
     finder: Detector | None = None,
     hosts: int | None = None,
     models: Path | None = None,
+    tls_authority: str = "",
 ) -> AsyncIterator[Client]:
     """A client of `swarm` in this process, once its directory lists `hosts` (all of them)."""
-    network: NetworkConfig = load_table(swarm.network_file, "network", NetworkConfig, {})
+    network: NetworkConfig = load_table(swarm.network_file, "network", NetworkConfig, {"tls_authority": tls_authority})
     folder = swarm.plan.folder / "client"
     home = Home(folder / "config", folder / "state", models or swarm.plan.models)
     found = finder or await trio.to_thread.run_sync(detector)

@@ -33,6 +33,14 @@ def test_lists_of_strings(path: Path):
     assert load_table(path, "network", NetworkConfig, {}) == NetworkConfig(bootstrap=("a", "b"), test=True)
 
 
+def test_one_address_to_listen_on_may_be_given_by_itself(path: Path):
+    address = "/ip4/127.0.0.1/tcp/1/ws"
+    assert NetworkConfig(listen=address) == NetworkConfig(listen=[address]) == NetworkConfig(listen=(address,))
+    path.write_text(f'[network]\nlisten = ["{address}", "/ip4/127.0.0.1/tcp/2"]\ntls_key = "key.pem"\n')
+    read = load_table(path, "network", NetworkConfig, {})
+    assert read == NetworkConfig(listen=(address, "/ip4/127.0.0.1/tcp/2"), tls_key="key.pem")
+
+
 @pytest.mark.parametrize(
     ("table", "kind", "text", "said"),
     [
