@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from peernet.client.guards import MAX_KNOWN, PERIOD_S, GuardStore
+from peernet.client.guards import GuardStore
+from peernet.core.ring.guards import MAX_KNOWN, PERIOD_S
 from peernet.core.ring.paths import GUARDS, PathPeer, choose_guards
 
 DAY_S = 24 * 3600

@@ -28,7 +28,8 @@ from peernet.core.directory import (
 from peernet.core.errors import ConnectionFailed, RemoteProtocolError, UserError
 from peernet.core.identity import Keypair, PeerId
 from peernet.core.prefixes import address_prefix
-from peernet.core.ring.paths import PathPeer, RingPath, choose_guards, choose_paths
+from peernet.core.ring.choosing import choose_rings
+from peernet.core.ring.paths import PathPeer, RingPath
 from peernet.core.suite import CipherSuite, MixedSuite
 from peernet.net.addresses import Address, dialable, parse_address, parse_peer_address
 from peernet.net.messages import MessageStream
@@ -103,25 +104,20 @@ class NetworkView:
     def plan_rings(self, hosts: Sequence[HostChoice], profile: str, avoid: Iterable[str] = ()) -> list[RingPath]:
         """A ring for each of `hosts`, under the diversity rules; raises `TooFewRelays`.
 
-        `avoid` names peers that have failed or carry other fragments. A guard among them is left out where there is
-        another one, and not replaced: who makes rings fail must not be able to make a client choose new guards.
+        `avoid` names peers that have failed or carry other fragments (`core.ring.choosing`).
         """
-        avoided = set(avoid)
-        endpoints = [_path_peer(host.listing) for host in hosts]
         # The lane's ring runs over the same relays, so the ledger's node counts in their distinctness too.
         ledger = [_path_peer(listing) for listing in self.directory.bootstraps[:1]]
-        listed = [_path_peer(listing) for listing in self.directory.relays if self._addresses_of(listing)]
-        listed = [relay for relay in listed if not relay.conflicts_with(ledger)]
-        relays = [relay for relay in listed if relay.peer not in avoided]
-        guards = self._guards.keep(
-            {relay.peer: relay for relay in listed},
-            endpoints,
-            lambda candidates: choose_guards(
-                [relay for relay in candidates if relay.peer not in avoided], endpoints, self._random
-            ),
+        relays = [_path_peer(listing) for listing in self.directory.relays if self._addresses_of(listing)]
+        return choose_rings(
+            {relay.peer: relay for relay in relays},
+            [_path_peer(host.listing) for host in hosts],
+            profile,
+            self._guards,
+            self._random,
+            shared=ledger,
+            avoid=frozenset(avoid),
         )
-        usable = [guard for guard in guards if guard.peer not in avoided] or guards
-        return choose_paths(relays, usable, endpoints, profile, self._random)
 
     def ledger_path(self, path: RingPath) -> RingPath:
         """A ring to the bootstrap node for the lane of the fragment that `path` is for, by that ring's own relays.

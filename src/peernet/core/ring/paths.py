@@ -26,6 +26,7 @@ PROFILES: Final = {"private": 1, "fast": 0}
 GUARDS: Final = 2
 
 _PASSES: Final = 16
+_FEW: Final = 4
 
 T = TypeVar("T")
 
@@ -119,15 +120,18 @@ def _pick_distinct(
     """Up to `count` relays in random order, without conflict among themselves and with `taken`.
 
     One greedy pass can paint itself into a corner where operators and prefixes overlap crosswise; the best of
-    `_PASSES` passes is taken, which a real directory needs once.
+    `_PASSES` passes is taken, which a real directory needs once. The first pass looks at a few relays only, since in a
+    large directory they are enough.
     """
     best: list[PathPeer] = []
-    for _ in range(_PASSES):
+    for drawn in (min(len(relays), _FEW * (count + 1)), *[len(relays)] * _PASSES):
         chosen: list[PathPeer] = []
-        for relay in random.sample(relays, len(relays)):
+        for relay in random.sample(relays, drawn):
             if len(chosen) == count:
-                return chosen
+                break
             if not relay.conflicts_with((*taken, *chosen)):
                 chosen.append(relay)
+        if len(chosen) == count:
+            return chosen
         best = max(best, chosen, key=len)
     return best
