@@ -4,25 +4,37 @@ A prompt goes in and an answer comes out; `session` has the order of things in b
 message has been cut into fragments, `fragment` one attempt at one of them.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
 
 import trio
 
-from inference.models import read_installed
+from inference.models import installed, read_installed
 from inference.tokenizer import Tokenizer
+from peernet.client.configuration import client_config, home_at, network_config
+from peernet.client.events import Answered
+from peernet.client.history import conversation_of
 from peernet.client.network import HostChoice, NetworkView
-from peernet.client.session import ChatSession, PromptRefused
+from peernet.client.parameters import Sampling
+from peernet.client.reply import Reply
+from peernet.client.request import Emit
+from peernet.client.session import ChatSession, CountedModel, NoHosts, PromptRefused
 from peernet.core.errors import RemoteProtocolError, UserError
 from peernet.core.ledger.notes import VerifierKey
 from peernet.net.tasks import background_nursery
 from peernet.node.config import ClientConfig, NetworkConfig
 from peernet.node.home import Home
 from privacy.detection import Detector
-from privacy.planning import ExposurePolicy, Level
+from privacy.planning import ChatMessage, ExposurePolicy, Level
 from privacy.screening import Screener
 
-__all__ = ["ChatSession", "Client", "PromptRefused", "open_client"]
+__all__ = ["ChatSession", "Client", "NoHosts", "PromptRefused", "UnknownModel", "open_client"]
+
+
+class UnknownModel(UserError):
+    """Nobody offers such a model, or this client cannot count its tokens."""
 
 
 class Client:
@@ -33,36 +45,119 @@ class Client:
         network: NetworkView,
         config: ClientConfig,
         detector: Detector,
-        tokenizer: Tokenizer,
+        model: CountedModel,
         log_key: VerifierKey,
+        models: Path,
+        nursery: trio.Nursery,
     ) -> None:
         self.network = network
         self.config = config
         self.detector = detector
-        self.tokenizer = tokenizer
         self.log_key = log_key
         self.screener = Screener()
         self.policy = ExposurePolicy(Level(config.policy))
+        self._model = model
+        self._counted = {model.name: model}
+        self._models = models
+        self._nursery = nursery
+
+    def chat(
+        self,
+        messages: Sequence[ChatMessage | Mapping[str, str]],
+        *,
+        model: str | None = None,
+        max_tokens: int | None = None,
+        temperature: float | None = None,
+        top_p: float | None = None,
+        seed: int | None = None,
+        stop: str | list[str] | None = None,
+    ) -> Reply:
+        """The answer to a whole conversation, its text as it streams: `async for text in client.chat(messages)`.
+
+        `messages` are `ChatMessage` or dictionaries with `role` (`system`, `user` or `assistant`) and `content`; the
+        last one is the user's. Without `model` it is the configured one. `max_tokens` is for the whole answer,
+        `temperature` 0 to 2, `top_p` 0 to 1. Raises `UserError` for what cannot be asked; reading the reply raises
+        what `ChatSession.ask` does, and `UnknownModel`.
+        """
+        conversation = conversation_of([_message(message) for message in messages])
+        sampling = Sampling.of(max_tokens=max_tokens, temperature=temperature, top_p=top_p, seed=seed, stop=stop)
+        return Reply(self._nursery, partial(self._answer, conversation, model, sampling))
 
     @asynccontextmanager
-    async def conversation(self) -> AsyncIterator[ChatSession]:
-        """A conversation with a vault of its own, which is wiped at its end."""
-        session = ChatSession(self)
+    async def conversation(
+        self, model: str | None = None, history: Sequence[ChatMessage] = ()
+    ) -> AsyncIterator[ChatSession]:
+        """A conversation with a vault of its own, which is wiped at its end.
+
+        `history` is what was said before, in the order of `history.conversation_of`. Raises `UnknownModel`.
+        """
+        session = ChatSession(self, await self.counted(model), history)
         try:
             yield session
         finally:
             session.wipe()
 
-    def hosts(self) -> list[HostChoice]:
-        """The hosts that serve the configured model as this client counts it, from the current directory."""
-        return self.network.hosts_of(self.config.model, self.tokenizer.digest, self.log_key.name)
+    async def counted(self, name: str | None = None) -> CountedModel:
+        """The model of that name, or the configured one, with its tokenizer; raises `UnknownModel`."""
+        if name is None:
+            return self._model
+        if name not in self._counted:
+            if name not in self.models():
+                raise UnknownModel(
+                    f"there is no model {name!r} here: a host must offer it, and 'peernet model pull' have installed"
+                    " it, since the client counts its tokens"
+                )
+            tokenizer = await trio.to_thread.run_sync(Tokenizer.load, self._models / name)
+            self._counted[name] = CountedModel(name, tokenizer)
+        return self._counted[name]
+
+    def models(self) -> list[str]:
+        """The models that can be asked for now: installed here, so that tokens can be counted, and offered."""
+        return [
+            model.name
+            for model in installed(self._models)
+            if self.network.hosts_of(model.name, bytes.fromhex(model.tokenizer_digest), self.log_key.name)
+        ]
+
+    def hosts(self, model: CountedModel | None = None) -> list[HostChoice]:
+        """The hosts that serve a model (the configured one) as this client counts it, from the current directory."""
+        wanted = model or self._model
+        return self.network.hosts_of(wanted.name, wanted.tokenizer.digest, self.log_key.name)
+
+    async def _answer(
+        self, messages: Sequence[ChatMessage], model: str | None, sampling: Sampling, emit: Emit
+    ) -> Answered:
+        async with self.conversation(model, messages[:-1]) as session:
+            return await session.ask(messages[-1].content, emit, sampling)
 
 
 @asynccontextmanager
 async def open_client(
-    network: NetworkConfig, config: ClientConfig, home: Home, *, detector: Detector | None = None
+    network: NetworkConfig | Path | str | None = None,
+    config: ClientConfig | None = None,
+    home: Home | Path | str | None = None,
+    *,
+    models: Path | str | None = None,
+    policy: str | None = None,
+    profile: str | None = None,
+    model: str | None = None,
+    detector: Detector | None = None,
 ) -> AsyncIterator[Client]:
-    """A client of `network`; raises `UserError` when it cannot be one, with what to do."""
+    """A client of `network`; raises `UserError` when it cannot be one, with what to do.
+
+    Args:
+        network: itself, a file with a table `[network]`, or by default that table of the home's `config.toml`.
+        config: by default the table `[client]` of the home's `config.toml`.
+        home: where that and the client's state are; by default the platform's folders.
+        models: where models are, if not in the home.
+        policy: `strict`, `standard` or `open`, on top of the configuration.
+        profile: `private` or `fast`, on top of the configuration.
+        model: what is asked for where a request does not say, on top of the configuration.
+        detector: one that is loaded already.
+    """
+    home = home_at(home, models)
+    network = network_config(network, home)
+    config = client_config(config, home, policy=policy, profile=profile, model=model)
     if not network.ledger:
         raise UserError("no ledger is configured: give its key with --ledger KEY, or --network FILE")
     try:
@@ -71,8 +166,8 @@ async def open_client(
         raise UserError(f"--ledger {network.ledger!r} is no verifier key: {error}") from error
     if config.policy not in set(Level):
         raise UserError(f"there is no exposure policy {config.policy!r}: choose strict, standard or open")
-    model = read_installed(home.models / config.model)
-    tokenizer = await trio.to_thread.run_sync(Tokenizer.load, model.folder)
+    folder = read_installed(home.models / config.model).folder
+    counted = CountedModel(config.model, await trio.to_thread.run_sync(Tokenizer.load, folder))
     view = NetworkView(network, home.state / "guards.json")
     async with background_nursery() as nursery:
         await nursery.start(view.swarm.run)
@@ -80,4 +175,16 @@ async def open_client(
         await view.fetch_directory()
         if detector is None:
             detector = await trio.to_thread.run_sync(Detector.load)
-        yield Client(view, config, detector, tokenizer, log_key)
+        yield Client(view, config, detector, counted, log_key, home.models, nursery)
+
+
+def _message(message: ChatMessage | Mapping[str, str]) -> ChatMessage:
+    if isinstance(message, ChatMessage):
+        return message
+    role, content = message.get("role"), message.get("content")
+    if not isinstance(role, str) or not isinstance(content, str):
+        raise UserError("a message has a role and a content, both text")
+    extra = sorted(set(message) - {"role", "content"})
+    if extra:
+        raise UserError(f"a message has a role and a content, and here {extra[0]!r}, which would be left out")
+    return ChatMessage(role, content)

@@ -140,7 +140,7 @@ class ReceiptProven:
 
 @frozen
 class AnswerText:
-    """The next piece of the whole answer, in its order."""
+    """The next piece of the whole answer, in its order: what came so far is never taken back."""
 
     text: str = field(repr=False)
 
@@ -165,6 +165,10 @@ class FragmentReport:
     receipt_index: int | None
     """The receipt's place in the log, its proof verified; None when there is none."""
     failure: str | None
+    failure_reason: str | None = None
+    """One word for why, for programs: of `core.serving`'s reasons where a host gave it."""
+    finish_reason: str = "stop"
+    """`stop`, or `length` when the answer was cut at its bound."""
 
 
 @frozen
@@ -186,6 +190,22 @@ class Answered:
     def complete(self) -> bool:
         """Whether every fragment was answered."""
         return all(fragment.failure is None for fragment in self.fragments)
+
+    @property
+    def finish_reason(self) -> str:
+        """`length` when some fragment's answer was cut at its bound, else `stop`."""
+        cut = any(fragment.finish_reason == "length" for fragment in self.fragments)
+        return "length" if cut else "stop"
+
+    @property
+    def prompt_tokens(self) -> int:
+        """As metered, over all fragments: what the answering hosts were sent, masked, with earlier turns."""
+        return sum(fragment.prompt_tokens for fragment in self.fragments)
+
+    @property
+    def answer_tokens(self) -> int:
+        """As metered, over all fragments: what the answering hosts wrote, before the originals were put back."""
+        return sum(fragment.answer_tokens for fragment in self.fragments)
 
 
 Event = (

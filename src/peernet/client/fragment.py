@@ -16,7 +16,7 @@ from typing import Final
 import trio
 from attrs import define, field, frozen
 
-from inference.engine import Message
+from inference.engine import Message, Parameters
 from inference.tokenizer import Tokenizer
 from peernet.client.events import Event, FragmentDone, FragmentText, LaneFunded, ReceiptProven, RingBuilt
 from peernet.client.network import HostChoice, NetworkView
@@ -49,13 +49,21 @@ _SENTENCE_ENDS: Final = ".!?\n"
 class AttemptFailed(PeernetError):
     """An attempt at a fragment failed. `final` when another host would fail as well.
 
-    `peer` is the host when it is to blame; `suspects` are relays one of which may be.
+    `peer` is the host when it is to blame; `suspects` are relays one of which may be. `reason` is one word for
+    programs: one of `core.serving`'s where a host gave it, or would have.
     """
 
     def __init__(
-        self, message: str, *, peer: str | None, final: bool = False, suspects: frozenset[str] = frozenset()
+        self,
+        message: str,
+        *,
+        peer: str | None,
+        final: bool = False,
+        suspects: frozenset[str] = frozenset(),
+        reason: str = "failed",
     ) -> None:
         super().__init__(message)
+        self.reason = reason
         self.peer = peer
         self.final = final
         self.suspects = suspects
@@ -70,6 +78,7 @@ class Attempt:
     path: RingPath
     turns: tuple[Turn, ...] = field(repr=False)
     view: HostView = field(repr=False)
+    parameters: Parameters
 
     @property
     def text_sent(self) -> str:
@@ -85,6 +94,7 @@ class Outcome:
     answer_as_sent: str = field(default="", repr=False)
     prompt_tokens: int = 0
     answer_tokens: int = 0
+    finish_reason: str = "stop"
     amount_microcredits: int = 0
     receipt_index: int | None = None
     checkpoint: Checkpoint | None = None
@@ -98,8 +108,6 @@ class Exchange:
     tokenizer: Tokenizer
     screener: Screener
     log_key: VerifierKey
-    max_answer_tokens: int
-    temperature_thousandths: int
     emit: Callable[[Event], None]
     started_s: float
 
@@ -116,15 +124,16 @@ class Exchange:
                 f"a part has {prompt_tokens} tokens, and the model's context {host.offer.context_tokens}: shorten it",
                 peer=None,
                 final=True,
+                reason=serving.CONTEXT,
             )
-        max_tokens = min(self.max_answer_tokens, room)
+        max_tokens = min(attempt.parameters.max_tokens, room)
         try:
             lane = await self._fund(attempt, prompt_tokens, max_tokens)
         except LedgerUnreachable as error:
             suspects = _suspects(attempt.path, error.ring)
-            raise AttemptFailed(str(error), peer=None, suspects=suspects) from error
+            raise AttemptFailed(str(error), peer=None, suspects=suspects, reason=serving.LEDGER) from error
         except LaneRefused as error:
-            raise AttemptFailed(str(error), peer=None, final=True) from error
+            raise AttemptFailed(str(error), peer=None, final=True, reason=serving.LANE) from error
         self.emit(LaneFunded(ordinal, lane.lane.cap_microcredits))
         began = trio.current_time()
         try:
@@ -174,10 +183,10 @@ class Exchange:
             model=attempt.host.offer.model,
             turns=attempt.turns,
             max_tokens=max_tokens,
-            temperature_thousandths=self.temperature_thousandths,
-            top_p_thousandths=1000,
-            seed=None,
-            stop=(),
+            temperature_thousandths=attempt.parameters.temperature_thousandths,
+            top_p_thousandths=attempt.parameters.top_p_thousandths,
+            seed=attempt.parameters.seed,
+            stop=attempt.parameters.stop,
             prefix=None,
         )
         sending()
@@ -212,9 +221,11 @@ class _Answer:
                     break
                 case Refused() as refused:
                     final = refused.reason in serving.FINAL_REASONS
-                    raise AttemptFailed(refused.explanation, peer=self._attempt.host.peer, final=final)
+                    host = self._attempt.host.peer
+                    raise AttemptFailed(refused.explanation, peer=host, final=final, reason=refused.reason)
                 case other:
                     raise RemoteProtocolError(f"{type(other).__name__} came within an answer", reason="bad_message")
+        self.outcome.finish_reason = "length" if finished.reason == "length" else "stop"
         self._show(self._last_words(cut=finished.reason == "length"))
         await self._pay(ring, last=True)
         self._finish()
@@ -257,7 +268,8 @@ class _Answer:
     def _screen(self) -> None:
         verdict = self._exchange.screener.screen(self.outcome.answer_as_sent)
         if not verdict.allowed:
-            raise AttemptFailed(f"the answer was withheld: {verdict.category}", peer=None, final=True)
+            message = f"the answer was withheld: {verdict.category}"
+            raise AttemptFailed(message, peer=None, final=True, reason=serving.SCREENED)
 
     async def _pay(self, ring: RingChannel, *, last: bool) -> None:
         if self._meter.voucher_due(last=last):

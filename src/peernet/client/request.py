@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 from attrs import define, field, frozen
 
+from inference.tokenizer import Tokenizer
 from peernet.client.events import (
     Answered,
     AnswerText,
@@ -29,18 +30,20 @@ from peernet.client.events import (
     Planned,
 )
 from peernet.client.fragment import Attempt, AttemptFailed, Exchange, Outcome
+from peernet.client.merging import MergedAnswer
 from peernet.client.network import HostChoice
+from peernet.client.parameters import Sampling
 from peernet.core.ring.paths import RingPath, TooFewRelays
 from peernet.core.serving import Turn
 from privacy.exposure import ExposureReceipt, HostExposure, share, share_of_sentences
 from privacy.mention import Mention
-from privacy.planning import Fragment, Level, Merger, Plan
+from privacy.planning import Fragment, Level, Plan
 from privacy.pseudonyms import Conversation
 
 if TYPE_CHECKING:
     from peernet.client.client import Client
 
-__all__ = ["Emit", "Exchanged", "Request", "masked"]
+__all__ = ["Asked", "Emit", "Exchanged", "Request", "masked"]
 
 Emit = Callable[[Event], None]
 MAX_ATTEMPTS: Final = 3
@@ -54,6 +57,17 @@ class Exchanged:
     answer: str = field(repr=False)
 
 
+@frozen
+class Asked:
+    """What is asked: the message and the stop texts with what was found in them, and how to sample."""
+
+    text: str = field(repr=False)
+    mentions: Sequence[Mention] = field(repr=False)
+    sampling: Sampling
+    stop_mentions: Sequence[Sequence[Mention]] = field(repr=False)
+    """Of each of the sampling's stop texts."""
+
+
 @define
 class _Run:
     """One fragment's way through a request."""
@@ -65,6 +79,7 @@ class _Run:
     """Those of the attempts in which the fragment left for the host."""
     outcome: Outcome | None = None
     failure: str | None = None
+    failure_reason: str | None = None
 
 
 class Request:
@@ -73,29 +88,30 @@ class Request:
     def __init__(
         self,
         client: "Client",
+        tokenizer: Tokenizer,
         vault: Conversation,
         exchanges: dict[str, list[Exchanged]],
         emit: Emit,
-        text: str,
+        asked: Asked,
         made: Plan,
-        mentions: Sequence[Mention],
         started_s: float,
     ) -> None:
         self._client = client
+        self._tokenizer = tokenizer
         self._vault = vault
         self._exchanges = exchanges
         self._emit = emit
-        self._text = text
+        self._asked = asked
+        self._text = asked.text
         self._plan = made
-        self._identifiers = masked(text, mentions).counts
+        self._identifiers = masked(asked.text, asked.mentions).counts
         self._started_s = started_s
         self._first_token_s: float | None = None
         self._hosts: list[HostChoice] = []
         self._failed: set[str] = set()
         self._suspects: set[str] = set()
         self._runs: list[_Run] = []
-        self._merger = Merger(made)
-        self._answer = ""
+        self._answer = MergedAnswer(made)
 
     def prepare(self, places: dict[int, HostChoice], hosts: Sequence[HostChoice]) -> None:
         """Chooses rings and masks every fragment for its host; raises `TooFewRelays`."""
@@ -138,11 +154,9 @@ class Request:
     async def _answer_fragment(self, run: _Run) -> None:
         exchange = Exchange(
             network=self._client.network,
-            tokenizer=self._client.tokenizer,
+            tokenizer=self._tokenizer,
             screener=self._client.screener,
             log_key=self._client.log_key,
-            max_answer_tokens=self._client.config.max_answer_tokens,
-            temperature_thousandths=self._client.config.temperature_thousandths,
             emit=self._pass_on,
             started_s=self._started_s,
         )
@@ -157,25 +171,26 @@ class Request:
                 self._suspects |= error.suspects
                 standby = None if error.final or number == MAX_ATTEMPTS else self._standby(run)
                 if standby is None:
-                    run.failure = str(error)
+                    run.failure, run.failure_reason = str(error), error.reason
                     break
                 self._emit(
                     FragmentRestarted(run.fragment.ordinal, run.attempt.host.peer, standby.host.peer, str(error))
                 )
+                self._answer.restart(run.fragment.ordinal)
                 run.attempt = standby
         self._merge(run)
 
     def _merge(self, run: _Run) -> None:
         ordinal = run.fragment.ordinal
         if run.outcome is not None:
-            shown = self._merger.feed(ordinal, run.outcome.answer)
+            self._show(self._answer.finish(ordinal))
         else:
             self._emit(FragmentFailed(ordinal, run.failure or "unknown"))
-            shown = self._merger.feed(ordinal, f"[This part could not be answered: {run.failure}]")
-        shown += self._merger.finish(ordinal)
-        if shown:
-            self._answer += shown
-            self._emit(AnswerText(shown))
+            self._show(self._answer.fail(ordinal, f"[This part could not be answered: {run.failure}]"))
+
+    def _show(self, text: str) -> None:
+        if text:
+            self._emit(AnswerText(text))
 
     def _standby(self, run: _Run) -> Attempt | None:
         """Another host for a fragment: one that has seen nothing yet if there is one, else who would see least.
@@ -238,8 +253,19 @@ class Request:
             turn
             for exchanged in self._exchanges.get(host.peer, ())
             for turn in (Turn("user", exchanged.sent), Turn("assistant", exchanged.answer))
+            if turn.content
         ]
-        return Attempt(fragment, host, path, (*system, *earlier, Turn("user", masked.text)), view)
+        asked, config = self._asked, self._client.config
+        stops = zip(asked.sampling.stop, asked.stop_mentions, strict=True)
+        parameters = asked.sampling.for_fragment(
+            fragment.ordinal,
+            len(self._plan.fragments),
+            self._text,
+            tuple(view.mask(stop, mentions).text for stop, mentions in stops),
+            max_answer_tokens=config.max_answer_tokens,
+            temperature_thousandths=config.temperature_thousandths,
+        )
+        return Attempt(fragment, host, path, (*system, *earlier, Turn("user", masked.text)), view, parameters)
 
     def _sent_to(self, host: str) -> list[str]:
         """The originals of the fragments that a host has been or is about to be sent."""
@@ -250,11 +276,13 @@ class Request:
         if self._first_token_s is None and isinstance(event, FragmentText):
             self._first_token_s = trio.current_time() - self._started_s
         self._emit(event)
+        if isinstance(event, FragmentText):
+            self._show(self._answer.feed(event.ordinal, event.text))
 
     def _report(self) -> Answered:
         checkpoints = [run.outcome.checkpoint for run in self._runs if run.outcome and run.outcome.checkpoint]
         answered = Answered(
-            text=self._answer,
+            text=self._answer.text,
             exposure=self._exposure(),
             fragments=tuple(self._report_fragment(run) for run in self._runs),
             identifiers=self._identifiers,
@@ -284,6 +312,8 @@ class Request:
             restarts=len(run.attempts) - 1,
             receipt_index=outcome.receipt_index,
             failure=run.failure,
+            failure_reason=run.failure_reason,
+            finish_reason=outcome.finish_reason,
         )
 
     def _exposure(self) -> ExposureReceipt:

@@ -2,9 +2,13 @@
 
 Order of things, for each message (design section 6); nothing leaves this process before step 5:
 
-1. screen the message; 2. detect identifiers over the whole conversation, failing closed; 3. link them to identities;
-4. plan fragments and choose hosts and rings; 5. send each fragment around its ring, masked for its host; 6. merge;
-7. restore and screen while the answers stream; 8. the exposure receipt. From 5 on it is `request`.
+1. screen the message, and whatever of the conversation was not screened before; 2. detect identifiers over all of it,
+failing closed; 3. link them to identities; 4. plan fragments and choose hosts and rings; 5. send each fragment around
+its ring, masked for its host; 6. merge; 7. restore and screen while the answers stream; 8. the exposure receipt. From
+5 on it is `request`.
+
+A session may begin with a conversation that was held elsewhere (`history`), and may be taken back to an earlier turn,
+to answer it anew: its hosts keep their places, and so nobody else gets to see it.
 """
 
 import random
@@ -13,11 +17,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import trio
+from attrs import frozen
 
+from inference.tokenizer import Tokenizer
 from peernet.client.events import Answered, PeersFound, Screened
+from peernet.client.history import recall
 from peernet.client.network import HostChoice
-from peernet.client.request import Emit, Exchanged, Request, masked
-from peernet.core.errors import UserError
+from peernet.client.parameters import Sampling
+from peernet.client.request import Asked, Emit, Exchanged, Request, masked
+from peernet.core.errors import LocalProtocolError, UserError
 from privacy.detection import DetectionFailed
 from privacy.mention import Mention
 from privacy.planning import ChatMessage, History, Plan, plan
@@ -26,7 +34,7 @@ from privacy.pseudonyms import Conversation
 if TYPE_CHECKING:
     from peernet.client.client import Client
 
-__all__ = ["ChatSession", "PromptRefused"]
+__all__ = ["ChatSession", "CountedModel", "NoHosts", "PromptRefused"]
 
 DETECTION_TIMEOUT_S: Final = 30.0
 
@@ -35,60 +43,151 @@ class PromptRefused(UserError):
     """Screening refuses the prompt; the message names the category and nothing of the text."""
 
 
-class ChatSession:
-    """One conversation: its vault, its history, and which host has which place in it."""
+class NoHosts(UserError):
+    """Nobody serves the model now."""
 
-    def __init__(self, client: "Client") -> None:
+
+@frozen
+class CountedModel:
+    """A model that this client can ask for, since it counts tokens as the model does."""
+
+    name: str
+    tokenizer: Tokenizer
+
+
+@frozen
+class _Mark:
+    """How far the conversation was after a turn, to take it back there."""
+
+    messages: int
+    exchanges: dict[str, int]
+
+
+class ChatSession:
+    """One conversation: its vault, its history, and which host has which place in it.
+
+    `history` is what was said before, as `history.conversation_of` puts it in order: system messages, then user and
+    assistant in turn.
+    """
+
+    def __init__(self, client: "Client", model: CountedModel, history: Sequence[ChatMessage] = ()) -> None:
+        if history and history[-1].role == "user":
+            raise LocalProtocolError("a history ends with an answer; the message after it is for `ask`")
         self._client = client
+        self.model = model
         self._vault = Conversation(random.SystemRandom())
         self._exchanges: dict[str, list[Exchanged]] = {}
-        self._messages: list[ChatMessage] = []
+        self._messages: list[ChatMessage] = list(history)
+        self._screened = 0
         self._places: dict[int, str] = {}
+        self._marks: list[_Mark] = []
+        """The first one once the history has its places."""
+
+    @property
+    def messages(self) -> int:
+        """How many messages have been said, the answers included."""
+        return len(self._messages)
 
     def wipe(self) -> None:
         """Forgets everything."""
         self._vault.wipe()
         self._exchanges.clear()
         self._messages.clear()
+        self._marks.clear()
+        self._places.clear()
 
-    async def ask(self, text: str, emit: Emit) -> Answered:
+    def rewind(self, messages: int) -> None:
+        """Forgets what was said after the first `messages` messages, but not who is who, nor who has which place.
+
+        Raises `LocalProtocolError` where no turn ended there.
+        """
+        if messages == len(self._messages):
+            return
+        mark = next((mark for mark in self._marks if mark.messages == messages), None)
+        if mark is None:
+            raise LocalProtocolError("a conversation is taken back to the end of a turn")
+        del self._marks[self._marks.index(mark) + 1 :]
+        del self._messages[messages:]
+        self._screened = min(self._screened, messages)
+        for host, exchanges in self._exchanges.items():
+            del exchanges[mark.exchanges.get(host, 0) :]
+
+    async def ask(self, text: str, emit: Emit, sampling: Sampling | None = None) -> Answered:
         """Answers the user's next message, telling `emit` what happens.
 
-        Raises `PromptRefused`, `DetectionFailed`, `PlanRefused`, `TooFewRelays` or another `UserError` before
-        anything is sent; a fragment that cannot be answered later is in the report.
+        Raises `PromptRefused`, `DetectionFailed`, `NoHosts`, `PlanRefused`, `TooFewRelays` or another `UserError`
+        before anything is sent; a fragment that cannot be answered later is in the report.
         """
         if not text.strip():
             raise UserError("the prompt is empty: write what to ask")
+        sampling = sampling or Sampling()
         started_s = trio.current_time()
-        verdict = self._client.screener.screen(text)
-        if not verdict.allowed:
-            raise PromptRefused(f"the prompt is refused ({verdict.category}): {verdict.explanation}")
-        emit(Screened())
         messages = [*self._messages, ChatMessage("user", text)]
-        mentions = await self._detect(messages)
+        self._screen(messages)
+        emit(Screened())
+        # Stop texts are the user's words, too: nothing in them leaves unmasked.
+        texts = [*(message.content for message in messages), *sampling.stop]
+        mentions = await self._detect(texts)
         # All of it before any fragment is masked, so that `John` in one is `John Smith` in another.
-        for message, found in zip(messages, mentions, strict=True):
-            self._vault.link(message.content, found)
-        emit(masked(text, mentions[-1]))
-        hosts = self._client.hosts()
-        if not hosts:
-            # The directory may be older than the hosts.
-            await self._client.network.fetch_directory()
-            hosts = self._client.hosts()
-        emit(PeersFound(len(self._client.network.directory.relays), len(hosts), self._client.config.model))
-        if not hosts:
-            raise UserError(
-                f"no host serves {self._client.config.model!r} now: wait for one, start one with 'peernet host', or "
-                "choose another model with --model"
-            )
-        made = plan(messages, mentions, len(hosts), self._client.policy, self._history())
-        request = Request(self._client, self._vault, self._exchanges, emit, text, made, mentions[-1], started_s)
+        for content, found in zip(texts, mentions, strict=True):
+            self._vault.link(content, found)
+        said = mentions[: len(messages)]
+        emit(masked(text, said[-1]))
+        hosts = await self._find_hosts(emit)
+        await self._take_up(messages, said, hosts)
+        made = plan(messages, said, len(hosts), self._client.policy, self._history())
+        asked = Asked(text, said[-1], sampling, stop_mentions=mentions[len(messages) :])
+        tokenizer = self.model.tokenizer
+        request = Request(self._client, tokenizer, self._vault, self._exchanges, emit, asked, made, started_s)
         request.prepare(self._bind_places(made, hosts), hosts)
         answered = await request.run()
         # A standby that answered has the place from now on; the host that failed is not told what it missed.
         self._places.update(request.remember())
         self._messages = [*messages, ChatMessage("assistant", answered.text)]
+        # The answer was screened as it came.
+        self._screened = len(self._messages)
+        self._mark()
         return answered
+
+    def _screen(self, messages: Sequence[ChatMessage]) -> None:
+        for message in messages[self._screened :]:
+            verdict = self._client.screener.screen(message.content)
+            if not verdict.allowed:
+                what = "prompt" if message is messages[-1] else f"conversation's earlier {message.role} message"
+                raise PromptRefused(f"the {what} is refused ({verdict.category}): {verdict.explanation}")
+
+    async def _find_hosts(self, emit: Emit) -> list[HostChoice]:
+        hosts = self._client.hosts(self.model)
+        if not hosts:
+            # The directory may be older than the hosts.
+            await self._client.network.fetch_directory()
+            hosts = self._client.hosts(self.model)
+        emit(PeersFound(len(self._client.network.directory.relays), len(hosts), self.model.name))
+        if not hosts:
+            raise NoHosts(
+                f"no host serves {self.model.name!r} now: wait for one, start one with 'peernet host', or choose "
+                "another model with --model"
+            )
+        return hosts
+
+    async def _take_up(
+        self, messages: Sequence[ChatMessage], mentions: Sequence[Sequence[Mention]], hosts: Sequence[HostChoice]
+    ) -> None:
+        """Gives the turns that were held elsewhere their places, once: see `history`."""
+        if self._marks:
+            return
+        recalled = await trio.to_thread.run_sync(recall, messages, mentions, len(hosts), self._client.policy)
+        places = self._places_of({exchange.slot for exchange in recalled}, hosts)
+        for exchange in recalled:
+            host = places[exchange.slot].peer
+            view = self._vault.view(host)
+            sent, answer = (view.mask(part.text, part.mentions).text for part in (exchange.sent, exchange.answer))
+            self._exchanges.setdefault(host, []).append(Exchanged(sent, answer))
+        self._mark()
+
+    def _mark(self) -> None:
+        lengths = {host: len(exchanges) for host, exchanges in self._exchanges.items()}
+        self._marks.append(_Mark(len(self._messages), lengths))
 
     def _history(self) -> History:
         """What the host in each slot was sent and wrote in earlier turns, for the planner."""
@@ -98,21 +197,23 @@ class ChatSession:
                 history.record(slot, exchanged.sent, exchanged.answer)
         return history
 
-    async def _detect(self, messages: Sequence[ChatMessage]) -> list[list[Mention]]:
-        """The identifiers of every message; whatever goes wrong, nothing is sent (promise P2)."""
+    async def _detect(self, texts: Sequence[str]) -> list[list[Mention]]:
+        """The identifiers of every text; whatever goes wrong, nothing is sent (promise P2)."""
         with trio.move_on_after(DETECTION_TIMEOUT_S):
-            texts = [message.content for message in messages]
             detect = partial(self._client.detector.detect_all, texts)
             return await trio.to_thread.run_sync(detect, abandon_on_cancel=True)
         raise DetectionFailed(f"looking for identifiers took over {DETECTION_TIMEOUT_S:g} s; nothing was sent")
 
     def _bind_places(self, made: Plan, hosts: Sequence[HostChoice]) -> dict[int, HostChoice]:
+        return self._places_of({fragment.slot for fragment in made.fragments}, hosts)
+
+    def _places_of(self, wanted: set[int], hosts: Sequence[HostChoice]) -> dict[int, HostChoice]:
         """A host of its own for each slot: the one that had it before if it is there, else one without a place.
 
         After a standby one host may hold two places; it keeps the first, since the plan counts a slot as a host.
         """
         here = {host.peer: host for host in hosts}
-        slots = sorted({fragment.slot for fragment in made.fragments})
+        slots = sorted(wanted)
         bound: dict[int, HostChoice] = {}
         for slot in slots:
             before = here.pop(self._places.get(slot, ""), None)
