@@ -11,6 +11,7 @@ from attrs import define, field, frozen
 from peernet.core.errors import RemoteProtocolError
 from peernet.core.ring.arc import Arc, ArcBuilt, ArcCell, ArcEnded, ArcEvent, ArcHop
 from peernet.core.ring.cells import CellType, SealedCell
+from peernet.core.ring.endings import Ending
 from peernet.core.ring.hop import Extend, Hop, HopState, Joined, Opened, SendBack, SendOn
 from peernet.core.ring.ring import BACK, OUT, Join, RingEnd, join_cookie
 from peernet.core.suite import MixedSuite
@@ -158,9 +159,13 @@ class MemoryArc:
 
 
 class MemoryRing:
-    """Two arcs and both ends. `ended_by` says of which arc and hop the client was told."""
+    """Two arcs and both ends. `ended_by` says of which arc and hop the client was told.
 
-    def __init__(self, hops: int = 3) -> None:
+    With `verdict`, a client whose ring was ended hears the other arc's end before it closes both, as in `net.rings`.
+    """
+
+    def __init__(self, hops: int = 3, *, verdict: bool = False) -> None:
+        self.verdict = verdict
         self.arcs = {OUT: MemoryArc(b"out", hops), BACK: MemoryArc(b"back", hops)}
         self.client = RingEnd(client=True)
         self.endpoint = RingEnd(client=False)
@@ -169,6 +174,7 @@ class MemoryRing:
         self._early: list[tuple[int, SealedCell]] = []
         self.joined: dict[int, Joined] = {}
         self.ended_by: list[tuple[int, int, str]] = []
+        self.endings: dict[int, Ending] = {}
         self.data_sent = {OUT: 0, BACK: 0}
         self.data_granted = {OUT: 0, BACK: 0}
         self.client_open = self.endpoint_open = True
@@ -202,7 +208,8 @@ class MemoryRing:
                 for event in arc.deliver_back(place):
                     self._at_client(number, event)
             except RemoteProtocolError as error:
-                self.client.fail(error.reason)
+                self.endings.setdefault(number, Ending(None, error.reason))
+                self.client.breach(number, error.reason)
         self.flush()
 
     def kill(self, number: int, place: int) -> None:
@@ -222,7 +229,8 @@ class MemoryRing:
                     self.arcs[cell.arc].arc.send(cell.type, cell.body)
         for arc in self.arcs.values():
             arc.flush()
-        if self.client_open and self.client.over:
+        waits = self.verdict and self.client.broken and len(self.endings) < 2
+        if self.client_open and self.client.over and not waits:
             self.client_open = False
             for arc in self.arcs.values():
                 arc.close_from_client()
@@ -245,6 +253,12 @@ class MemoryRing:
             self.data_granted[arc] += int.from_bytes(body, "big")
 
     def _at_client(self, number: int, event: ArcEvent | Lost) -> None:
+        # What an arc says last is heard after the end, too: see `core.ring.endings`.
+        match event:
+            case ArcEnded(hop, reason):
+                self.endings.setdefault(number, Ending(hop, reason))
+            case Lost():
+                self.endings.setdefault(number, Ending(0, "closed"))
         if self.client.over:
             return
         match event:
@@ -289,13 +303,13 @@ class MemoryRing:
                 else:
                     self._early.append((number, cell))
             case Lost():
-                self.endpoint.fail("closed")
+                self.endpoint.lose(number, "closed")
 
     def _receive_at_endpoint(self, number: int, cell: SealedCell) -> None:
         try:
             self.endpoint.receive(number, cell)
         except RemoteProtocolError as error:
-            self.endpoint.fail(error.reason)
+            self.endpoint.breach(number, error.reason)
 
 
 def quiesce(ring: MemoryRing) -> None:

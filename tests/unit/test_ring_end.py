@@ -187,12 +187,41 @@ def test_after_the_end_nothing_more_is_taken_or_sent():
 
 
 @pytest.mark.parametrize("arc", [OUT, BACK])
-def test_an_endpoint_ends_with_either_of_its_arcs(arc: int):
+def test_an_endpoint_ends_with_either_of_its_arcs_and_says_so_on_the_other(arc: int):
     _, endpoint = pair()
     endpoint.send(b"unsent")
     endpoint.lose(arc, "broken")
     assert endpoint.ended == "broken"
+    assert not endpoint.over
+    endpoint.send(b"too late")
+    assert endpoint.cells_to_send() == [CellOut(OUT + BACK - arc, CellType.END, b"arc_lost")]
+    assert endpoint.over
     assert endpoint.broken
+    assert endpoint.cells_to_send() == []
+
+
+@pytest.mark.parametrize("arc", [OUT, BACK])
+def test_an_endpoint_that_loses_both_arcs_has_nobody_to_tell(arc: int):
+    _, endpoint = pair()
+    endpoint.lose(arc, "broken")
+    endpoint.lose(OUT + BACK - arc, "closed")
+    assert (endpoint.ended, endpoint.over) == ("broken", True)
+    assert endpoint.cells_to_send() == []
+
+
+def test_a_broken_cell_is_a_lost_arc_to_the_endpoint_and_the_end_to_a_client():
+    client, endpoint = pair()
+    endpoint.breach(OUT, "decrypt")
+    assert endpoint.cells_to_send() == [CellOut(BACK, CellType.END, b"arc_lost")]
+    client.breach(OUT, "decrypt")
+    assert (client.ended, client.over) == ("decrypt", True)
+
+
+def test_the_clients_own_end_is_answered_by_nothing():
+    client, endpoint = pair()
+    client.end("done")
+    pass_on(client, endpoint)
+    assert (endpoint.ended, endpoint.over) == ("done", True)
     assert endpoint.cells_to_send() == []
 
 

@@ -4,6 +4,7 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from itertools import count
+from typing import Any
 
 import pytest
 import structlog
@@ -25,19 +26,25 @@ from peernet.core.ring.cells import (
     handshake_message,
     seal_cell,
 )
+from peernet.core.ring.endings import Blame, Ending, blame
 from peernet.core.ring.hop import Hop
 from peernet.core.ring.ring import BACK, OUT, WINDOW_CELLS, Join, join_cookie
 from peernet.core.suite import MixedSuite
 from peernet.core.wire import encode
 from peernet.net.addresses import TcpAddress
+from peernet.net.connection import PeerStream
 from peernet.net.limits import Limits
-from peernet.net.rings import RingChannel, RingFailed, RingHop, RingLimits, open_ring
+from peernet.net.rings import RingChannel, RingFailed, RingHop, RingLimits, building, open_ring
 from peernet.net.rings.building import _ClientLeg, _open_leg
+from peernet.net.rings.channel import VERDICT_S
 from peernet.net.swarm import Swarm
 from peernet.node.config import NetworkConfig
 from peernet.node.peer import RECORD_LIFETIME_S, Peer, PeerKeys, now_s
 
 SUITE = MixedSuite()
+ENDPOINT = 2
+"""The endpoint's place on both arcs of a world."""
+
 _numbers = count(1)
 
 
@@ -638,22 +645,67 @@ async def test_killing_a_relay_in_the_middle_ends_the_ring_on_both_ends(name: st
             assert await ring.receive() is None
             await ended.wait()
             await ring.finished.wait()
-        assert ring.ended in {"lost", "closed", "broken"}
+        # The endpoint, which lives, says which arc it lost; the guard says whom it lost on it.
+        arc = OUT if name == "forward" else BACK
+        assert ring.ended == ("arc_lost" if arc == OUT else "lost")
+        assert blame(ring.endings, ENDPOINT) == Blame(endpoint=False, suspects=frozenset({(arc, 1)}))
         await w.wait_until_nothing_is_left()
 
 
 async def test_killing_the_endpoint_or_the_guard_ends_the_ring():
-    for name in ("endpoint", "guard"):
+    guards = frozenset({(OUT, 0), (BACK, 0)})
+    for name, verdict in (("endpoint", Blame(endpoint=True)), ("guard", Blame(endpoint=False, suspects=guards))):
         async with world() as w:
             ring = await w.open()
             await until(lambda w=w: w.endpoint.rings.counters["joined"] == 1)
             killed: Peer = getattr(w, name)
             for connection in killed.swarm.connections.values():
                 connection.close()
+            began = trio.current_time()
             with trio.fail_after(5):
                 assert await ring.receive() is None
                 await ring.finished.wait()
+            # Both arcs have spoken: nobody waited for the time to be up.
+            assert trio.current_time() - began < VERDICT_S
+            assert blame(ring.endings, ENDPOINT) == verdict
             await w.wait_until_nothing_is_left()
+
+
+async def test_a_relay_that_calls_a_living_endpoint_gone_is_suspected_itself(monkeypatch: pytest.MonkeyPatch):
+    """It says `lost` to the client, and towards the endpoint all is as before."""
+    monkeypatch.setattr(building, "VERDICT_S", 0.05)
+    lie, ended = trio.Event(), trio.Event()
+
+    async def wait_for_end(ring: RingChannel) -> None:
+        while await ring.receive() is not None:
+            pass
+        ended.set()
+
+    async with world() as w:
+        liar = w.backward.rings
+        honest = liar._pump
+
+        async def pump(stream: PeerStream, onward: PeerStream, hop: Hop, *rest: Any) -> str:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(honest, stream, onward, hop, *rest)
+                await lie.wait()
+                await liar._end_towards_client(stream, hop, "lost")
+                await ended.wait()
+                nursery.cancel_scope.cancel()
+            return "client_gone"
+
+        liar._pump = pump
+        w.endpoint.rings.serve("wait", wait_for_end)
+        ring = await w.open(service="wait")
+        await until(lambda: w.endpoint.rings.counters["joined"] == 1)
+        lie.set()
+        with trio.fail_after(5):
+            assert await ring.receive() is None
+            assert not ended.is_set()
+            await ring.finished.wait()
+        assert ring.endings == {BACK: Ending(1, "lost")}
+        assert blame(ring.endings, ENDPOINT) == Blame(endpoint=False, suspects=frozenset({(BACK, 1)}))
+        await w.wait_until_nothing_is_left()
 
 
 async def test_a_leg_that_says_nothing_ends_after_its_time():

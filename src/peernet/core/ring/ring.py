@@ -10,8 +10,9 @@ Both ends run the same rules over their two arcs:
 3. Data cells in flight are bounded: a sender starts with `WINDOW_CELLS` and gets more by WINDOW once half of them
    have been consumed. More than allowed is a `RemoteProtocolError`.
 4. The bodies of the data cells are one byte stream, on which messages follow their length (`wire.frame`).
-5. An endpoint ends its ring when either arc ends. The client's out arc may end before the last answer has come along
-   the back arc: the client then stops sending, and its ring ends with the back arc.
+5. An endpoint ends its ring when either arc ends or breaks, and says so on the other one (`ARC_LOST`), so that the
+   client can tell a broken arc from an endpoint that has gone. The client's out arc may end before the last answer has
+   come along the back arc: the client then stops sending, and its ring ends with the back arc.
 6. An endpoint that ends a ring says END behind everything that it has queued, which may take windows from the client
    first; the owner bounds the time that this gets. A client that ends a ring wants nothing more of it: its END waits
    for no window, and what does not fit is dropped. So the two never wait for each other.
@@ -28,10 +29,13 @@ from peernet.core.ring.cells import BODY_SIZE, CellType, SealedCell, reason_of
 from peernet.core.suite import CipherSuite
 from peernet.core.wire import FrameReader, frame
 
-__all__ = ["BACK", "MAX_RING_MESSAGE", "OUT", "WINDOW_CELLS", "CellOut", "Join", "RingEnd", "join_cookie"]
+__all__ = ["ARC_LOST", "BACK", "MAX_RING_MESSAGE", "OUT", "WINDOW_CELLS", "CellOut", "Join", "RingEnd", "join_cookie"]
 
 OUT: Final = 1
 BACK: Final = 2
+
+ARC_LOST: Final = "arc_lost"
+"""The reason of an endpoint's END on the one arc because the other has broken."""
 
 WINDOW_CELLS: Final = 64
 MAX_RING_MESSAGE: Final = 256 * 1024
@@ -174,6 +178,7 @@ class RingEnd:
         self._over = False
         self._broken = False
         self._muted = False
+        self._lost_arc: int | None = None
 
     @property
     def ended(self) -> str | None:
@@ -213,8 +218,10 @@ class RingEnd:
                 self._receiver.on_data(cell)
             case CellType.WINDOW if not along:
                 self._sender.on_window(cell)
-            case CellType.END:
+            case CellType.END if self._client:
                 self.lose(arc, reason_of(cell.body))
+            case CellType.END:
+                self.fail(reason_of(cell.body))
             case _:
                 raise RemoteProtocolError(f"a {cell.type.name} cell went the wrong way", reason="bad_direction")
 
@@ -233,12 +240,23 @@ class RingEnd:
             self._ended = reason
 
     def lose(self, arc: int, reason: str) -> None:
-        """One of the arcs has ended, by an END or by breaking (rule 5)."""
+        """One of the arcs has ended, by a relay's END or by breaking (rule 5)."""
         if self._client and arc == self._sending_arc and not self._over:
             self._muted = True
             self._sender.drop()
+        elif not self._client and self._ended is None:
+            self._ended = reason
+            self._lost_arc = arc
+            self._sender.drop()
         else:
             self.fail(reason)
+
+    def breach(self, arc: int, reason: str) -> None:
+        """What came on one of the arcs breaks the protocol: for the endpoint, an arc as good as lost (rule 5)."""
+        if self._client:
+            self.fail(reason)
+        else:
+            self.lose(arc, reason)
 
     def fail(self, reason: str) -> None:
         """The ring is over and nothing more can be sent."""
@@ -251,6 +269,9 @@ class RingEnd:
         """What to seal and send now, in order."""
         if self._over:
             return []
+        if self._lost_arc is not None:
+            self._over = self._broken = True
+            return [CellOut(OUT + BACK - self._lost_arc, CellType.END, ARC_LOST.encode())]
         # Nothing is pending on a muted arc.
         cells = [CellOut(self._sending_arc, CellType.DATA, body) for body in self._sender.bodies_to_send()]
         if self._ended is None:

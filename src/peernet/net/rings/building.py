@@ -13,12 +13,13 @@ from peernet.core.errors import ConnectionFailed, RemoteProtocolError
 from peernet.core.identity import PeerId
 from peernet.core.ring.arc import Arc, ArcBuilt, ArcCell, ArcEnded, ArcHop
 from peernet.core.ring.cells import CellType, SealedCell, cut_cells
+from peernet.core.ring.endings import Ending
 from peernet.core.ring.ring import BACK, NONCE_SIZE, OUT, Join, RingEnd, join_cookie
 from peernet.core.suite import CipherSuite
 from peernet.core.wire import encode
 from peernet.net.addresses import Address
 from peernet.net.connection import PeerStream
-from peernet.net.rings.channel import RingChannel, RingFailed
+from peernet.net.rings.channel import VERDICT_S, RingChannel, RingFailed
 from peernet.net.rings.service import RING_PROTOCOL
 from peernet.net.swarm import Swarm
 
@@ -31,6 +32,7 @@ class _ClientLeg:
     def __init__(self, stream: PeerStream, arc: Arc) -> None:
         self._stream = stream
         self.arc = arc
+        self.ending: Ending | None = None
         self._buffer = bytearray()
 
     async def build(self) -> None:
@@ -56,12 +58,20 @@ class _ClientLeg:
         cells = []
         try:
             events = await self._events()
-        except RingFailed:
+        except RingFailed as error:
+            self._note_ending(error.hop, error.reason)
             return None
+        except ConnectionFailed:
+            self._note_ending(0, "broken")
+            raise
+        except RemoteProtocolError as error:
+            self._note_ending(None, error.reason)
+            raise
         for event in events:
             if isinstance(event, ArcCell):
                 cells.append(event.cell)
             elif isinstance(event, ArcEnded):
+                self._note_ending(event.hop, event.reason)
                 cells.append(SealedCell(CellType.END, event.reason.encode()))
         return cells
 
@@ -74,6 +84,11 @@ class _ClientLeg:
     def close(self) -> None:
         self.arc.end()
         self._stream.reset()
+
+    def _note_ending(self, hop: int | None, reason: str) -> None:
+        """The first word counts: the guard closes the stream behind a hop's END."""
+        if self.ending is None:
+            self.ending = Ending(hop, reason)
 
     async def _flush(self) -> None:
         if cells := self.arc.cells_to_send():
@@ -164,4 +179,4 @@ async def _join(suite: CipherSuite, legs: Mapping[int, _ClientLeg], service: str
             await legs[arc].send(CellType.JOIN, encode(Join(arc, service, nonce, cookie)))
         except ConnectionFailed as error:
             raise RingFailed(f"a ring broke while it was joined: {error}", reason="broken", arc=arc) from error
-    return RingChannel(RingEnd(client=True), legs[OUT], legs[BACK])
+    return RingChannel(RingEnd(client=True), legs[OUT], legs[BACK], verdict_s=VERDICT_S)

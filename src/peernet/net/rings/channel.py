@@ -5,22 +5,29 @@ Rules:
 1. Reading and writing are tasks of their own, so that a caller who is cancelled breaks no cell.
 2. A ring on which nothing passes ends after `IDLE_TIMEOUT_S`. One that is ended lets its last cells leave for
    `FAREWELL_S`, and no longer.
+3. A client's ring that ends with one arc hears what the other has to say of it, for `VERDICT_S` at most: the two
+   together tell who ended it (`core.ring.endings`). Who reads from the ring is told at once.
 """
 
+from collections.abc import Mapping
 from typing import Final, Protocol
 
 import trio
 
 from peernet.core.errors import ConnectionFailed, PeernetError, RemoteProtocolError
 from peernet.core.ring.cells import CellType, SealedCell
+from peernet.core.ring.endings import Ending
 from peernet.core.ring.ring import BACK, OUT, RingEnd
 
-__all__ = ["FAREWELL_S", "IDLE_TIMEOUT_S", "Leg", "RingChannel", "RingFailed"]
+__all__ = ["FAREWELL_S", "IDLE_TIMEOUT_S", "VERDICT_S", "Leg", "RingChannel", "RingFailed"]
 
 FAREWELL_S: Final = 5.0
 """How long the end of a ring waits for its last cells to leave."""
 
 IDLE_TIMEOUT_S: Final = 600.0
+
+VERDICT_S: Final = 0.5
+"""How long a client's ring that has ended with one arc waits for the other's end; on the way are two relays."""
 
 
 class RingFailed(PeernetError):
@@ -39,6 +46,11 @@ class RingFailed(PeernetError):
 class Leg(Protocol):
     """One arc as its end sees it: sealed cells in and out."""
 
+    @property
+    def ending(self) -> Ending | None:
+        """How the arc ended, where this end can know."""
+        ...
+
     async def receive(self) -> list[SealedCell] | None:
         """The next cells, or None when the leg has ended."""
         ...
@@ -55,13 +67,25 @@ class Leg(Protocol):
 class RingChannel:
     """One end of a joined ring: whole messages both ways.
 
-    `run` drives it; `send` and `receive` may then be used, each by one task at a time.
+    `run` drives it; `send` and `receive` may then be used, each by one task at a time. `verdict_s` bounds the wait of
+    rule 3; an endpoint has nothing to wait for.
     """
 
-    def __init__(self, end: RingEnd, out: Leg, back: Leg, *, idle_timeout_s: float = IDLE_TIMEOUT_S) -> None:
+    def __init__(
+        self,
+        end: RingEnd,
+        out: Leg,
+        back: Leg,
+        *,
+        idle_timeout_s: float = IDLE_TIMEOUT_S,
+        verdict_s: float = 0.0,
+    ) -> None:
         self._end = end
         self._legs = {OUT: out, BACK: back}
         self._idle_timeout_s = idle_timeout_s
+        self._verdict_s = verdict_s
+        self._reading = {OUT, BACK}
+        self._silent = trio.Event()
         self._scope = trio.CancelScope()
         self._work = trio.Event()
         self._changed = trio.Event()
@@ -72,6 +96,11 @@ class RingChannel:
         """Why the ring is over, or None."""
         return self._end.ended
 
+    @property
+    def endings(self) -> Mapping[int, Ending]:
+        """How its arcs ended (`OUT`, `BACK`), those that did and can be told; complete once `finished` is set."""
+        return {arc: leg.ending for arc, leg in self._legs.items() if leg.ending is not None}
+
     async def run(self) -> None:
         """Reads and writes both arcs until the ring ends; then both legs are closed."""
         self._bound()
@@ -81,6 +110,9 @@ class RingChannel:
                     for arc, leg in self._legs.items():
                         nursery.start_soon(self._read, arc, leg)
                     await self._write()
+                    if self._end.broken:
+                        with trio.move_on_after(self._verdict_s):
+                            await self._silent.wait()
                     nursery.cancel_scope.cancel()
         finally:
             self._end.fail("timeout" if self._scope.cancelled_caught else "closed")
@@ -130,17 +162,24 @@ class RingChannel:
             while (cells := await leg.receive()) is not None:
                 for cell in cells:
                     self._end.receive(arc, cell)
-                if self._end.broken:
+                if self._end.broken and (leg.ending is not None or not self._verdict_s):
                     break
                 self._note_progress()
                 self._wake()
             self._end.lose(arc, "closed")
         except RemoteProtocolError as error:
-            self._end.fail(error.reason)
+            self._end.breach(arc, error.reason)
         except ConnectionFailed:
             self._end.lose(arc, "broken")
+        self._reading.discard(arc)
+        # After a breach the other arc has nothing to tell.
+        if not self._reading or (leg.ending is not None and leg.ending.hop is None):
+            self._silent.set()
         if self._end.broken:
-            self._scope.cancel()  # a write that waits for the other arc waits for nothing
+            # A write that waits for the other arc waits for nothing.
+            self._scope.deadline = trio.current_time() + (0.0 if self._silent.is_set() else self._verdict_s)
+        elif self._end.ended is not None:
+            self._bound()  # the endpoint's last word, on its other arc
         self._wake()
 
     async def _write(self) -> None:

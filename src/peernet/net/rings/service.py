@@ -24,6 +24,7 @@ from peernet.core.dht.records import PeerRecord, open_record
 from peernet.core.errors import ConnectionFailed, RemoteProtocolError
 from peernet.core.identity import PeerId
 from peernet.core.ring.cells import CELL_SIZE, CellType, SealedCell, cut_cells
+from peernet.core.ring.endings import Ending
 from peernet.core.ring.hop import Extend, Hop, HopEvent, HopState, Joined, Opened, SendBack, SendOn
 from peernet.core.ring.ring import BACK, OUT, Join, RingEnd, join_cookie
 from peernet.core.suite import CipherSuite
@@ -63,6 +64,7 @@ class _EndpointLeg:
         self._stream = stream
         self._hop = hop
         self._buffer = buffer
+        self.ending: Ending | None = None  # an endpoint does not ask who on the way ended its arc
         self.closed = trio.Event()
 
     async def receive(self) -> list[SealedCell] | None:
