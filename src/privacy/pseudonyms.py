@@ -15,7 +15,9 @@ Rules (design section 6, step 3):
    `John` reads `John` in that host's answer, who was sent `John` and `John Smith` reads `John Smith`.
 5. Titles before a name and a possessive 's after it stay in the text, outside of the placeholder. A mention that
    touches a letter or digit takes that whole word in, and mentions that overlap or touch are masked as one.
-6. In memory, for the conversation only: nothing here can be printed, copied or pickled.
+6. A text that one host wrote can be handed to another one: each placeholder of the first becomes the second's for the
+   same identity, spelt as the first host spelt it, and no original stands in between.
+7. In memory, for the conversation only: nothing here can be printed, copied or pickled.
 """
 
 import re
@@ -238,6 +240,10 @@ class Conversation(_Guarded):
             self._known[key].add(form)
         return self._known[key]
 
+    def is_literal(self, identity: Identity) -> bool:
+        """Whether `identity` is of characters that merely look like a placeholder."""
+        return self._known.get((_LITERAL, identity.fullest)) is identity
+
     def draw_code(self) -> str:
         """A code of one letter and one to four digits that is nowhere in the conversation."""
         for digits in range(1, 5):
@@ -291,6 +297,32 @@ class HostView(_Guarded):
         """Placeholder -> original form (rule 4), for the `Restorer` of this host's answers."""
         self._conversation.check()
         return dict(self._originals)
+
+    def translate(self, text: str, writer: "HostView") -> str:
+        """`text`, as `writer`'s host wrote it, with this host's placeholders in the place of the writer's.
+
+        A placeholder that was cut in two is none: such a text ends before it (`Restorer.held_back`).
+        """
+        self._conversation.check()
+        if writer is self:
+            return text
+        named = {placeholder: identity for identity, placeholder in writer._placeholders.items()}
+        pieces: list[str] = []
+        place = 0
+        for start, end, placeholder in placeholders_in(text, writer._originals):
+            form = writer._originals[placeholder]
+            code_at = end - len(placeholder.rpartition("_")[2])
+            pieces += [text[place:start], self._name(named[placeholder], form, text[start:code_at], text[code_at:end])]
+            place = end
+        return "".join([*pieces, text[place:]])
+
+    def _name(self, identity: Identity, form: str, label: str, code: str) -> str:
+        """What this host calls `identity`; `label` and `code` are how another one spelt its name for it."""
+        if identity not in self._placeholders and self._conversation.is_literal(identity):
+            return form  # to this host, those characters look like nothing
+        placeholder = self._placeholders.get(identity) or self._placeholder(identity, form)
+        ours = placeholder.rpartition("_")[2]
+        return label + (ours.lower() if code.islower() else ours)
 
     def _placeholder(self, identity: Identity, form: str) -> str:
         if identity not in self._placeholders:

@@ -121,15 +121,16 @@ def placeholders_in(text: str, names: Iterable[str]) -> list[tuple[int, int, str
 class Restorer:
     """Restores one host's answer as it streams; one use. Its `repr` shows no text.
 
-    `mapping` is placeholder -> original form (`HostView.mapping()`). Raises `LocalProtocolError` for placeholders
-    without a word, over `MAX_PLACEHOLDER`, or that read the same.
+    `mapping` is placeholder -> original form (`HostView.mapping()`). `after` is the text that the answer goes on from,
+    where its beginning has been shown already: what that began is decided. Raises `LocalProtocolError` for
+    placeholders without a word, over `MAX_PLACEHOLDER`, or that read the same.
     """
 
-    def __init__(self, mapping: Mapping[str, str]) -> None:
+    def __init__(self, mapping: Mapping[str, str], after: str = "") -> None:
         self._originals = dict(mapping)
         self._root = _trie(mapping)
         self._held = ""
-        self._inside_run = False
+        self._inside_run = RUN.fullmatch(after[-1:]) is not None
         self._finished = False
 
     def __repr__(self) -> str:
