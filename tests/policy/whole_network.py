@@ -147,7 +147,7 @@ async def running_network(
             start(f"relay-{place}", "relay", FIRST_RELAY + place, *joining)
         for place in range(HOSTS):
             start(f"host-{place}", "host", FIRST_HOST + place, *joining, "--models", CACHE, *host_options)
-        flags = {"listen": f"/ip4/127.{number}.200.1/tcp/0"}
+        flags = {"listen": (f"/ip4/127.{number}.200.1/tcp/0",)}
         yield WholeNetwork(folder, number, seen, load_table(network_file, "network", NetworkConfig, flags))
         nursery.cancel_scope.cancel()
 
