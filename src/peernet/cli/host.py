@@ -9,8 +9,11 @@ from peernet.cli.options import add_home, add_network, home_of, network_of, tabl
 from peernet.cli.services import add_service, announce, run_service
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from inference.engine import Engine
     from peernet.node.config import HostConfig
+    from peernet.node.peer import Peer
 
 HELP = "serve a model to the network"
 
@@ -34,10 +37,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Runs the host until ended."""
-    return run_service(arguments, partial(_serve, arguments))
+    return run_service(arguments, partial(serve, arguments))
 
 
-async def _serve(arguments: argparse.Namespace) -> None:
+async def serve(arguments: argparse.Namespace, make_peer: "Callable[..., Peer] | None" = None) -> None:
+    """Serves until cancelled; `make_peer` takes what `Peer` takes, and makes the node in its place."""
     from peernet.core.errors import RemoteProtocolError, UserError
     from peernet.core.ledger.notes import VerifierKey
     from peernet.core.suite import MixedSuite
@@ -58,7 +62,8 @@ async def _serve(arguments: argparse.Namespace) -> None:
     engine = await _load_engine(arguments, config)
     try:
         suite = MixedSuite()
-        peer = Peer(PeerKeys.of(home, suite), network, ["host", "relay"] if config.relay else ["host"], home.state)
+        roles = ["host", "relay"] if config.relay else ["host"]
+        peer = (make_peer or Peer)(PeerKeys.of(home, suite), network, roles, home.state)
         ledgers = [parse_peer_address(text) for text in network.bootstrap]
         settler = Settler(peer.swarm, ledgers, home.state / "settlements")
         HostService(peer, engine, config, ledger_key, settler, home.seed("payout"))

@@ -41,6 +41,8 @@ class SwarmPlan:
     network: int = 77
     """The second byte of the loopback addresses."""
     command: tuple[str, ...] = (sys.executable, "-m", "peernet")
+    host_command: tuple[str, ...] = ()
+    """The command of the hosts, where it is another one."""
     host_options: tuple[str, ...] = ()
     transports: tuple[str, ...] = ("",)
     """What follows the port in the peers' addresses, in turns: nothing (TCP), `/ws` or `/tls/ws`."""
@@ -70,6 +72,8 @@ class LocalSwarm:
     """A swarm that runs."""
 
     plan: SwarmPlan
+    nursery: trio.Nursery
+    """Reads what the processes say."""
     members: list[Member] = field(factory=list)
 
     @property
@@ -85,6 +89,22 @@ class LocalSwarm:
         """Ends a process at once, as a power cut would."""
         self.member(name).process.kill()
 
+    async def start(self, name: str, words: Sequence[str], command: Sequence[str] = ()) -> Member:
+        """Starts one more process, by `command` if that is another, and waits until it is ready.
+
+        Raises `UserError` with its last words when it does not get ready.
+        """
+        member = await _spawn(self.plan, command or self.plan.command, name, words, self.nursery)
+        self.members.append(member)
+        await _wait_ready(member)
+        return member
+
+    async def end(self, name: str) -> None:
+        """Ends a process in good order, and forgets it."""
+        member = self.member(name)
+        await _end([member])
+        self.members.remove(member)
+
 
 @asynccontextmanager
 async def running_swarm(plan: SwarmPlan) -> AsyncIterator[LocalSwarm]:
@@ -92,10 +112,10 @@ async def running_swarm(plan: SwarmPlan) -> AsyncIterator[LocalSwarm]:
 
     Raises `UserError` with the last words of a process that does not get ready.
     """
-    swarm = LocalSwarm(plan)
     async with trio.open_nursery() as nursery:
+        swarm = LocalSwarm(plan, nursery)
         try:
-            await _start(swarm, nursery)
+            await _start(swarm)
             yield swarm
         finally:
             with trio.CancelScope(shield=True):
@@ -103,16 +123,13 @@ async def running_swarm(plan: SwarmPlan) -> AsyncIterator[LocalSwarm]:
             nursery.cancel_scope.cancel()
 
 
-async def _start(swarm: LocalSwarm, nursery: trio.Nursery) -> None:
+async def _start(swarm: LocalSwarm) -> None:
     plan = swarm.plan
     home = plan.folder
     bootstrap = ("bootstrap", "--home", str(home / "bootstrap"), "--listen", plan.address(1), "--test-network")
     options = ("--origin", "peernet.demo/log", "--directory-interval-s", "1")
     network = swarm.network_file
-    swarm.members.append(
-        await _spawn(plan, "bootstrap", (*bootstrap, *options, "--write-network", str(network)), nursery)
-    )
-    await _wait_ready(swarm.members[0])
+    await swarm.start("bootstrap", (*bootstrap, *options, "--write-network", str(network)))
     relays = [word for number in range(plan.relays) for word in ("--listen", plan.address(100 + number))]
     joining = ("--network", str(network))
     commands = {"relays": ("relay", "--home", str(home / "relays"), *joining, "--separate-operators", *relays)}
@@ -121,14 +138,17 @@ async def _start(swarm: LocalSwarm, nursery: trio.Nursery) -> None:
         model = ("--models", str(plan.models), "--model", plan.model)
         commands[f"host-{number}"] = ("host", *where, *joining, *model, *plan.host_options)
     for name, words in commands.items():
-        swarm.members.append(await _spawn(plan, name, words, nursery))
+        command = plan.host_command if name.startswith("host-") and plan.host_command else plan.command
+        swarm.members.append(await _spawn(plan, command, name, words, swarm.nursery))
     for member in swarm.members[1:]:
         await _wait_ready(member)
 
 
-async def _spawn(plan: SwarmPlan, name: str, words: Sequence[str], nursery: trio.Nursery) -> Member:
+async def _spawn(
+    plan: SwarmPlan, command: Sequence[str], name: str, words: Sequence[str], nursery: trio.Nursery
+) -> Member:
     process = await trio.lowlevel.open_process(
-        [*plan.command, *words, *plan.peer_options, "--json", "--supervised"],
+        [*command, *words, *plan.peer_options, "--json", "--supervised"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

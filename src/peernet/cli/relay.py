@@ -12,6 +12,8 @@ from peernet.cli.options import add_home, add_network, addresses_in, home_of, ne
 from peernet.cli.services import add_service, announce, run_service
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from peernet.node.home import Home
     from peernet.node.peer import Peer, PeerKeys
 
@@ -32,13 +34,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Runs the relays until ended."""
-    return run_service(arguments, partial(_serve, arguments))
+    return run_service(arguments, partial(serve, arguments))
 
 
-async def _serve(arguments: argparse.Namespace) -> None:
+async def serve(arguments: argparse.Namespace, make_peer: "Callable[..., Peer] | None" = None) -> None:
+    """Forwards until cancelled; `make_peer` takes what `Peer` takes, and makes each node in its place."""
     import trio
 
-    relays = _relays(arguments)
+    from peernet.node.peer import Peer
+
+    relays = _relays(arguments, make_peer or Peer)
     async with trio.open_nursery() as nursery:
         for relay in relays:
             await nursery.start(_run_relay, relay)
@@ -57,11 +62,10 @@ async def _run_relay(relay: "Peer", task_status: Any) -> None:
         await trio.sleep_forever()
 
 
-def _relays(arguments: argparse.Namespace) -> list["Peer"]:
+def _relays(arguments: argparse.Namespace, make_peer: "Callable[..., Peer]") -> list["Peer"]:
     from attrs import evolve
 
     from peernet.core.errors import UserError
-    from peernet.node.peer import Peer
 
     network = network_of(arguments)
     if arguments.separate_operators and not network.test:
@@ -70,7 +74,7 @@ def _relays(arguments: argparse.Namespace) -> list["Peer"]:
     if network.announce and len(listens) > 1:
         raise UserError("--announce says where one relay is reached: run each relay that needs it by itself")
     return [
-        Peer(_keys(arguments, number), evolve(network, listen=listen), ["relay"], _home(arguments, number).state)
+        make_peer(_keys(arguments, number), evolve(network, listen=listen), ["relay"], _home(arguments, number).state)
         for number, listen in enumerate(listens, 1)
     ]
 
