@@ -1,6 +1,7 @@
 # The commands of a checkout. Each works first, alone, and again: what it needs is made when it is missing.
 #
 #   make demo     a swarm on this machine answers a prompt, with everything shown      (make demo PROMPT='...')
+#   make attack   the same swarm, attacked in five ways, with what catches each
 #   make test     the tests
 #   make check    lint, format, types, architecture, dependencies
 #   make sabotage  break each promise on a copy of the tree, and see its test turn red
@@ -19,12 +20,15 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-dep
 
 export PIP_NO_WARN_SCRIPT_LOCATION := 1
 
-.PHONY: setup demo test check coverage sabotage bench pins clean
+.PHONY: setup demo attack test check coverage sabotage bench pins clean
 
 setup: $(VENV)/.demo $(MODEL)
 
 demo: setup
 	$(BIN)/peernet demo --models $(MODELS) $(if $(PROMPT),--prompt '$(PROMPT)') $(OPTIONS)
+
+attack: setup
+	$(BIN)/peernet demo --attack --models $(MODELS) $(OPTIONS)
 
 test: $(VENV)/.test $(MODEL)
 	$(BIN)/python -m pytest $(PYTEST)

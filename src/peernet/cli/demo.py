@@ -42,6 +42,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", metavar="NAME", help="the model that the hosts serve")
     parser.add_argument("--models", type=Path, metavar="DIR", help="where models are kept, instead of the home")
     add_request(parser)
+    parser.add_argument(
+        "--attack",
+        action="store_true",
+        help="instead of asking, attack a swarm in five ways, and show what catches it",
+    )
     parser.add_argument("--keep", action="store_true", help="leave the swarm running, and say how to use it")
     parser.add_argument("--json", action="store_true", help="print one JSON object, on the last line")
     parser.add_argument("--svg", type=Path, metavar="FILE", help="save what was drawn as a picture, too")
@@ -56,7 +61,20 @@ def run(arguments: argparse.Namespace) -> int:
             raise UserError(f"--{name} {getattr(arguments, name)}: choose 1 to 99")
     if not arguments.prompt.strip():
         raise UserError("the prompt is empty: give one with --prompt TEXT")
+    if arguments.attack:
+        return _attack(arguments)
     return run_until_signal(partial(_demo, arguments, _pull_model(arguments)))
+
+
+def _attack(arguments: argparse.Namespace) -> int:
+    from peernet.core.errors import UserError
+
+    if arguments.keep or arguments.prompt != DEFAULT_PROMPT:
+        raise UserError("--attack has prompts of its own and leaves nothing running: leave out --prompt and --keep")
+    models = _pull_model(arguments)
+    from peernet.cli.attack.stage import play
+
+    return run_until_signal(partial(play, arguments, models))
 
 
 def _pull_model(arguments: argparse.Namespace) -> Path:

@@ -277,10 +277,10 @@ def _with_headings(answer: str) -> Text:
     return text
 
 
-def save_svg(console: Console, path: Path) -> None:
+def save_svg(console: Console, path: Path, title: str = "peernet demo") -> None:
     """Saves what a recording console printed as a picture that asks for nothing from elsewhere."""
     template = re.sub(r"@font-face \{\{.*?\}\}|<!--.*?-->", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
-    console.save_svg(str(path), title="peernet demo", code_format=template)
+    console.save_svg(str(path), title=title, code_format=template)
 
 
 def _placeholders(fragment: FragmentPlanned) -> Text:

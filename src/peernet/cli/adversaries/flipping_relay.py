@@ -1,0 +1,114 @@
+"""Relays that flip a bit of somebody's answer: `python -m peernet.cli.adversaries.flipping_relay`.
+
+It is `peernet relay` with `--notebook DIR`. Its relays keep every cell that they forward, as it came and as it left.
+One of them, once, flips one bit of one cell on its way back to a client: the least that could be done, and as late as
+the `FLIPPED_CELL`-th cell, when the handshakes are done and an answer is under way.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Final
+from weakref import WeakKeyDictionary
+
+from attrs import define
+
+from peernet.cli import relay
+from peernet.cli.adversaries.notebook import CELL, FLIPPED, LEG, ONWARD, Notebook
+from peernet.cli.services import run_service
+from peernet.core.identity import PeerId
+from peernet.core.ring.hop import Extend, Hop
+from peernet.net.connection import PeerStream
+from peernet.net.rings import RING_PROTOCOL, RingLimits, RingService
+from peernet.node.config import NetworkConfig
+from peernet.node.peer import Peer, PeerKeys, now_s
+
+__all__ = ["FLIPPED_CELL", "FlippingPeer", "main"]
+
+FLIPPED_CELL: Final = 8
+"""Of those towards the client on one arc, from 1. The ring that funds a lane never sends so many."""
+FLIPPED_BYTE: Final = 100
+
+
+@define
+class _Occasion:
+    """What all relays of the process wait for."""
+
+    taken: bool = False
+
+
+class FlippingPeer(Peer):
+    """A relay that flips a bit when it gets the chance."""
+
+    def __init__(
+        self,
+        keys: PeerKeys,
+        network: NetworkConfig,
+        roles: Sequence[str],
+        state: Path | None,
+        *,
+        notebooks: Path,
+        occasion: _Occasion,
+    ) -> None:
+        super().__init__(keys, network, roles, state)
+        # It takes the place of the ring service that the peer has made.
+        self.rings = _FlippingRings(self, Notebook(notebooks / f"{self.peer_id}.jsonl"), occasion)
+
+
+class _FlippingRings(RingService):
+    def __init__(self, peer: Peer, notebook: Notebook, occasion: _Occasion) -> None:
+        super().__init__(
+            peer.swarm,
+            peer.suite,
+            peer.onion_secrets,
+            now_s,
+            relay=True,
+            allow_private=peer.network.test,
+            limits=RingLimits(),
+        )
+        self._notebook = notebook
+        self._occasion = occasion
+        self._sent_back: WeakKeyDictionary[Hop, int] = WeakKeyDictionary()
+        peer.swarm.handle(RING_PROTOCOL, self._note_leg)
+
+    async def _note_leg(self, stream: PeerStream) -> None:
+        self._notebook.write(LEG, peer=stream.peer, address=stream.observed or "")
+        await self._serve_leg(stream)
+
+    async def _extend(self, command: Extend, neighbour: PeerId) -> PeerStream:
+        onward = await super()._extend(command, neighbour)
+        self._notebook.write(ONWARD, peer=onward.peer, address=onward.observed or "")
+        return onward
+
+    def forward(self, hop: Hop, cell: bytes) -> bytes:
+        passed = super().forward(hop, cell)
+        self._notebook.write(CELL, cell + passed)
+        return passed
+
+    def forward_back(self, hop: Hop, cell: bytes) -> bytes:
+        passed = super().forward_back(hop, cell)
+        self._notebook.write(CELL, cell + passed)
+        self._sent_back[hop] = self._sent_back.get(hop, 0) + 1
+        if self._occasion.taken or self._sent_back[hop] != FLIPPED_CELL:
+            return passed
+        self._occasion.taken = True
+        altered = passed[:FLIPPED_BYTE] + bytes([passed[FLIPPED_BYTE] ^ 1]) + passed[FLIPPED_BYTE + 1 :]
+        self._notebook.write(FLIPPED, passed + altered)
+        return altered
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the relays until ended; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="flipping relay", description="relays that alter what they forward")
+    command = parser.add_subparsers(required=True).add_parser("relay")
+    relay.configure(command)
+    command.add_argument("--notebook", type=Path, required=True, metavar="DIR", help="where they keep all cells")
+    arguments = parser.parse_args(argv)
+    make_peer = partial(FlippingPeer, notebooks=arguments.notebook, occasion=_Occasion())
+    return run_service(arguments, partial(relay.serve, arguments, make_peer))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

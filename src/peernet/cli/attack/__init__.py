@@ -1,0 +1,4 @@
+"""`peernet demo --attack`: five attacks on a swarm that runs, and what came of each.
+
+`stage` sets up the swarm and runs the scenes; `on_requests` and `on_ledger` are the scenes; `scene` tells one.
+"""

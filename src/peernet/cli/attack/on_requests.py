@@ -1,0 +1,447 @@
+"""Attacks on a request: a host that keeps everything, a relay that flips a bit, a host that is killed."""
+
+import re
+import signal
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from attrs import frozen
+
+from peernet.cli.adversaries.flipping_relay import FLIPPED_CELL
+from peernet.cli.adversaries.notebook import (
+    CELL,
+    CONNECTION,
+    FLIPPED,
+    HEARD,
+    LEG,
+    ONWARD,
+    SAID,
+    Note,
+    everything_in,
+)
+from peernet.cli.attack.scene import Claim, Telling, quoted
+from peernet.cli.attack.stage import Asked, Stage
+from peernet.cli.drawing import short
+from peernet.client.events import (
+    Event,
+    FragmentPlanned,
+    FragmentReport,
+    FragmentRestarted,
+    FragmentText,
+    Masked,
+    Planned,
+    ReceiptProven,
+    RingBuilt,
+)
+from peernet.core.ring.cells import CELL_SIZE
+from peernet.core.serving import Ask, Delta, FromClient, FromHost, Pay
+from privacy.exposure import share
+
+__all__ = ["PLANTED", "curious_host", "flipping_relay", "killed_host"]
+
+FLIPPING_RELAY: Final = ("-m", "peernet.cli.adversaries.flipping_relay")
+FLIPPERS: Final = 6
+MAX_ASKS: Final = 8
+"""With 6 of 12 middles hostile, 23 % of requests of two parts miss them, and 8 in a row do once in 140,000 runs."""
+PIECES_BEFORE_KILL: Final = 3
+STRETCH: Final = 24
+"""How many characters of a text in a row count as having read it."""
+
+PLANTED: Final = (
+    "Maria Kowalska",
+    "maria.kowalska@example.org",
+    "+1 415 555 0132",
+    "Northwind Traders",
+    "James Whitfield",
+    "221 Baker Street",
+    "4111 1111 1111 1111",
+)
+"""What identifies somebody in the prompts, and must reach no host and no relay."""
+
+_MARIA, _MAIL, _PHONE, _COMPANY, _JAMES, _STREET, _CARD = PLANTED
+
+PROMPT: Final = f"""\
+1. Write a short thank-you note to {_MARIA} ({_MAIL}, {_PHONE}) of {_COMPANY} Ltd for the lunch in Lisbon.
+2. Rewrite this more politely: {_JAMES}, {_STREET}, London NW1 6XE, wants the bank to block the card {_CARD}.
+3. Explain in two sentences why drinking enough water every day is good for your health.
+"""
+_PLANTED_SHORT: Final = (_MARIA, _COMPANY)
+SHORT_PROMPT: Final = f"""\
+1. Write a short thank-you note to {_MARIA} of {_COMPANY} Ltd for the lunch in Lisbon.
+2. Explain in two sentences why drinking enough water every day is good for your health.
+"""
+
+_PLACEHOLDER: Final = re.compile(r"\b[A-Z][A-Z_]*_[A-Z]\d+\b")
+
+
+# --- a curious host --------------------------------------------------------------------------------------------------
+
+
+async def curious_host(stage: Stage) -> Telling:
+    """Every host keeps what it can; the notebook of the one that got the bank letter is opened."""
+    asked = await stage.ask(PROMPT)
+    exposed = {host.host: host for host in asked.answered.exposure.hosts}
+    read = [_read(stage.notes_of(fragment.host), fragment) for fragment in asked.answered.fragments]
+    shown = read[1]
+    said_share = exposed[shown.fragment.host].share_of_words
+    own_share = share(PROMPT, shown.texts)
+    agrees = all(exposed[one.fragment.host].share_of_words == share(PROMPT, one.texts) for one in read)
+    exact = all(one.texts == [one.fragment.text_sent] for one in read)
+    return Telling(
+        f"Host {short(shown.fragment.host)} does its work, and keeps every byte, key, address and time that reaches "
+        f"it: {len(shown.everything):,} bytes. So do the other two.",
+        outcome=(
+            Claim(
+                "The request was answered in full: a host that only reads breaks no rule.",
+                asked.answered.complete,
+            ),
+        ),
+        caught=(
+            Claim(
+                f"your exposure receipt, which reckons with it: {said_share:.0%} of your words were this host's to "
+                f"read. Counted in its notebook: {own_share:.0%}. The other two agree as well",
+                agrees,
+            ),
+            Claim("its notebook has the one fragment that your client says it sent, byte for byte", exact),
+        ),
+        learned=_what_it_learned(shown),
+        not_learned=_what_it_did_not(stage, asked, read, shown),
+        verdict="It has one masked fragment, and nobody to pin it on.",
+    )
+
+
+@frozen
+class _Reading:
+    """One host's notebook, read against the fragment that it was sent."""
+
+    fragment: FragmentReport
+    notes: tuple[Note, ...]
+    everything: bytes
+    asks: tuple[Ask, ...]
+    vouchers: int
+
+    @property
+    def texts(self) -> list[str]:
+        """The texts that it was sent."""
+        return [turn.content for ask in self.asks for turn in ask.turns if turn.role != "system"]
+
+    @property
+    def neighbours(self) -> list[str]:
+        """Who opened legs of rings to it."""
+        return sorted({note.peer for note in self.notes if note.kind == LEG})
+
+    @property
+    def time_s(self) -> float:
+        """From the first to the last thing that it noted of a ring."""
+        times = [note.at_s for note in self.notes if note.kind in {LEG, HEARD, SAID}]
+        return max(times) - min(times)
+
+
+def _read(notes: tuple[Note, ...], fragment: FragmentReport) -> _Reading:
+    heard = [FromClient.decode(note.data) for note in notes if note.kind == HEARD]
+    asks = tuple(message for message in heard if isinstance(message, Ask))
+    vouchers = sum(isinstance(message, Pay) for message in heard)
+    return _Reading(fragment, notes, everything_in(notes), asks, vouchers)
+
+
+def _what_it_learned(shown: _Reading) -> tuple[Claim, ...]:
+    met = " and ".join(map(short, shown.neighbours))
+    return (
+        Claim(f"its fragment, masked: {quoted(shown.texts[-1])}", bool(shown.texts)),
+        Claim(
+            f"the relays next to it, {met}; a key that paid for this one answer, with {shown.vouchers} vouchers; "
+            f"when, and for how long ({shown.time_s:.1f} s)",
+            bool(shown.neighbours) and shown.vouchers > 0,
+        ),
+    )
+
+
+def _what_it_did_not(stage: Stage, asked: Asked, read: Sequence[_Reading], shown: _Reading) -> tuple[Claim, ...]:
+    others = [one for one in read if one is not shown]
+    met = {note.address.rpartition("/")[2] for note in shown.notes if note.kind in {LEG, CONNECTION}}
+    client = stage.client.network.swarm.peer_id
+    receipts = {event.ordinal: event.receipt for event in asked.events if isinstance(event, ReceiptProven)}
+    lanes = {ordinal: receipt.voucher.lane_key for ordinal, receipt in receipts.items()}
+    own = lanes.pop(shown.fragment.ordinal, b"")
+    return (
+        _absent(PLANTED, [one.everything for one in read], "in none of the three notebooks"),
+        Claim(
+            "the other two fragments",
+            not any(_has_read(shown.everything, one.fragment.text_sent, known=shown.texts) for one in others),
+        ),
+        Claim(
+            f"your address, {stage.client_host} (it met {len(met)} others); your client's key; your guards",
+            bool(met)
+            and not _has_address(shown.everything, stage.client_host)
+            and not any(key in shown.everything for key in (client.public_key, str(client).encode()))
+            and not set(asked.answered.exposure.guards).intersection(shown.neighbours),
+        ),
+        Claim(
+            "an account: none is behind the key that paid, and each fragment has a key of its own",
+            own in shown.everything
+            and len({own, *lanes.values()}) == len(read)
+            and not any(key in shown.everything for key in lanes.values()),
+        ),
+    )
+
+
+# --- a relay that flips a bit ----------------------------------------------------------------------------------------
+
+
+async def flipping_relay(stage: Stage) -> Telling:
+    """Hostile relays join, and one flips one bit of an answer."""
+    flippers = await _start_flippers(stage)
+    attack = (
+        f"{FLIPPERS} hostile relays have joined the {stage.swarm.plan.relays} honest ones, after you had chosen your "
+        f"guards. The first of them to carry an answer flips a single bit of it, in cell {FLIPPED_CELL}"
+    )
+    tried: list[Asked] = []
+    while len(tried) < MAX_ASKS:
+        tried.append(await stage.ask(SHORT_PROMPT))
+        notes = {peer: stage.notes_of(peer) for peer in flippers}
+        for culprit, noted in notes.items():
+            for flip in (note for note in noted if note.kind == FLIPPED):
+                attack += f": {short(culprit)}, at request {len(tried)}."
+                return _flipped(stage, tried, notes, culprit, flip.data, attack)
+    return Telling.failed(attack, f"none of them carried an answer in {MAX_ASKS} requests")
+
+
+def _flipped(
+    stage: Stage,
+    tried: Sequence[Asked],
+    notes: dict[str, tuple[Note, ...]],
+    culprit: str,
+    flip: bytes,
+    attack: str,
+) -> Telling:
+    asked = tried[-1]
+    restart = next((event for event in asked.events if isinstance(event, FragmentRestarted)), None)
+    if restart is None:
+        return Telling.failed(attack, "nobody noticed")
+    cells = [note for noted in notes.values() for note in noted if note.kind == CELL]
+    everything = everything_in(note for noted in notes.values() for note in noted)
+    before = sorted({note.peer for note in notes[culprit] if note.kind == LEG})
+    beyond = sorted({note.peer for note in notes[culprit] if note.kind == ONWARD})
+    hosts = [peer for peer in beyond if any(host.peer == peer for host in stage.client.hosts())]
+    bits = _bits(flip)
+    return Telling(
+        attack,
+        outcome=_after_the_flip(stage, asked, restart),
+        caught=(
+            Claim(
+                f"the seal that every cell has: {bits} bit of {8 * CELL_SIZE:,} was different, so your client ended "
+                f"the ring, which ran over that relay: “{restart.reason}”",
+                bits == 1 and restart.reason.endswith("bad_tag") and culprit in _middles(asked.events, restart),
+            ),
+        ),
+        learned=(
+            Claim(
+                f"{len(cells):,} cells of {CELL_SIZE:,} bytes that look like noise, their times, and who stood next "
+                f"to it: guard {', '.join(map(short, before))}, host {', '.join(map(short, hosts))}, and the "
+                "bootstrap node",
+                bool(cells and before and hosts),
+            ),
+        ),
+        not_learned=(
+            _absent(PLANTED, [everything], "in none of these cells"),
+            Claim(
+                "any text, even masked: no fragment, no answer",
+                not any(_has_read(everything, text) for text in _texts_of(stage, tried)),
+            ),
+            Claim(
+                f"your address, {stage.client_host}: your guards alone meet you",
+                not _has_address(everything, stage.client_host),
+            ),
+        ),
+        verdict="One bit was enough to be found out, and not enough to change a word.",
+    )
+
+
+async def _start_flippers(stage: Stage) -> list[str]:
+    plan, swarm = stage.swarm.plan, stage.swarm
+    listening = [word for number in range(FLIPPERS) for word in ("--listen", plan.address(150 + number))]
+    notebooks = ("--notebook", str(stage.folder / "notebooks"))
+    home = ("--home", str(stage.folder / "flippers"), "--network", str(swarm.network_file))
+    words = ("relay", *home, "--separate-operators", *notebooks, *listening)
+    member = await swarm.start("flippers", words, (plan.command[0], *FLIPPING_RELAY))
+    await stage.wait_directory(hosts=plan.hosts, relays=plan.relays + FLIPPERS)
+    return member.peers
+
+
+def _after_the_flip(stage: Stage, asked: Asked, restart: FragmentRestarted) -> tuple[Claim, ...]:
+    shown = _pieces_before(asked.events, restart)
+    said = _said(stage.notes_of(restart.failed_host), _planned(asked, restart.ordinal).text_sent)
+    report = asked.answered.fragments[restart.ordinal]
+    names = [text for event in asked.events if isinstance(event, Masked) for _, text in event.mentions]
+    as_written = _blank("".join(said), names).startswith(_blank("".join(shown), names))
+    return (
+        Claim(
+            f"You had seen {len(shown)} pieces of the answer, as the host wrote them, and never the altered one.",
+            as_written and len(shown) < len(said),
+        ),
+        Claim(
+            f"The fragment went again, by other relays, to host {short(report.host)}, and was answered in full.",
+            asked.answered.complete and not {*report.out[1:], *report.back[1:]} & _middles(asked.events, restart),
+        ),
+    )
+
+
+def _pieces_before(events: Iterable[Event], restart: FragmentRestarted) -> list[str]:
+    """What was shown of a fragment before it was restarted."""
+    pieces = []
+    for event in events:
+        if event is restart:
+            break
+        if isinstance(event, FragmentText) and event.ordinal == restart.ordinal:
+            pieces.append(event.text)
+    return pieces
+
+
+def _middles(events: Iterable[Event], restart: FragmentRestarted) -> set[str]:
+    """The relays, guards left out, of the ring that broke."""
+    for event in events:
+        if isinstance(event, RingBuilt) and (event.ordinal, event.host) == (restart.ordinal, restart.failed_host):
+            return {*event.out[1:], *event.back[1:]}
+    return set()
+
+
+def _bits(cells: bytes) -> int:
+    """In how many bits two cells, one after the other, are different."""
+    before, after = cells[:CELL_SIZE], cells[CELL_SIZE:]
+    return sum((one ^ other).bit_count() for one, other in zip(before, after, strict=True))
+
+
+# --- a host that is killed -------------------------------------------------------------------------------------------
+
+
+async def killed_host(stage: Stage) -> Telling:
+    """A host is killed while its answer is on the screen."""
+    planned: list[FragmentPlanned] = []
+    shown: list[str] = []
+
+    def kill(event: Event) -> None:
+        if isinstance(event, Planned):
+            planned.extend(event.fragments)
+        elif isinstance(event, FragmentText) and event.ordinal == 0:
+            shown.append(event.text)
+            if len(shown) == PIECES_BEFORE_KILL:
+                stage.swarm.kill(_member(stage, planned[0].host))
+
+    asked = await stage.ask(SHORT_PROMPT, kill)
+    process = stage.swarm.member(_member(stage, planned[0].host)).process
+    attack = (
+        f"Host {short(planned[0].host)} is killed without warning (process {process.pid}, SIGKILL), "
+        f"{PIECES_BEFORE_KILL} pieces into its answer."
+    )
+    restart = next((event for event in asked.events if isinstance(event, FragmentRestarted)), None)
+    if restart is None or await process.wait() != -signal.SIGKILL:
+        return Telling.failed(attack, "its answer was whole before it died")
+    return _killed(stage, asked, restart, planned[0], attack)
+
+
+def _killed(stage: Stage, asked: Asked, restart: FragmentRestarted, planned: FragmentPlanned, attack: str) -> Telling:
+    report, other = asked.answered.fragments
+    exposed = {host.host: host for host in asked.answered.exposure.hosts}
+    read = {peer: everything_in(stage.notes_of(peer, asked.began_at_s)) for peer in (planned.host, report.host)}
+    common = set(_PLACEHOLDER.findall(planned.text_sent)) & set(_PLACEHOLDER.findall(report.text_sent))
+    standby_share = exposed[report.host].share_of_words if report.host in exposed else 0.0
+    return Telling(
+        attack,
+        outcome=(
+            Claim(
+                f"The fragment began anew on host {short(report.host)}, over a fresh ring. The whole answer is there, "
+                f"paid for and proven (entry {report.receipt_index} of the log).",
+                asked.answered.complete and report.host != planned.host and report.receipt_index is not None,
+            ),
+        ),
+        caught=(
+            Claim(
+                f"the ring, which a death ends: “{restart.reason}”",
+                restart.failed_host == planned.host and restart.ordinal == 0,
+            ),
+            Claim(
+                f"your exposure receipt, which counts one viewer more: {len(exposed)} hosts for 2 fragments, "
+                f"{short(report.host)} as standby, with {standby_share:.0%} of your words",
+                {planned.host, report.host, other.host} == set(exposed)
+                and len(exposed) == 3
+                and exposed[report.host].standby
+                and standby_share == share(SHORT_PROMPT, [report.text_sent]),
+            ),
+        ),
+        learned=(
+            Claim(
+                f"dead host and standby: the same fragment, masked: {quoted(report.text_sent)}",
+                planned.text_sent.encode() in read[planned.host] and report.text_sent.encode() in read[report.host],
+            ),
+        ),
+        not_learned=(
+            _absent(_PLANTED_SHORT, list(read.values()), "in neither notebook"),
+            Claim("the other fragment", not any(_has_read(one, other.text_sent) for one in read.values())),
+            Claim("that their placeholders mean the same: they have none in common", not common),
+        ),
+        verdict="You lost some seconds and no answer, and you are told who else has read it.",
+    )
+
+
+def _member(stage: Stage, peer: str) -> str:
+    """The process that a peer runs in."""
+    return next(member.name for member in stage.swarm.members if peer in member.peers)
+
+
+# --- looking for things in what was recorded -------------------------------------------------------------------------
+
+
+def _absent(planted: Sequence[str], everywhere: Sequence[bytes], finding: str) -> Claim:
+    """That none of `planted` is found, however it is written."""
+    found = any(_finds(everything, text) for everything in everywhere for text in planted)
+    return Claim(f"{', '.join(planted)}: {finding}", bool(everywhere) and all(everywhere) and not found)
+
+
+def _finds(everything: bytes, text: str) -> bool:
+    """Whether a text is there, in whatever case, with or without spaces and signs."""
+    folded = everything.lower()
+    squeezed = re.sub(rb"[^a-z0-9]", b"", folded)
+    return text.lower().encode() in folded or re.sub(r"[^a-z0-9]", "", text.lower()).encode() in squeezed
+
+
+def _has_read(everything: bytes, text: str, known: Iterable[str] = ()) -> bool:
+    """Whether any `STRETCH` characters of `text` in a row are there, but for those that are in `known` anyway."""
+    stretches = {text[start : start + STRETCH] for start in range(max(1, len(text) - STRETCH + 1))}
+    return any(part.encode() in everything for part in stretches if not any(part in one for one in known))
+
+
+def _has_address(everything: bytes, host: str) -> bool:
+    """Whether an IPv4 address is there, as text or as four bytes."""
+    return host.encode() in everything or bytes(map(int, host.split("."))) in everything
+
+
+def _planned(asked: Asked, ordinal: int) -> FragmentPlanned:
+    (planned,) = [event for event in asked.events if isinstance(event, Planned)]
+    return planned.fragments[ordinal]
+
+
+def _said(notes: Sequence[Note], text_sent: str) -> list[str]:
+    """The pieces of the answer that a host gave to a fragment, by its own notebook."""
+    rings = {
+        note.ring
+        for note in notes
+        if note.kind == HEARD
+        and isinstance(message := FromClient.decode(note.data), Ask)
+        and message.turns[-1].content == text_sent
+    }
+    messages = [FromHost.decode(note.data) for note in notes if note.kind == SAID and note.ring in rings]
+    return [message.text for message in messages if isinstance(message, Delta)]
+
+
+def _texts_of(stage: Stage, requests: Iterable[Asked]) -> list[str]:
+    """What hosts were sent in these requests, and what they answered, by their own notebooks."""
+    fragments = [fragment for asked in requests for fragment in asked.answered.fragments]
+    answers = ["".join(_said(stage.notes_of(fragment.host), fragment.text_sent)) for fragment in fragments]
+    return [text for text in (*(fragment.text_sent for fragment in fragments), *answers) if text]
+
+
+def _blank(text: str, names: Iterable[str]) -> str:
+    """A text with names and placeholders blanked alike, to compare what a host wrote with what was shown."""
+    for name in sorted(names, key=len, reverse=True):
+        text = text.replace(name, "_")
+    return _PLACEHOLDER.sub("_", text)

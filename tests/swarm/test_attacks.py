@@ -1,0 +1,86 @@
+"""`peernet demo --attack`, whole: five attacks by real processes, and each is caught by the check that is meant to.
+
+The demo computes its claims from what the adversaries recorded; `tests/unit/test_attack_claims.py` shows that such a
+claim fails where something was learned.
+"""
+
+import json
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import trio
+
+from tests.swarm.scripted_peer import Script
+from tests.swarm.support import Done, model_folder, running
+
+pytestmark = pytest.mark.swarm
+
+COMMAND = (sys.executable, "-m", "tests.swarm.scripted_adversary")
+SCRIPT = Script(seconds_per_token=0.01)
+"""Slow enough that a piece of an answer is a cell, and that a host can die in the middle."""
+TIMEOUT_S = 60.0
+SCENES = ["curious_host", "flipping_relay", "killed_host", "edited_ledger", "forked_log"]
+
+
+@pytest.fixture(scope="module")
+def done() -> Done:
+    async def attack() -> Done:
+        words = ("demo", "--attack", "--json", "--models", model_folder())
+        async with running(*words, command=COMMAND, extra=SCRIPT.environment) as demo:
+            return await demo.end(TIMEOUT_S)
+
+    return trio.run(attack)
+
+
+@pytest.fixture(scope="module")
+def result(done: Done) -> Any:
+    return json.loads(done.out)
+
+
+def claims(scene: Any) -> Iterator[tuple[str, bool]]:
+    for part in ("outcome", "caught", "learned", "not_learned"):
+        for claim in scene[part]:
+            yield claim["claim"], claim["holds"]
+
+
+def test_every_attack_ends_as_it_should(done: Done, result: Any) -> None:
+    assert done.code == 0, done
+    assert done.err == ""
+    assert result["ok"]
+    assert [scene["name"] for scene in result["scenes"]] == SCENES
+    for scene in result["scenes"]:
+        assert scene["ok"], [text for text, holds in claims(scene) if not holds]
+        assert all(holds for _, holds in claims(scene))
+        for part in ("caught", "learned", "not_learned"):
+            assert scene[part], (scene["name"], part)
+        assert scene["attack"]
+        assert scene["verdict"]
+
+
+@pytest.mark.parametrize(
+    ("scene", "evidence"),
+    [
+        ("curious_host", "the one fragment that your client says it sent, byte for byte"),
+        ("flipping_relay", "1 bit of 8,192 was different"),
+        ("flipping_relay", "“the ring broke: bad_tag”"),
+        ("killed_host", "3 hosts for 2 fragments"),
+        ("edited_ledger", "does not hash to what this tile says”"),
+        ("edited_ledger", "entries do not lead to the signed root”"),
+        ("edited_ledger", "“the stored tree does not lead to the checkpoint's root”"),
+        ("edited_ledger", "“the stored checkpoint is not this log's"),
+        ("forked_log", "One of them is a lie"),
+        ("forked_log", "a proof of"),
+    ],
+)
+def test_each_is_caught_by_the_check_that_is_meant_to(result: Any, scene: str, evidence: str) -> None:
+    (told,) = [one for one in result["scenes"] if one["name"] == scene]
+    assert any(evidence in claim["claim"] for claim in told["caught"]), told["caught"]
+
+
+def test_what_was_not_learned_names_what_was_searched_for(result: Any) -> None:
+    for scene in result["scenes"][:2]:
+        not_learned = " ".join(claim["claim"] for claim in scene["not_learned"])
+        for planted in ("Maria Kowalska", "maria.kowalska@example.org", "4111 1111 1111 1111", "127.77.200.1"):
+            assert planted in not_learned
