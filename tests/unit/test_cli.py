@@ -11,7 +11,9 @@ import pytest
 from rich.console import Console
 
 from peernet.cli import main as cli
+from peernet.cli import relay as relay_command
 from peernet.cli.drawing import RequestDrawing, save_svg, short
+from peernet.cli.options import add_network, network_of
 from peernet.client.events import FragmentPlanned, FragmentText, Masked, Planned
 from peernet.core.errors import PeernetError, UserError
 
@@ -129,3 +131,29 @@ def test_the_picture_asks_for_nothing_from_elsewhere(tmp_path: Path) -> None:
 
 def test_peers_are_told_apart_by_the_end_of_their_ids() -> None:
     assert short("12D3KooWabcdefXYZ123") == "…XYZ123"
+
+
+def test_each_listen_is_a_relay_and_commas_part_the_addresses_of_one(tmp_path: Path) -> None:
+    parser = argparse.ArgumentParser()
+    relay_command.configure(parser)
+    words = ["--home", str(tmp_path), "--test-network", "--listen", "/ip4/127.1.1.1/tcp/1,/ip4/127.1.1.1/tcp/2/ws"]
+    arguments = parser.parse_args([*words, "--listen", "/ip4/127.1.2.1/tcp/1/wss", "--tls-key", "key.pem"])
+    listens = [[str(address) for address in relay._listen] for relay in relay_command._relays(arguments)]
+    assert listens == [
+        ["/ip4/127.1.1.1/tcp/1", "/ip4/127.1.1.1/tcp/2/ws"],
+        ["/ip4/127.1.2.1/tcp/1/tls/ws"],
+    ]
+    network = network_of(arguments)
+    assert network.listen == ("/ip4/127.1.1.1/tcp/1", "/ip4/127.1.1.1/tcp/2/ws", "/ip4/127.1.2.1/tcp/1/wss")
+    assert (network.tls_key, network.tls_certificate, network.behind_proxy) == ("key.pem", "", False)
+
+
+def test_who_only_dials_has_no_certificate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    parser = argparse.ArgumentParser()
+    add_network(parser, listens=False)
+    arguments = parser.parse_args(["--tls-authority", "authority.pem"])
+    arguments.home = tmp_path
+    assert network_of(arguments).tls_authority == "authority.pem"
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--tls-certificate", "certificate.pem"])
+    assert "--tls-certificate" in capsys.readouterr().err

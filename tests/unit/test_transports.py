@@ -268,6 +268,14 @@ async def test_hostile_handshakes_harm_nobody_and_leave_nothing(files: TlsFiles,
         await until(lambda: len(two._nursery.child_tasks) == 2)
 
 
+async def test_who_breaks_the_rules_is_told_which_before_the_socket_closes():
+    two = new_swarm()
+    async with running(two, over=("/ws",)):
+        heard = await provoke(two.listening[0], HOSTILE["a text message"], reset=False)
+        # A close frame with code 1003, RFC 6455 section 7.4.1.
+        assert heard.endswith(b"\x88\x02\x03\xeb")
+
+
 @pytest.mark.parametrize("suffix", ["/ws", "/tls/ws"])
 @pytest.mark.parametrize("data", [b"", b"\x16", REQUEST, REQUEST + b"\r\n"])
 async def test_a_slow_client_is_given_up(files: TlsFiles, suffix: str, data: bytes):
@@ -283,8 +291,8 @@ async def test_a_slow_client_is_given_up(files: TlsFiles, suffix: str, data: byt
                             break
                     except trio.BrokenResourceError:
                         break
+        await until(lambda: two.connection_count == 0)
         assert sum(number for name, number in two.counters.items() if name.startswith("handshake_failed")) == 1
-        assert two.connection_count == 0
         await until(lambda: sockets() == before)
 
 

@@ -330,6 +330,8 @@ class Swarm:
             self.counters[f"handshake_failed:{reason}"] += 1
             if connection is not None:
                 connection.close()
+                # It may say why, before the listener closes the socket.
+                await connection.closed.wait()
             return None
         except BaseException:
             if connection is not None:
