@@ -224,7 +224,7 @@ async def test_a_handshake_that_is_not_finished_in_time_ends():
                 while await stream.receive_some():
                     pass
         assert two.counters["handshake_failed:TooSlowError"] == 1
-        assert two.connection_count == 0
+        await until(lambda: two.connection_count == 0)
 
 
 async def test_a_dial_that_nobody_answers_ends():
