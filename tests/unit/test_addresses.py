@@ -70,7 +70,7 @@ def test_a_peers_address_is_written_as_it_is_read():
 )
 def test_what_is_no_address_of_ours_is_refused_with_its_text(text: str):
     with pytest.raises(UserError) as raised:
-        parse_peer_address(text)
+        parse_address(text)
     assert repr(text) in str(raised.value) or "Qm" in str(raised.value)
 
 

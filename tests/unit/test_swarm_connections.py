@@ -387,7 +387,7 @@ async def test_two_hundred_connects_and_closes_leave_nothing_held():
             assert swarm._handshaking == swarm._dialling == {}
             assert swarm._nursery is not None
             # The sweep, and who listens.
-            assert len(swarm._nursery.child_tasks) == 2
+            await until(lambda swarm=swarm: len(swarm._nursery.child_tasks) == 2)
         assert len(nursery.child_tasks) == 2
 
 

@@ -306,6 +306,18 @@ async def test_handshakes_of_the_transport_are_bounded_like_ours(files: TlsFiles
         ]
         await until(lambda: two.counters["handshake_evicted"] == 5)
         assert len(two._handshaking) == 4
+        given_up = []
+
+        async def wait_end(stream: trio.SocketStream) -> None:
+            await stream.receive_some()
+            given_up.append(stream)
+
+        async with trio.open_nursery() as nursery:
+            for stream in stalled:
+                nursery.start_soon(wait_end, stream)
+            # Their sockets are closed, and not only forgotten.
+            await until(lambda: len(given_up) == 5)
+            nursery.cancel_scope.cancel()
         assert await say(one, two) == b"hello"
         for stream in stalled:
             await stream.aclose()

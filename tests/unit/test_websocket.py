@@ -52,8 +52,9 @@ async def accepted() -> AsyncIterator[tuple[WebSocketStream, trio.abc.Stream]]:
     yield stream, there
     await stream.aclose()
     # The other end sees the end: nothing keeps the stream open.
-    while await there.receive_some():
-        pass
+    with trio.fail_after(2):
+        while await there.receive_some():
+            pass
 
 
 async def refused(data: bytes) -> tuple[bytes, RemoteProtocolError]:
@@ -179,16 +180,27 @@ async def test_an_answer_that_is_no_websocket_is_an_error(answer: bytes, error: 
             await request_websocket(here, "example.org")
 
 
+async def sent_as(stream: WebSocketStream, there: trio.abc.Stream, data: bytes) -> bytes:
+    """What `data` comes to on the wire."""
+    sent = b""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(stream.send_all, data)
+        await trio.testing.wait_all_tasks_blocked()
+    await there.send_all(frame(PING, b"the end"))
+    await there.send_all(frame(BINARY, b"."))
+    await stream.receive_some(1024)
+    while not sent.endswith(b"the end"):
+        sent += await there.receive_some()
+    return sent.removesuffix(frame(PONG, b"the end", mask=None))
+
+
 async def test_bytes_are_sent_as_binary_messages_that_others_take():
     async with accepted() as (stream, there):
         await stream.send_all(b"hello")
         assert await there.receive_some() == frame(BINARY, b"hello", mask=None)
         data = bytes(range(256)) * 2100
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(stream.send_all, data)
-            sent = b""
-            while len(sent) < len(data):
-                sent += await there.receive_some()
+        with trio.fail_after(5):
+            sent = await sent_as(stream, there, data)
         size = websocket.MAX_SENT_SIZE
         pieces = [data[start : start + size] for start in range(0, len(data), size)]
         assert len(pieces) == 3
@@ -254,7 +266,7 @@ async def test_a_frame_that_must_not_be_ends_the_stream_and_says_why(data: bytes
     stream, _ = await accept_websocket(here)
     await there.receive_some()
     await there.send_all(data)
-    with pytest.raises(RemoteProtocolError) as raised:
+    with pytest.raises(RemoteProtocolError) as raised, trio.fail_after(2):
         for _ in range(3):
             await stream.receive_some(1024)
     assert raised.value.reason == reason
@@ -363,7 +375,7 @@ async def test_a_closing_that_is_cancelled_still_closes():
     with trio.move_on_after(0.01) as scope:
         await stream.aclose()  # nobody reads the close frame
     assert scope.cancelled_caught
-    with pytest.raises(trio.ClosedResourceError):
+    with pytest.raises(trio.ClosedResourceError), trio.fail_after(2):
         await here.receive_some(1)
     assert await there.receive_some() == frame(CLOSE, struct.pack("!H", 1000), mask=None)
     assert await there.receive_some() == b""
