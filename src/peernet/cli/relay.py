@@ -22,6 +22,7 @@ HELP = "forward other people's rings"
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """The options."""
+    parser.epilog = "Each --listen is a relay of its own; commas part the addresses of one."
     add_home(parser)
     add_network(parser, listens=True)
     add_service(parser)
