@@ -29,6 +29,7 @@ EXIT_INTERRUPTED: Final = 130
 _OURS: Final = {
     "demo": "start a small swarm on this machine and ask it something",
     "chat": "ask the network, and see what each host saw",
+    "gateway": "let programs for OpenAI's API ask the network",
     "host": "serve a model to the network",
     "relay": "forward other people's rings",
     "model": "fetch and list models",

@@ -18,8 +18,8 @@ def add_home(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--home", type=Path, metavar="DIR", help="keep keys, configuration, state and models in DIR")
 
 
-def add_network(parser: argparse.ArgumentParser, *, listens: bool) -> None:
-    """The options about the network that this node belongs to."""
+def add_network(parser: argparse.ArgumentParser, *, listens: bool, binds: bool = True) -> None:
+    """The options about the network that this node belongs to; without `--listen` where a command has its own."""
     group = parser.add_argument_group("network")
     group.add_argument(
         "--network",
@@ -44,9 +44,9 @@ def add_network(parser: argparse.ArgumentParser, *, listens: bool) -> None:
     if listens:
         _add_listening(group)
     about = "where to listen (repeatable)" if listens else "the address that connections leave from"
-    group.add_argument(
-        "--listen", action="append", metavar="ADDRESS", help=f"{about}, such as /ip4/0.0.0.0/tcp/4101 or /ip4/../ws"
-    )
+    about += ", such as /ip4/0.0.0.0/tcp/4101 or /ip4/../ws"
+    if binds:
+        group.add_argument("--listen", action="append", metavar="ADDRESS", help=about)
 
 
 def _add_listening(group: argparse._ArgumentGroup) -> None:
@@ -94,7 +94,7 @@ def network_of(arguments: argparse.Namespace) -> NetworkConfig:
         "test": arguments.test_network,
         "region": arguments.region,
         "announce": tuple(arguments.announce) if getattr(arguments, "announce", None) else None,
-        "listen": addresses_in(arguments.listen) if arguments.listen else None,
+        "listen": addresses_in(arguments.listen) if getattr(arguments, "listen", None) else None,
         "tls_authority": arguments.tls_authority,
         "tls_certificate": getattr(arguments, "tls_certificate", None),
         "tls_key": getattr(arguments, "tls_key", None),

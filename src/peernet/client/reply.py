@@ -8,6 +8,7 @@ Rules:
 """
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import TypeVar
 
 import trio
 
@@ -15,7 +16,9 @@ from peernet.client.events import Answered, AnswerText, Event
 from peernet.client.request import Emit
 from peernet.core.errors import LocalProtocolError, PeernetError
 
-__all__ = ["Pending", "Reply"]
+__all__ = ["Pending", "Reply", "first_of"]
+
+E = TypeVar("E", bound=Exception)
 
 
 class Pending:
@@ -97,11 +100,11 @@ class Reply:
             try:
                 self._result = await self._ask(self._pending.on_event)
             except* PeernetError as errors:
-                self._error = _first(errors)
+                self._error = first_of(errors)
         self._pending.close()
 
 
-def _first(errors: ExceptionGroup[PeernetError]) -> PeernetError:
-    """One of several errors stands for them: a fragment's nursery may wrap a lone one, too."""
+def first_of(errors: ExceptionGroup[E]) -> E:
+    """One of several errors stands for them: a fragment's nursery wraps a lone one, too."""
     first = errors.exceptions[0]
-    return _first(first) if isinstance(first, ExceptionGroup) else first
+    return first_of(first) if isinstance(first, ExceptionGroup) else first
