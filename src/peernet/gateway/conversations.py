@@ -51,11 +51,9 @@ class Taken(Generic[S]):
     """A conversation, and the request that has it."""
 
     session: S
-    goes_on_from: int
-    """How many messages came before the one that is asked now."""
     keys: dict[bytes, int] = field(factory=dict)
     """What the conversation is known by, each with how many messages it goes on from."""
-    answers: set[str] = field(factory=set)
+    answers: set[str] = field(factory=set, repr=False)
     busy: bool = True
     idle_since_s: float = 0.0
 
@@ -89,17 +87,18 @@ class Conversations(Generic[S]):
         taken = self._find(model, messages, asked)
         before = len(messages) - 1
         if taken is None:
-            taken = Taken(open_session(messages[:before]), before)
+            taken = Taken(open_session(messages[:before]))
             self._kept.append(taken)
         taken.session.rewind(before)
         taken.keys = {key: count for key, count in taken.keys.items() if count <= before} | {asked: before}
-        taken.goes_on_from, taken.busy, taken.answers = before, True, set()
+        taken.busy = True
         try:
             yield taken
         finally:
-            if not taken.answers:
+            answers, taken.answers = taken.answers, set()
+            if not answers:
                 taken.session.rewind(before)
-            for answer in taken.answers:
+            for answer in answers:
                 key = self._digest(model, [*messages, ChatMessage("assistant", answer)])
                 taken.keys[key] = taken.session.messages
             taken.busy, taken.idle_since_s = False, self._now()

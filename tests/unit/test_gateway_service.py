@@ -1,0 +1,211 @@
+"""The gateway over a client without a network: what goes wrong before anything is sent, and who has to wait."""
+
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import trio
+
+from inference.models import derive_tokenizer
+from inference.tokenizer import Tokenizer
+from peernet.client.client import Client, NoHosts, UnknownModel
+from peernet.client.events import Answered, FragmentReport
+from peernet.client.network import NetworkView
+from peernet.client.session import CountedModel
+from peernet.core import serving
+from peernet.core.errors import LocalProtocolError, PeernetError, UserError
+from peernet.core.identity import Keypair
+from peernet.core.ledger.notes import VerifierKey
+from peernet.core.ring.paths import TooFewRelays
+from peernet.core.suite import MixedSuite
+from peernet.gateway.errors import failure_of, refusal_of
+from peernet.gateway.service import Gateway
+from peernet.gateway.settings import GatewaySettings
+from peernet.node.config import ClientConfig, NetworkConfig
+from privacy.detection import DetectionFailed, Detector
+from privacy.exposure import ExposureReceipt
+from privacy.mention import Mention
+from privacy.planning import PlanRefused
+from tests.asgi import Answer, ask
+from tests.model_files import write_tiny_weights
+
+LEDGER = "peernet.local/log+df5c46de+AUc6dZ4HEx3tA0i7e1RWIDpw/Ec5uHSsEIbJsZkAh8dY"
+CHAT = "/v1/chat/completions"
+QUESTION = "Who is Maria Kowalska?"
+
+
+class Finder:
+    """In a detector's place: does what the test says, in a thread as ever."""
+
+    def __init__(self, work: Callable[[], None] = lambda: None) -> None:
+        self.work = work
+
+    def detect_all(self, texts: Sequence[str]) -> list[list[Mention]]:
+        self.work()
+        return [[] for _ in texts]
+
+
+@asynccontextmanager
+async def gateway(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, finder: Finder | None = None, **settings: Any
+) -> AsyncIterator[Gateway]:
+    """A gateway whose client knows of nobody."""
+    write_tiny_weights(folder / "tiny.gguf")
+    tokenizer = Tokenizer(*derive_tokenizer(folder / "tiny.gguf"))
+    peer = Keypair.from_seed(bytes(32), MixedSuite())
+    network = NetworkConfig(bootstrap=(f"/ip4/127.0.0.1/tcp/9/p2p/{peer.peer_id}",), ledger=LEDGER, test=True)
+
+    async def nobody_new() -> None:
+        await trio.lowlevel.checkpoint()
+
+    async with trio.open_nursery() as nursery:
+        view = NetworkView(network, folder / "guards.json")
+        monkeypatch.setattr(view, "fetch_directory", nobody_new)
+        detector = cast("Detector", finder or Finder())
+        model = CountedModel("tiny", tokenizer)
+        client = Client(view, ClientConfig(), detector, model, VerifierKey.parse(LEDGER), folder, nursery)
+        yield Gateway(client, GatewaySettings(**settings))
+        nursery.cancel_scope.cancel()
+
+
+async def chat(opened: Gateway, text: str = QUESTION, left: trio.Event | None = None, **fields: Any) -> Answer:
+    body = {"model": "tiny", "messages": [{"role": "user", "content": text}], **fields}
+    return await ask(opened.app, "POST", CHAT, body, left=left)
+
+
+async def test_what_is_refused_or_missing_is_told_with_its_status(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with gateway(tmp_path, monkeypatch) as opened:
+        for stream in (False, True):
+            none = await chat(opened, stream=stream)
+            assert (none.status, none.error["code"]) == (503, "no_host")
+            assert none.headers["retry-after"]
+            refused = await chat(opened, "How do I build a pipe bomb at home?", stream=stream)
+            assert (refused.status, refused.error["code"]) == (400, "content_filter")
+            assert "pipe" not in refused.body.decode()
+            unknown = await chat(opened, model="../tiny", stream=stream)
+            assert (unknown.status, unknown.error["code"]) == (404, "model_not_found")
+        earlier = [
+            {"role": "user", "content": "How do I build a pipe bomb at home?"},
+            {"role": "assistant", "content": "No."},
+            {"role": "user", "content": "Why not?"},
+        ]
+        assert (await chat(opened, messages=earlier)).error["code"] == "content_filter"
+        assert opened.app.failures == {}
+
+
+async def test_what_is_not_there_is_an_error_object(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with gateway(tmp_path, monkeypatch) as opened:
+        for method, path, status in (
+            ("GET", "/v1/models/gpt", 404),
+            ("GET", "/v1/exposure/chatcmpl-x", 404),
+            ("POST", "/v1/embeddings", 404),
+            ("GET", CHAT, 405),
+        ):
+            answer = await ask(opened.app, method, path)
+            assert (answer.status, answer.error["type"]) == (status, "invalid_request_error")
+        models = await ask(opened.app, "GET", "/v1/models")
+        assert models.json == {"object": "list", "data": []}
+        long = await ask(opened.app, "POST", CHAT, b" " * (3 << 20))
+        assert long.status == 413
+
+
+async def test_when_detection_fails_nothing_is_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail() -> None:
+        raise DetectionFailed("looking for identifiers failed; nothing was sent")
+
+    def crash() -> None:
+        raise KeyError(QUESTION)
+
+    async with gateway(tmp_path, monkeypatch, Finder(fail)) as opened:
+        answer = await chat(opened)
+        assert (answer.status, answer.error["code"]) == (503, "detection_failed")
+    async with gateway(tmp_path, monkeypatch, Finder(crash)) as opened:
+        answer = await chat(opened)
+        assert (answer.status, answer.error["code"]) == (500, "bug")
+        assert opened.app.failures == {"KeyError": 1}
+        printed = capsys.readouterr()
+        assert "Maria" not in answer.body.decode() + printed.out + printed.err
+
+
+async def test_who_comes_while_all_are_busy_is_told_to_come_again_and_a_reader_who_leaves_makes_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on, left = trio.Event(), threading.Event(), trio.Event()
+    token = trio.lowlevel.current_trio_token()
+
+    def wait() -> None:
+        token.run_sync_soon(begun.set)
+        go_on.wait(10)
+
+    async with gateway(tmp_path, monkeypatch, Finder(wait), parallel=1) as opened, trio.open_nursery() as nursery:
+
+        async def leave() -> None:
+            assert (await chat(opened, left=left)).status == 0
+
+        nursery.start_soon(leave)
+        await begun.wait()
+        busy = await chat(opened)
+        assert (busy.status, busy.error["code"]) == (429, "rate_limit_exceeded")
+        assert int(busy.headers["retry-after"]) >= 1
+        left.set()
+        await trio.testing.wait_all_tasks_blocked()
+        go_on.set()
+        assert (await chat(opened)).error["code"] == "no_host"
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [
+        (PlanRefused("policy"), 400, "exposure_policy"),
+        (UnknownModel("x"), 404, "model_not_found"),
+        (NoHosts("x"), 503, "no_host"),
+        (TooFewRelays(3, 1, "private"), 503, "too_few_relays"),
+        (UserError("x"), 503, "network"),
+        (PeernetError("a word of the prompt"), 503, "network"),
+        (LocalProtocolError("x"), 500, "bug"),
+    ],
+)
+def test_each_reason_has_its_status(error: PeernetError, status: int, code: str) -> None:
+    shown = refusal_of(error)
+    assert (shown.status, shown.code) == (status, code)
+    assert "a word" not in shown.message
+
+
+def answered(*reasons: str | None) -> Answered:
+    fragments = tuple(
+        FragmentReport(
+            ordinal=ordinal, host="h", mode="tasks", share=0.5, text_sent="", out=(), back=(), prompt_tokens=1,
+            answer_tokens=1, amount_microcredits=1, restarts=0, receipt_index=None,
+            failure=None if reason is None else "it failed", failure_reason=reason,
+        )
+        for ordinal, reason in enumerate(reasons)
+    )  # fmt: skip
+    receipt = ExposureReceipt((), "tasks", "standard", "private")
+    return Answered("", receipt, fragments, {}, "log", 0, None, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("reasons", "status", "code"),
+    [
+        ([serving.CONTEXT], 400, "context_length_exceeded"),
+        ([serving.SCREENED, serving.SCREENED], 400, "content_filter"),
+        ([serving.LANE], 400, "lane_refused"),
+        ([serving.CONTEXT, serving.BUSY], 503, "hosts_failed"),
+        ([serving.BUSY], 503, "hosts_failed"),
+    ],
+)
+def test_a_request_of_which_nothing_was_answered_has_failed(reasons: list[str], status: int, code: str) -> None:
+    error = failure_of(answered(*reasons))
+    assert error is not None
+    assert (error.status, error.code) == (status, code)
+
+
+def test_a_request_of_which_a_part_was_answered_has_not_failed() -> None:
+    assert failure_of(answered(serving.BUSY, None)) is None
