@@ -1,5 +1,8 @@
 """The gateway over a client without a network: what goes wrong before anything is sent, and who has to wait."""
 
+import argparse
+import socket
+import stat
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -11,6 +14,7 @@ import trio
 
 from inference.models import derive_tokenizer
 from inference.tokenizer import Tokenizer
+from peernet.cli.gateway import _api_key, _settings, configure
 from peernet.client.client import Client, NoHosts, UnknownModel
 from peernet.client.events import Answered, FragmentReport
 from peernet.client.network import NetworkView
@@ -22,8 +26,9 @@ from peernet.core.ledger.notes import VerifierKey
 from peernet.core.ring.paths import TooFewRelays
 from peernet.core.suite import MixedSuite
 from peernet.gateway.errors import failure_of, refusal_of
+from peernet.gateway.listening import base_url, listening_socket
 from peernet.gateway.service import Gateway
-from peernet.gateway.settings import GatewaySettings
+from peernet.gateway.settings import GatewaySettings, Listening
 from peernet.node.config import ClientConfig, NetworkConfig
 from privacy.detection import DetectionFailed, Detector
 from privacy.exposure import ExposureReceipt
@@ -158,6 +163,62 @@ async def test_who_comes_while_all_are_busy_is_told_to_come_again_and_a_reader_w
         await trio.testing.wait_all_tasks_blocked()
         go_on.set()
         assert (await chat(opened)).error["code"] == "no_host"
+
+
+async def test_a_unix_socket_is_its_owners_and_a_key_is_for_who_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where = Listening.parse(f"unix:{tmp_path}/socket")
+    assert where.path is not None
+    with listening_socket(where):
+        pass
+    key = _api_key(tmp_path / "key")
+    assert key == _api_key(tmp_path / "key")
+    assert stat.S_IMODE((tmp_path / "key").stat().st_mode) == 0o600
+    # A gateway that was killed leaves its socket behind.
+    with socket.socket(socket.AF_UNIX) as stale:
+        stale.bind(str(where.path))
+    with listening_socket(where) as listener:
+        assert base_url(listener) == "http://localhost/v1"
+        assert stat.S_IMODE(where.path.stat().st_mode) == 0o600
+        with pytest.raises(UserError, match="somebody listens"), listening_socket(where):
+            pass
+        opening = gateway(tmp_path, monkeypatch, listening=where, api_key=key)
+        async with opening as opened, trio.open_nursery() as nursery:
+            nursery.start_soon(opened.run, listener)
+            assert [await _status(where.path, shown) for shown in ("wrong", key)] == [401, 200]
+            nursery.cancel_scope.cancel()
+    assert not where.path.exists()
+
+
+async def _status(path: Path, key: str) -> int:
+    async with await trio.open_unix_socket(path) as stream:
+        await stream.send_all(f"GET /v1/models HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\n\r\n".encode())
+        return int((await stream.receive_some()).split()[1])
+
+
+def test_what_is_no_socket_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "notes").write_text("mine")
+    with pytest.raises(UserError, match="no socket"), listening_socket(Listening.parse(f"unix:{tmp_path}/notes")):
+        pass
+    assert (tmp_path / "notes").read_text() == "mine"
+
+
+@pytest.mark.parametrize("options", [("--listen", "0.0.0.0:0"), ("--listen", "0.0.0.0:0", "--allow-remote")])
+def test_other_machines_have_to_be_asked_for(options: tuple[str, ...]) -> None:
+    parser = argparse.ArgumentParser()
+    configure(parser)
+    with pytest.raises(UserError, match="--allow-remote and --api-key-file"):
+        _settings(parser.parse_args(options))
+
+
+@pytest.mark.parametrize(("content", "mode"), [("short", 0o600), ("x" * 40, 0o644)])
+def test_a_key_that_is_none_is_refused(tmp_path: Path, content: str, mode: int) -> None:
+    (tmp_path / "key").write_text(content)
+    (tmp_path / "key").chmod(mode)
+    with pytest.raises(UserError) as raised:
+        _api_key(tmp_path / "key")
+    assert content not in str(raised.value)
 
 
 @pytest.mark.parametrize(
