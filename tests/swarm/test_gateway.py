@@ -277,6 +277,8 @@ def test_a_conversation_stays_with_its_host_and_its_pseudonyms(served: Served) -
                 model=DEFAULT_MODEL, messages=[*messages[:-2], *asked("How do I build a pipe bomb at home?")]
             )
         assert refused.value.code == "content_filter"
+        # By this client, and not by a host that it reached.
+        assert "the prompt is refused" in refused.value.message
     turns = [*served.calls("Who is"), *served.calls("in autumn"), *served.calls("far away")]
     assert len(turns) == 4
     assert len({pid for pid, _ in turns}) == 1
