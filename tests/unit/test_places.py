@@ -9,7 +9,7 @@ from peernet.client.client import ChatSession
 
 
 def bind(places: dict[int, str], hosts: str, slots: int) -> dict[int, str]:
-    session = ChatSession(cast("Any", None))
+    session = ChatSession(cast("Any", None), cast("Any", None))
     session._places = dict(places)
     made = SimpleNamespace(fragments=[SimpleNamespace(slot=slot) for slot in range(slots)])
     bound = session._bind_places(cast("Any", made), cast("Any", [SimpleNamespace(peer=peer) for peer in hosts]))
