@@ -197,6 +197,8 @@ class HostExposure:
     retries: int = 0
     standby: bool = False
     """Whether it came in for another host."""
+    continued: tuple[int, ...] = ()
+    """The ordinals of those fragments of which it was given what another host had answered so far."""
 
     def to_json(self) -> dict[str, Any]:
         """A dictionary that `json` can write."""
@@ -211,6 +213,7 @@ class HostExposure:
             "identifiers_masked": dict(sorted(self.identifiers_masked.items())),
             "retries": self.retries,
             "standby": self.standby,
+            "continued": list(self.continued),
         }
 
 

@@ -306,15 +306,22 @@ class HostView(_Guarded):
         self._conversation.check()
         if writer is self:
             return text
-        named = {placeholder: identity for identity, placeholder in writer._placeholders.items()}
         pieces: list[str] = []
         place = 0
-        for start, end, placeholder in placeholders_in(text, writer._originals):
-            form = writer._originals[placeholder]
-            code_at = end - len(placeholder.rpartition("_")[2])
-            pieces += [text[place:start], self._name(named[placeholder], form, text[start:code_at], text[code_at:end])]
-            place = end
+        for spot, identity, form in writer.named_in(text):
+            code_at = spot.end - len(spot.placeholder.rpartition("_")[2])
+            label, code = text[spot.start : code_at], text[code_at : spot.end]
+            pieces += [text[place : spot.start], self._name(identity, form, label, code)]
+            place = spot.end
         return "".join([*pieces, text[place:]])
+
+    def named_in(self, text: str) -> list[tuple[PlacedPseudonym, Identity, str]]:
+        """Where `text` has this host's placeholders, whose each is, and what it restores to."""
+        named = {placeholder: identity for identity, placeholder in self._placeholders.items()}
+        return [
+            (PlacedPseudonym(start, end, name), named[name], self._originals[name])
+            for start, end, name in placeholders_in(text, self._originals)
+        ]
 
     def _name(self, identity: Identity, form: str, label: str, code: str) -> str:
         """What this host calls `identity`; `label` and `code` are how another one spelt its name for it."""

@@ -161,7 +161,8 @@ def detector() -> Detector:
 
 async def _serve(words: Sequence[object]) -> None:
     command, arguments = _parse([str(word) for word in words])
-    await cast("Any", command)._serve(arguments)
+    serve = getattr(command, "serve", None) or cast("Any", command)._serve
+    await serve(arguments)
 
 
 @contextmanager

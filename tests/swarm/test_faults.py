@@ -9,7 +9,8 @@ import shutil
 import signal
 import socket
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,8 +24,18 @@ import peernet.client.session as session_module
 from inference.models import DEFAULT_MODEL
 from peernet.cli.local_swarm import LocalSwarm
 from peernet.client.client import Client, PromptRefused
-from peernet.client.events import Answered, Event, FragmentDone, FragmentRestarted, FragmentText, Planned, RingBuilt
+from peernet.client.events import (
+    Answered,
+    Event,
+    FragmentContinued,
+    FragmentDone,
+    FragmentRestarted,
+    FragmentText,
+    Planned,
+    RingBuilt,
+)
 from peernet.core.errors import UserError
+from peernet.core.ledger.entries import Settle, decode_entry
 from peernet.core.ring.paths import TooFewRelays
 from peernet.net.connection import PeerConnection
 from peernet.node.config import ClientConfig
@@ -40,6 +51,7 @@ from tests.swarm.support import (
     running,
     scripted_swarm,
     take_stall,
+    wait_for,
 )
 
 pytestmark = pytest.mark.swarm
@@ -54,6 +66,11 @@ LEDGER = "peernet.local/log+df5c46de+AUc6dZ4HEx3tA0i7e1RWIDpw/Ec5uHSsEIbJsZkAh8d
 STRANGER = "12D3KooWLMXaph7x7hMHYVuS2F7m7qi9w8CAE95SyWbjLqnCyY7X"
 FAILURE_LIMIT_S = 20.0
 """What a request may take to fail when everybody it needs is dead; on loopback a dead peer is known at once."""
+GAP_LIMIT_S = 3.0
+"""What may pass between the death of a peer and the next word; some 0.2 s where nothing else runs."""
+NOTE = "Write a note to Maria Kowalska."
+IN_A_PLACEHOLDER = 5
+"""How many pieces of `NOTE` come before the stall: the last one is the beginning of a placeholder."""
 
 
 def nobody(network: int) -> str:
@@ -423,11 +440,13 @@ class _Watched:
 
     def __init__(self, act: Callable[[Event], None] = lambda _: None) -> None:
         self.events: list[Event] = []
+        self.times_s: list[float] = []
         self._act = act
         self._changed = trio.Event()
 
     def __call__(self, event: Event) -> None:
         self.events.append(event)
+        self.times_s.append(trio.current_time())
         self._act(event)
         self._changed.set()
 
@@ -450,6 +469,21 @@ class _Watched:
     def restarts(self) -> list[FragmentRestarted]:
         return [event for event in self.events if isinstance(event, FragmentRestarted)]
 
+    def continued(self) -> FragmentContinued:
+        """The one continuation; nothing was begun anew."""
+        assert self.restarts() == []
+        (event,) = [event for event in self.events if isinstance(event, FragmentContinued)]
+        return event
+
+    def gap_s(self, killed_s: float) -> float:
+        """What passed from `killed_s` to the next word of the fragment that went on."""
+        ordinal = self.continued().ordinal
+        return min(
+            time_s - killed_s
+            for event, time_s in zip(self.events, self.times_s, strict=True)
+            if isinstance(event, FragmentText) and event.ordinal == ordinal and time_s > killed_s
+        )
+
 
 def _ignore(_: Event) -> None:
     pass
@@ -465,20 +499,41 @@ async def _ask(client: Client, prompt: str, watched: _Watched) -> Answered:
             return await session.ask(prompt, watched)
 
 
+class _Asked:
+    """A request under way, and when somebody was killed in it."""
+
+    answered: Answered
+    killed_s: float
+
+
+@asynccontextmanager
+async def _asking(client: Client, prompt: str, watched: _Watched, armed: Path) -> AsyncIterator[_Asked]:
+    """Asks while the test does something to the hosts, the next stall armed; it is answered on leaving."""
+    asked = _Asked()
+
+    async def ask() -> None:
+        asked.answered = await _ask(client, prompt, watched)
+
+    armed.touch()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ask)
+        yield asked
+
+
 async def test_peers_that_die(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     armed = tmp_path / "armed"
     async with (
-        scripted_swarm(tmp_path, Script(armed=str(armed)), hosts=4, relays=8) as swarm,
+        scripted_swarm(tmp_path, Script(armed=str(armed), stall_after=IN_A_PLACEHOLDER), hosts=4, relays=8) as swarm,
         client_of(swarm) as client,
     ):
         calm = await _ask(client, THREE_PARTS, _Watched())
-        assert [fragment.restarts for fragment in calm.fragments] == [0, 0, 0]
-        await _host_goes_silent(client, armed, monkeypatch)
+        assert [fragment.restarts + fragment.continuations for fragment in calm.fragments] == [0, 0, 0]
+        await _host_goes_silent(swarm, client, armed, calm, monkeypatch)
         await _relay_dies_in_the_middle(swarm, client, armed)
         await _host_dies_before_the_answer(swarm, client)
-        await _host_dies_in_the_middle(swarm, client, armed)
+        await _host_dies_in_the_middle(swarm, client, armed, calm)
         await _command_survives_a_host(swarm, client, armed, tmp_path)
-        await _all_hosts_die(swarm, client, tmp_path)
+        await _all_hosts_die(swarm, client, armed, tmp_path)
         await _bootstrap_node_dies(swarm, client)
         await _an_edited_ledger_is_found_out(swarm, tmp_path)
 
@@ -514,7 +569,7 @@ class _Preferring:
 
 
 async def _relay_dies_in_the_middle(swarm: LocalSwarm, client: Client, armed: Path) -> None:
-    """A relay in a process of its own, which the rings are made to take: they go on without it."""
+    """A relay in a process of its own, which the rings are made to take: the same host goes on over others."""
     place = f"/ip4/127.{swarm.plan.network}.200.1/tcp/0"
     words = ("--home", swarm.plan.folder / "relay", "--network", swarm.network_file, "--listen", place, "--json")
     async with running("relay", *words) as relay:
@@ -522,26 +577,24 @@ async def _relay_dies_in_the_middle(swarm: LocalSwarm, client: Client, armed: Pa
         await _directory(client, lambda: victim in _relays(client))
         chance = client.network._random
         client.network._random = cast("Any", _Preferring(chance, victim))
-        armed.touch()
         watched = _Watched()
-        answers: list[Answered] = []
-        async with trio.open_nursery() as nursery:
-
-            async def ask() -> None:
-                answers.append(await _ask(client, "Write a note to Maria Kowalska.", watched))
-
-            nursery.start_soon(ask)
+        async with _asking(client, NOTE, watched, armed) as asked:
             await take_stall(armed)
             client.network._random = chance
+            await watched.until(lambda _: bool(watched.shown(0)))
             relay.signal(signal.SIGKILL)
+            asked.killed_s = trio.current_time()
         (built, *_) = [event for event in watched.events if isinstance(event, RingBuilt)]
         assert victim in (*built.out, *built.back)
-        (answered,) = answers
-        assert answered.complete
-        assert answered.text == "Write a note to Maria Kowalska."
-        assert watched.restarts()
-        (fragment,) = answered.fragments
+        assert (asked.answered.complete, asked.answered.text) == (True, NOTE)
+        continued = watched.continued()
+        assert continued.host == continued.failed_host == built.host
+        assert watched.gap_s(asked.killed_s) < GAP_LIMIT_S
+        (fragment,) = asked.answered.fragments
         assert victim not in (*fragment.out, *fragment.back)
+        # It cost no viewer.
+        (host,) = asked.answered.exposure.hosts
+        assert (host.host, host.standby, host.retries, host.continued) == (built.host, False, 1, ())
     await _directory(client, lambda: victim not in _relays(client))
 
 
@@ -566,62 +619,81 @@ async def _host_dies_before_the_answer(swarm: LocalSwarm, client: Client) -> Non
     assert "water" in answered.text
 
 
-async def _host_dies_in_the_middle(swarm: LocalSwarm, client: Client, armed: Path) -> None:
-    """One answer of three stalls; its host is killed when the others are whole, and one of theirs comes in for it."""
+async def _host_dies_in_the_middle(swarm: LocalSwarm, client: Client, armed: Path, calm: Answered) -> None:
+    """One answer of three stalls; its host is killed when the others are whole, and one of theirs goes on for it."""
     await _directory(client, lambda: len(client.hosts()) == 3)
-    armed.touch()
     watched = _Watched()
-    answers: list[Answered] = []
-    async with trio.open_nursery() as nursery:
-
-        async def ask() -> None:
-            answers.append(await _ask(client, THREE_PARTS, watched))
-
-        nursery.start_soon(ask)
+    async with _asking(client, THREE_PARTS, watched, armed) as asked:
         dead = await take_stall(armed)
         await watched.until(lambda _: len(watched.done()) == 2)
         (planned,) = [event for event in watched.events if isinstance(event, Planned)]
         (stalled,) = [fragment for fragment in planned.fragments if fragment.ordinal not in watched.done()]
         await watched.until(lambda _: bool(watched.shown(stalled.ordinal)))
+        shown = watched.shown(stalled.ordinal)
         assert stalled.host in next(member.peers for member in swarm.members if member.process.pid == dead)
         _kill(swarm, stalled.host)
-    (answered,) = answers
-    (restart,) = watched.restarts()
-    assert (restart.ordinal, restart.failed_host) == (stalled.ordinal, stalled.host)
+        asked.killed_s = trio.current_time()
+    answered, continued = asked.answered, watched.continued()
+    assert (continued.ordinal, continued.failed_host) == (stalled.ordinal, stalled.host)
+    assert continued.words == len(shown.split()) > 0
+    assert watched.gap_s(asked.killed_s) < GAP_LIMIT_S
+    # The text is what it would have been, and nothing of it was shown twice.
     assert answered.complete, [fragment.failure for fragment in answered.fragments]
-    assert [fragment.restarts for fragment in answered.fragments] == [
-        int(fragment.ordinal == stalled.ordinal) for fragment in answered.fragments
-    ]
+    assert answered.text == calm.text
+    part = THREE_PARTS.splitlines()[stalled.ordinal].partition(" ")[2]
+    assert watched.shown(stalled.ordinal) == part
+    failed = [int(fragment.ordinal == stalled.ordinal) for fragment in answered.fragments]
+    assert [fragment.continuations for fragment in answered.fragments] == failed
+    assert [fragment.restarts for fragment in answered.fragments] == [0, 0, 0]
     assert all(fragment.receipt_index is not None for fragment in answered.fragments)
     seen = {host.host: host for host in answered.exposure.hosts}
-    assert [host.host for host in answered.exposure.hosts if host.standby] == [restart.host]
-    assert stalled.ordinal in seen[restart.host].fragments
+    assert [host.host for host in answered.exposure.hosts if host.standby] == [continued.host]
+    assert stalled.ordinal in seen[continued.host].fragments
+    assert seen[continued.host].continued == (stalled.ordinal,)
     # The dead host has seen it, and nobody can unsee.
     assert seen[stalled.host].fragments == (stalled.ordinal,)
-    # What it had said is void: each part is there once, whole.
-    for part in THREE_PARTS.splitlines():
-        assert answered.text.splitlines().count(part.partition(" ")[2]) == 1
+    # Both were paid for the prompt, the standby for the beginning of the answer, too.
+    before, after = calm.fragments[stalled.ordinal], answered.fragments[stalled.ordinal]
+    assert after.prompt_tokens > 2 * before.prompt_tokens - 10
+    assert after.amount_microcredits > before.amount_microcredits
 
 
-async def _host_goes_silent(client: Client, armed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It lives, and its connections too, but no word comes any more."""
+async def _host_goes_silent(
+    swarm: LocalSwarm, client: Client, armed: Path, calm: Answered, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It lives, and its connections too, but no word comes any more; what it was paid it settles."""
     monkeypatch.setattr(fragment_module, "NEXT_TOKEN_TIMEOUT_S", 0.3)
-    armed.touch()
     watched = _Watched()
-    answered = await _ask(client, "Write a note to Maria Kowalska.", watched)
-    await take_stall(armed)
+    async with _asking(client, NOTE, watched, armed) as asked:
+        await take_stall(armed)
     monkeypatch.undo()
-    (restart,) = watched.restarts()
-    assert restart.reason == "the host was silent for 0.3 s"
-    assert restart.host != restart.failed_host
-    assert (answered.complete, answered.text) == (True, "Write a note to Maria Kowalska.")
+    continued = watched.continued()
+    assert continued.reason == "the host was silent for 0.3 s"
+    assert continued.host != continued.failed_host
+    assert continued.words == 4
+    assert (asked.answered.complete, asked.answered.text) == (True, NOTE)
+    assert watched.shown(0) == NOTE
+    paid = [fragment.amount_microcredits for fragment in (*calm.fragments, *asked.answered.fragments)]
+    await wait_for(lambda: len(_settled(swarm)) == len(calm.fragments) + 2)
+    assert sum(_settled(swarm)) == sum(paid)
+
+
+def _settled(swarm: LocalSwarm) -> list[int]:
+    """The amounts of all settlements in the log, in microcredits."""
+    connection = apsw.Connection(
+        str(swarm.plan.folder / "bootstrap" / "state" / "ledger.sqlite"), flags=apsw.SQLITE_OPEN_READONLY
+    )
+    leaves = connection.execute("SELECT leaf FROM entry").fetchall()
+    connection.close()
+    entries = [decode_entry(leaf) for (leaf,) in leaves]
+    return [entry.amount_microcredits for entry in entries if isinstance(entry, Settle)]
 
 
 async def _command_survives_a_host(swarm: LocalSwarm, client: Client, armed: Path, tmp_path: Path) -> None:
     words = ("--network", swarm.network_file, "--models", swarm.plan.models, "--home", tmp_path / "chatter", "--json")
     await _directory(client, lambda: len(client.hosts()) == 2)
     armed.touch()
-    async with running("chat", *words, "Write a note to Maria Kowalska.") as chat:
+    async with running("chat", *words, NOTE) as chat:
         pid = await take_stall(armed)
         (dead,) = [member for member in swarm.members if member.process.pid == pid]
         swarm.kill(dead.name)
@@ -630,17 +702,27 @@ async def _command_survives_a_host(swarm: LocalSwarm, client: Client, armed: Pat
     assert done.err == ""
     answered = json.loads(done.out)
     assert answered["complete"]
-    assert answered["answer"] == "Write a note to Maria Kowalska."
+    assert answered["answer"] == NOTE
     (fragment,) = answered["fragments"]
-    assert fragment["restarts"] == 1
+    assert (fragment["restarts"], fragment["continuations"]) == (0, 1)
     seen = {host["host"]: host["standby"] for host in answered["exposure"]["hosts"]}
     assert seen == {dead.peers[0]: False, fragment["host"]: True}
 
 
-async def _all_hosts_die(swarm: LocalSwarm, client: Client, tmp_path: Path) -> None:
-    for member in swarm.members:
-        if member.name.startswith("host-"):
-            member.process.kill()
+async def _all_hosts_die(swarm: LocalSwarm, client: Client, armed: Path, tmp_path: Path) -> None:
+    watched = _Watched()
+    async with _asking(client, NOTE, watched, armed) as asked:
+        await take_stall(armed)
+        await watched.until(lambda _: watched.shown(0) == "Write a note to ")
+        for member in swarm.members:
+            if member.name.startswith("host-"):
+                member.process.kill()
+    # What was shown stays, and is called what it is.
+    assert not asked.answered.complete
+    failure = str(asked.answered.fragments[0].failure)
+    assert asked.answered.text == f"Write a note to …\n\n[This part could not be finished: {failure}]"
+    assert len(asked.answered.exposure.hosts) == 1
+
     answered = await _ask(client, TWO_PARTS, _Watched())
     assert not answered.complete
     for fragment in answered.fragments:

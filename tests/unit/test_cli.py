@@ -16,6 +16,7 @@ from peernet.cli.drawing import RequestDrawing, save_svg, short
 from peernet.cli.options import add_network, network_of
 from peernet.client.events import FragmentPlanned, FragmentText, Masked, Planned
 from peernet.core.errors import PeernetError, UserError
+from peernet.node.peer import Peer
 
 
 def run(*arguments: str, home: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -138,7 +139,7 @@ def test_each_listen_is_a_relay_and_commas_part_the_addresses_of_one(tmp_path: P
     relay_command.configure(parser)
     words = ["--home", str(tmp_path), "--test-network", "--listen", "/ip4/127.1.1.1/tcp/1,/ip4/127.1.1.1/tcp/2/ws"]
     arguments = parser.parse_args([*words, "--listen", "/ip4/127.1.2.1/tcp/1/wss", "--tls-key", "key.pem"])
-    listens = [[str(address) for address in relay._listen] for relay in relay_command._relays(arguments)]
+    listens = [[str(address) for address in relay._listen] for relay in relay_command._relays(arguments, Peer)]
     assert listens == [
         ["/ip4/127.1.1.1/tcp/1", "/ip4/127.1.1.1/tcp/2/ws"],
         ["/ip4/127.1.2.1/tcp/1/tls/ws"],

@@ -243,7 +243,7 @@ def answered(*reasons: str | None) -> Answered:
     fragments = tuple(
         FragmentReport(
             ordinal=ordinal, host="h", mode="tasks", share=0.5, text_sent="", out=(), back=(), prompt_tokens=1,
-            answer_tokens=1, amount_microcredits=1, restarts=0, receipt_index=None,
+            answer_tokens=1, amount_microcredits=1, restarts=0, continuations=0, receipt_index=None,
             failure=None if reason is None else "it failed", failure_reason=reason,
         )
         for ordinal, reason in enumerate(reasons)

@@ -28,7 +28,7 @@ from peernet.core.ring.cells import (
 )
 from peernet.core.ring.endings import Blame, Ending, blame
 from peernet.core.ring.hop import Hop
-from peernet.core.ring.ring import BACK, OUT, WINDOW_CELLS, Join, join_cookie
+from peernet.core.ring.ring import BACK, OUT, WINDOW_CELLS, Join, RingEnd, join_cookie
 from peernet.core.suite import MixedSuite
 from peernet.core.wire import encode
 from peernet.net.addresses import TcpAddress
@@ -818,3 +818,53 @@ async def test_the_peers_know_no_more_than_their_neighbours():
             assert set(peer.swarm.connections) == known
         assert set(w.client.connections) == {w.guard.peer_id}
         ring.end()
+
+
+class SilentLeg:
+    """A client's leg on which nothing comes but, in the end, how it ended."""
+
+    def __init__(self) -> None:
+        self.ending: Ending | None = None
+        self._over = trio.Event()
+
+    def end(self, hop: int, reason: str) -> None:
+        self.ending = Ending(hop, reason)
+        self._over.set()
+
+    async def receive(self) -> list[SealedCell] | None:
+        await self._over.wait()
+        return None
+
+    async def send(self, kind: CellType, body: bytes) -> None:
+        await trio.lowlevel.checkpoint()
+
+    def close(self) -> None:
+        pass
+
+
+async def test_a_ring_that_ended_with_one_arc_hears_the_others_last_word(autojump_clock: trio.testing.MockClock):
+    out, back = SilentLeg(), SilentLeg()
+    ring = RingChannel(RingEnd(client=True), out, back, verdict_s=VERDICT_S)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ring.run)
+        back.end(1, "lost")
+        assert await ring.receive() is None  # who reads is told at once
+        assert not ring.finished.is_set()
+        await trio.sleep(VERDICT_S / 2)
+        out.end(1, "lost")
+        with trio.fail_after(VERDICT_S / 4):
+            await ring.finished.wait()
+    assert blame(ring.endings, ENDPOINT) == Blame(endpoint=True)
+
+
+async def test_the_wait_for_the_other_arc_is_bounded(autojump_clock: trio.testing.MockClock):
+    for verdict_s in (VERDICT_S, 0.0):
+        out, back = SilentLeg(), SilentLeg()
+        ring = RingChannel(RingEnd(client=True), out, back, verdict_s=verdict_s)
+        began = trio.current_time()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ring.run)
+            back.end(1, "lost")
+            await ring.finished.wait()
+        assert trio.current_time() - began == pytest.approx(verdict_s)
+        assert ring.ended == "closed"

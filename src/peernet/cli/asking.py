@@ -23,7 +23,8 @@ def explain(answered: Answered) -> None:
     for fragment in answered.fragments:
         where = f"part {fragment.ordinal + 1} of {len(answered.fragments)}" if len(answered.fragments) > 1 else "it"
         if fragment.failure is not None:
-            print(f"peernet: {where} could not be answered: {fragment.failure}", file=sys.stderr)
+            deed = "finished" if fragment.unfinished else "answered"
+            print(f"peernet: {where} could not be {deed}: {fragment.failure}", file=sys.stderr)
         elif not fragment.answer_tokens:
             print(f"peernet: the model's answer to {where} is empty: ask again, or in other words", file=sys.stderr)
 
@@ -41,6 +42,7 @@ def result_of(answered: Answered, ready_s: float) -> dict[str, Any]:
                 "share": round(fragment.share, 4),
                 "text_sent": fragment.text_sent,
                 "restarts": fragment.restarts,
+                "continuations": fragment.continuations,
                 "failure": fragment.failure,
             }
             for fragment in answered.fragments

@@ -20,6 +20,7 @@ from rich.text import Text
 from peernet.client.events import (
     Answered,
     Event,
+    FragmentContinued,
     FragmentDone,
     FragmentFailed,
     FragmentPlanned,
@@ -114,6 +115,9 @@ class RequestDrawing:
                     f"[yellow]fragment {event.ordinal + 1}:[/] host {short(event.failed_host)} failed "
                     f"({escape(event.reason)}); it starts again on {short(event.host)}"
                 )
+            case FragmentContinued():
+                self._states[event.ordinal] = f"going on at {short(event.host)}"
+                self._say(f"[yellow]fragment {event.ordinal + 1}:[/] {escape(_continued(event))}")
             case FragmentDone():
                 tokens = event.prompt_tokens + event.answer_tokens
                 self._states[event.ordinal] = f"done: {tokens} tokens, {event.amount_microcredits} µcr"
@@ -241,6 +245,12 @@ class RequestDrawing:
                 masked or "nothing to mask",
             )
         self._print(table)
+        for host in exposure.hosts:
+            if host.continued:
+                parts = ", ".join(str(ordinal + 1) for ordinal in host.continued)
+                self._console.print(
+                    f"[dim]{short(host.host)} also read what was answered of fragment {parts} before[/]"
+                )
         guards = ", ".join(map(short, exposure.guards))
         self._console.print(f"[dim]guards {guards} know your address, and none of your words[/]")
         for notice in exposure.notices:
@@ -266,6 +276,14 @@ class RequestDrawing:
             self._console.print("[bold]the log's signed checkpoint[/]")
             # As it is, so that it can be copied and verified elsewhere.
             self._console.print(Text(note, style="dim"), soft_wrap=True)
+
+
+def _continued(event: FragmentContinued) -> str:
+    """What a continuation was, in plain words."""
+    after = f"after {event.words} word{'' if event.words == 1 else 's'}"
+    if event.host == event.failed_host:
+        return f"the ring to host {short(event.host)} broke {after}; it goes on from there over another one"
+    return f"host {short(event.failed_host)} was lost {after} ({event.reason}); {short(event.host)} goes on from there"
 
 
 def _with_headings(answer: str) -> Text:

@@ -11,6 +11,7 @@ from privacy.exposure import ExposureReceipt
 __all__ = [
     "Answered",
     "Event",
+    "FragmentContinued",
     "FragmentDone",
     "FragmentFailed",
     "FragmentPlanned",
@@ -108,8 +109,23 @@ class FragmentRestarted:
 
 
 @frozen
+class FragmentContinued:
+    """An attempt failed in mid-answer; `host` goes on from what was shown, which stays.
+
+    `host` is `failed_host` where its ring alone had broken.
+    """
+
+    ordinal: int
+    failed_host: str
+    host: str
+    reason: str
+    words: int
+    """How many were shown."""
+
+
+@frozen
 class FragmentFailed:
-    """A fragment could not be answered."""
+    """A fragment could not be answered, or not to its end: what was shown of it stays, unless it was withheld."""
 
     ordinal: int
     reason: str
@@ -159,16 +175,22 @@ class FragmentReport:
     out: tuple[str, ...]
     back: tuple[str, ...]
     prompt_tokens: int
+    """As paid for, over all attempts; so are the next two. What a host went on from was part of its prompt."""
     answer_tokens: int
     amount_microcredits: int
     restarts: int
+    """How often it began anew, which made void what was shown."""
+    continuations: int
+    """How often it went on from what was shown."""
     receipt_index: int | None
-    """The receipt's place in the log, its proof verified; None when there is none."""
+    """The last host's receipt: its place in the log, its proof verified; None when there is none."""
     failure: str | None
     failure_reason: str | None = None
     """One word for why, for programs: of `core.serving`'s reasons where a host gave it."""
     finish_reason: str = "stop"
     """`stop`, or `length` when the answer was cut at its bound."""
+    unfinished: bool = False
+    """Whether it failed, and part of its answer stands all the same."""
 
 
 @frozen
@@ -217,6 +239,7 @@ Event = (
     | RingBuilt
     | FragmentText
     | FragmentRestarted
+    | FragmentContinued
     | FragmentFailed
     | FragmentDone
     | ReceiptProven

@@ -4,9 +4,11 @@ Rules:
 
 1. Each attempt has a lane and a ring of its own. The ring to the ledger runs over the relays of the ring to the host,
    so no further relay learns that this fragment exists.
-2. The client counts tokens itself and signs vouchers for what it counted, never for what it is told.
+2. The client counts tokens itself and signs vouchers for what it counted, never for what it is told. A text that a
+   host goes on from is paid to it as part of its prompt, and counts towards what was asked for at most.
 3. A host that refuses for good (the prompt is too long, or refused by its screening) is not asked again elsewhere;
-   any other failure moves the fragment to a standby, and what was shown of it so far is void.
+   after any other failure the fragment goes on, on the same host where its ring alone broke, else on a standby
+   (`request` decides). What was shown is kept where the next host can go on from it (`seam`), else it is void.
 """
 
 import math
@@ -14,12 +16,13 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 import trio
-from attrs import define, field, frozen
+from attrs import Factory, define, field, frozen
 
 from inference.engine import Message, Parameters
 from inference.tokenizer import Tokenizer
 from peernet.client.events import Event, FragmentDone, FragmentText, LaneFunded, ReceiptProven, RingBuilt
 from peernet.client.network import HostChoice, NetworkView
+from peernet.client.seam import AnswerText, prefix_of
 from peernet.client.wallet import FundedLane, LaneRefused, LedgerUnreachable, fund_lane
 from peernet.core import serving
 from peernet.core.errors import ConnectionFailed, LocalProtocolError, PeernetError, RemoteProtocolError
@@ -27,16 +30,16 @@ from peernet.core.ledger.checkpoint import Checkpoint
 from peernet.core.ledger.notes import VerifierKey
 from peernet.core.ledger.proofs import LogProof
 from peernet.core.metering import ClientMeter, LaneExhausted, price, verify_receipt
+from peernet.core.ring.endings import blame
 from peernet.core.ring.paths import PathPeer, RingPath
 from peernet.core.ring.ring import OUT
 from peernet.core.serving import Ask, Delta, Finished, FromClient, FromHost, Pay, Refused, Settled, Turn
 from peernet.net.rings import RingChannel, RingFailed
 from privacy.planning import Fragment
 from privacy.pseudonyms import HostView
-from privacy.restoring import Restorer
 from privacy.screening import Screener
 
-__all__ = ["Attempt", "AttemptFailed", "Exchange", "Outcome"]
+__all__ = ["Attempt", "AttemptFailed", "Exchange", "LaneUse", "Outcome"]
 
 FIRST_TOKEN_TIMEOUT_S: Final = 60.0
 NEXT_TOKEN_TIMEOUT_S: Final = 20.0
@@ -79,25 +82,65 @@ class Attempt:
     turns: tuple[Turn, ...] = field(repr=False)
     view: HostView = field(repr=False)
     parameters: Parameters
+    kept: str = field(default="", repr=False)
+    """What was shown of the answer before, as this host would have written it; empty where it starts anew."""
 
     @property
     def text_sent(self) -> str:
         """The fragment's own prompt as the host gets it."""
         return self.turns[-1].content
 
+    @property
+    def prefix(self) -> str | None:
+        """The beginning of the answer as the host gets it."""
+        return prefix_of(self.kept)
+
+
+@define
+class LaneUse:
+    """What the client counted and signed for on the lane of one attempt."""
+
+    prompt_tokens: int = 0
+    answer_tokens: int = 0
+    amount_microcredits: int = 0
+
 
 @define
 class Outcome:
-    """What an attempt brought."""
+    """What a fragment has brought so far, over all its attempts; each attempt adds to it as it goes."""
 
     answer: str = field(default="", repr=False)
+    """What was shown: names restored."""
     answer_as_sent: str = field(default="", repr=False)
-    prompt_tokens: int = 0
-    answer_tokens: int = 0
+    """The same, and what is held back of it, as its last host writes it."""
+    kept: str = field(default="", repr=False)
+    """Of `answer_as_sent`, what was shown."""
+    whole: bool = False
     finish_reason: str = "stop"
-    amount_microcredits: int = 0
+    first_token_s: float = math.nan
+    lanes: list[LaneUse] = Factory(list)
     receipt_index: int | None = None
     checkpoint: Checkpoint | None = None
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Over all lanes."""
+        return sum(use.prompt_tokens for use in self.lanes)
+
+    @property
+    def answer_tokens(self) -> int:
+        """Over all lanes, void ones included: what was paid for."""
+        return sum(use.answer_tokens for use in self.lanes)
+
+    @property
+    def amount_microcredits(self) -> int:
+        """Over all lanes: what the client has signed for."""
+        return sum(use.amount_microcredits for use in self.lanes)
+
+    def drop_text(self) -> None:
+        """Makes void what was shown."""
+        self.answer = self.answer_as_sent = self.kept = ""
+        self.first_token_s = math.nan
 
 
 @frozen
@@ -111,13 +154,18 @@ class Exchange:
     emit: Callable[[Event], None]
     started_s: float
 
-    async def run(self, attempt: Attempt, sending: Callable[[], None]) -> Outcome:
+    async def run(self, attempt: Attempt, outcome: Outcome, sending: Callable[[], None]) -> None:
         """One attempt, from its lane to its receipt; raises `AttemptFailed`.
 
-        `sending` is called right before the fragment leaves: from then on its host counts as a viewer.
+        `outcome` takes what it brings, also where it fails. `sending` is called right before the fragment leaves: from
+        then on its host counts as a viewer.
         """
         ordinal, host = attempt.fragment.ordinal, attempt.host
+        # Now in this host's words, also where it fails before it says any.
+        outcome.answer_as_sent = outcome.kept = attempt.kept
         prompt_tokens = self.tokenizer.count_messages([Message(turn.role, turn.content) for turn in attempt.turns])
+        prefix_tokens = self.tokenizer.count_text(attempt.prefix) if attempt.prefix else 0
+        prompt_tokens += prefix_tokens
         room = host.offer.context_tokens - prompt_tokens
         if room < 1:
             raise AttemptFailed(
@@ -126,7 +174,8 @@ class Exchange:
                 final=True,
                 reason=serving.CONTEXT,
             )
-        max_tokens = min(attempt.parameters.max_tokens, room)
+        # At least one: a text that was cut may have a token more than the answer that it was cut from.
+        max_tokens = min(max(1, attempt.parameters.max_tokens - prefix_tokens), room)
         try:
             lane = await self._fund(attempt, prompt_tokens, max_tokens)
         except LedgerUnreachable as error:
@@ -148,11 +197,9 @@ class Exchange:
         out, back = (tuple(peer.peer for peer in arc) for arc in (attempt.path.out, attempt.path.back))
         self.emit(RingBuilt(ordinal, host.peer, out, back, trio.current_time() - began))
         try:
-            return await self._talk(ring, attempt, lane, prompt_tokens, max_tokens, sending)
+            await self._talk(ring, attempt, lane, prompt_tokens, max_tokens, outcome, sending)
         except RingFailed as error:
-            # Which hop went, a broken ring does not say: the next one takes another host and other relays.
-            suspects = _suspects(attempt.path, None)
-            raise AttemptFailed(f"the ring broke: {error.reason}", peer=host.peer, suspects=suspects) from error
+            raise await _broken(ring, attempt, error) from error
         except RemoteProtocolError as error:
             raise AttemptFailed(f"the host broke the protocol: {error.reason}", peer=host.peer) from error
         finally:
@@ -171,8 +218,9 @@ class Exchange:
         lane: FundedLane,
         prompt_tokens: int,
         max_tokens: int,
+        outcome: Outcome,
         sending: Callable[[], None],
-    ) -> Outcome:
+    ) -> None:
         meter = ClientMeter(lane.lane, lane.seed, self.network.suite, voucher_every_tokens=VOUCHER_EVERY_TOKENS)
         try:
             meter.prompt(prompt_tokens)
@@ -187,55 +235,76 @@ class Exchange:
             top_p_thousandths=attempt.parameters.top_p_thousandths,
             seed=attempt.parameters.seed,
             stop=attempt.parameters.stop,
-            prefix=None,
+            prefix=attempt.prefix,
         )
         sending()
         await ring.send(FromClient.encode(ask))
-        await ring.send(FromClient.encode(Pay(meter.voucher())))
-        answer = _Answer(self, attempt, meter, Outcome(prompt_tokens=prompt_tokens))
+        answer = _Answer(self, attempt, ask, meter, outcome)
+        await answer.pay(ring)
         await answer.receive(ring)
-        return answer.outcome
 
 
 class _Answer:
     """The stream of one host's answer: counted, paid, restored, screened."""
 
-    def __init__(self, exchange: Exchange, attempt: Attempt, meter: ClientMeter, outcome: Outcome) -> None:
+    def __init__(self, exchange: Exchange, attempt: Attempt, ask: Ask, meter: ClientMeter, outcome: Outcome) -> None:
         self._exchange = exchange
         self._attempt = attempt
+        self._ask = ask
         self._meter = meter
-        self.outcome = outcome
+        self._outcome = outcome
+        self._use = LaneUse()
+        outcome.lanes.append(self._use)
         self._counter = exchange.tokenizer.incremental()
-        self._restorer = Restorer(attempt.view.mapping())
-        self._first_token_s = math.nan
+        self._text = AnswerText(attempt.view.mapping(), attempt.kept, ask.stop)
 
     async def receive(self, ring: RingChannel) -> None:
-        """Takes the answer up to the receipt; raises `AttemptFailed` before the answer is whole."""
+        """Takes the answer up to the receipt; raises `AttemptFailed` or `RingFailed` before the answer is whole."""
+        reason = await self._receive_text(ring)
+        self._outcome.finish_reason = "length" if reason == "length" else "stop"
+        self._show(self._text.finish(cut=reason == "length"))
+        self._screen()
+        await self.pay(ring, last=True)
+        self._outcome.whole = True
+        self._announce()
+        await self._take_receipt(ring)
+
+    async def pay(self, ring: RingChannel, *, last: bool = False) -> None:
+        """Sends a voucher when one is due; once the answer is whole, one that gets lost is the host's risk."""
+        if not self._meter.voucher_due(last=last):
+            return
+        voucher = self._meter.voucher()
+        self._use.prompt_tokens = voucher.prompt_tokens
+        self._use.amount_microcredits = voucher.amount_microcredits
+        try:
+            await ring.send(FromClient.encode(Pay(voucher)))
+        except RingFailed:
+            if not last:
+                raise
+
+    async def _receive_text(self, ring: RingChannel) -> str:
+        """Takes the text; why it ended, as engines say it."""
         timeout_s = FIRST_TOKEN_TIMEOUT_S
-        while True:
-            match await self._next(ring, timeout_s):
+        while not self._text.stopped:
+            try:
+                message = await self._next(ring, timeout_s)
+            except (AttemptFailed, RingFailed):
+                if self._use.answer_tokens >= self._ask.max_tokens:
+                    return "length"  # all that was asked for is here, and only the word that it is all is not
+                raise
+            match message:
                 case Delta() as delta:
                     await self._take(ring, delta)
                     timeout_s = NEXT_TOKEN_TIMEOUT_S
                 case Finished() as finished:
-                    break
+                    return finished.reason
                 case Refused() as refused:
                     final = refused.reason in serving.FINAL_REASONS
                     host = self._attempt.host.peer
                     raise AttemptFailed(refused.explanation, peer=host, final=final, reason=refused.reason)
                 case other:
                     raise RemoteProtocolError(f"{type(other).__name__} came within an answer", reason="bad_message")
-        self.outcome.finish_reason = "length" if finished.reason == "length" else "stop"
-        self._show(self._last_words(cut=finished.reason == "length"))
-        await self._pay(ring, last=True)
-        self._finish()
-        await self._take_receipt(ring)
-
-    def _last_words(self, *, cut: bool) -> str:
-        """What the restorer still holds; the beginning of a placeholder at which a long answer was cut is no word."""
-        held = self._restorer.finish()
-        is_cut_placeholder = any(name.startswith(held) for name in self._attempt.view.mapping())
-        return "" if cut and len(held) > 1 and is_cut_placeholder else held
+        return "stop"
 
     async def _next(self, ring: RingChannel, timeout_s: float) -> object:
         with trio.move_on_after(timeout_s):
@@ -246,68 +315,74 @@ class _Answer:
         raise AttemptFailed(f"the host was silent for {timeout_s:g} s", peer=self._attempt.host.peer)
 
     async def _take(self, ring: RingChannel, delta: Delta) -> None:
-        if math.isnan(self._first_token_s):
-            self._first_token_s = trio.current_time() - self._exchange.started_s
-        self.outcome.answer_as_sent += delta.text
-        total = max(self.outcome.answer_tokens, self._counter.feed(delta.text))
-        self.outcome.answer_tokens = total
+        if math.isnan(self._outcome.first_token_s):
+            self._outcome.first_token_s = trio.current_time() - self._exchange.started_s
+        total = max(self._use.answer_tokens, self._counter.feed(delta.text))
+        self._use.answer_tokens = total
         try:
             self._meter.answer(total)
         except LocalProtocolError as error:
             raise RemoteProtocolError("an answer beyond all counting", reason="too_long") from error
-        self._show(self._restorer.feed(delta.text))
+        self._show(self._text.feed(delta.text))
         if any(mark in delta.text for mark in _SENTENCE_ENDS):
             self._screen()
-        await self._pay(ring, last=False)
+        await self.pay(ring)
 
     def _show(self, text: str) -> None:
+        self._outcome.answer_as_sent, self._outcome.kept = self._text.as_sent, self._text.kept
         if text:
-            self.outcome.answer += text
+            self._outcome.answer += text
             self._exchange.emit(FragmentText(self._attempt.fragment.ordinal, text))
 
     def _screen(self) -> None:
-        verdict = self._exchange.screener.screen(self.outcome.answer_as_sent)
+        verdict = self._exchange.screener.screen(self._outcome.answer_as_sent)
         if not verdict.allowed:
+            self._outcome.drop_text()
             message = f"the answer was withheld: {verdict.category}"
             raise AttemptFailed(message, peer=None, final=True, reason=serving.SCREENED)
 
-    async def _pay(self, ring: RingChannel, *, last: bool) -> None:
-        if self._meter.voucher_due(last=last):
-            await ring.send(FromClient.encode(Pay(self._meter.voucher())))
-
-    def _finish(self) -> None:
-        self._screen()
-        self.outcome.amount_microcredits = self._meter.vouched_microcredits
+    def _announce(self) -> None:
         self._exchange.emit(
             FragmentDone(
                 self._attempt.fragment.ordinal,
                 self._attempt.host.peer,
-                self.outcome.prompt_tokens,
-                self.outcome.answer_tokens,
-                self.outcome.amount_microcredits,
-                self._first_token_s,
+                self._outcome.prompt_tokens,
+                self._outcome.answer_tokens,
+                self._outcome.amount_microcredits,
+                self._outcome.first_token_s,
             )
         )
 
     async def _take_receipt(self, ring: RingChannel) -> None:
-        """Waits for the receipt and verifies its proof; an answer without one is whole all the same."""
+        """Waits for the receipt and verifies its proof; an answer without one, or with a false one, is whole as well.
+
+        The report then says that there is none.
+        """
+        exchange = self._exchange
         try:
             settled = await self._next(ring, RECEIPT_TIMEOUT_S)
-        except (RingFailed, AttemptFailed):
+            if not isinstance(settled, Settled) or settled.receipt.voucher.amount_microcredits > (
+                self._meter.vouched_microcredits
+            ):
+                return
+            checkpoint = verify_receipt(settled.proof, settled.receipt, exchange.log_key, exchange.network.suite)
+            proof = LogProof.parse(settled.proof)
+        except (RingFailed, AttemptFailed, RemoteProtocolError):
             return
-        if not isinstance(settled, Settled) or settled.receipt.voucher.amount_microcredits > (
-            self._meter.vouched_microcredits
-        ):
-            return
-        exchange = self._exchange
-        self.outcome.checkpoint = verify_receipt(
-            settled.proof, settled.receipt, exchange.log_key, exchange.network.suite
-        )
-        proof = LogProof.parse(settled.proof)
-        self.outcome.receipt_index = proof.index
-        size = self.outcome.checkpoint.size
+        self._outcome.checkpoint, self._outcome.receipt_index = checkpoint, proof.index
         ordinal = self._attempt.fragment.ordinal
-        exchange.emit(ReceiptProven(ordinal, settled.receipt, proof.index, size, proof.checkpoint))
+        exchange.emit(ReceiptProven(ordinal, settled.receipt, proof.index, checkpoint.size, proof.checkpoint))
+
+
+async def _broken(ring: RingChannel, attempt: Attempt, error: RingFailed) -> AttemptFailed:
+    """What a ring that broke in mid-answer means, once both arcs have said how they ended."""
+    await ring.finished.wait()
+    path = attempt.path
+    verdict = blame(ring.endings, len(path.out))
+    if verdict.endpoint:
+        return AttemptFailed(f"the host or its connections ended: {error.reason}", peer=attempt.host.peer)
+    suspects = frozenset((path.out if arc == OUT else path.back)[hop].peer for arc, hop in verdict.suspects)
+    return AttemptFailed(f"a relay broke the ring: {error.reason}", peer=None, suspects=suspects)
 
 
 def _failed_hop(error: RingFailed) -> int | None:

@@ -3,9 +3,12 @@
 Rules:
 
 1. A fragment that failed is tried on the same host first when only its ring broke, which adds no viewer; then on the
-   host that has seen least, within the exposure policy.
-2. No relay but a guard carries two fragments of a request, those of failed attempts included.
-3. What a host was sent counts as seen from the moment it left, whether an answer came or not.
+   host that has seen least, within the exposure policy; among equals, on one that can go on from what was shown.
+2. A host that can goes on from there. It then sees that part of the answer too, which counts as the rest does; where
+   the policy allows it the fragment and not the answer, it starts anew.
+3. No relay but a guard carries two fragments of a request, those of failed attempts included.
+4. What a host was sent counts as seen from the moment it left, whether an answer came or not.
+5. Of a fragment that nobody could finish, what was shown stays, and is marked as unfinished.
 """
 
 from collections import Counter
@@ -14,13 +17,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import trio
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
+from inference.engine import PREFIX
 from inference.tokenizer import Tokenizer
 from peernet.client.events import (
     Answered,
     AnswerText,
     Event,
+    FragmentContinued,
     FragmentFailed,
     FragmentPlanned,
     FragmentReport,
@@ -33,12 +38,14 @@ from peernet.client.fragment import Attempt, AttemptFailed, Exchange, Outcome
 from peernet.client.merging import MergedAnswer
 from peernet.client.network import HostChoice
 from peernet.client.parameters import Sampling
+from peernet.client.seam import prefix_of
 from peernet.core.ring.paths import RingPath, TooFewRelays
 from peernet.core.serving import Turn
 from privacy.exposure import ExposureReceipt, HostExposure, share, share_of_sentences
 from privacy.mention import Mention
 from privacy.planning import Fragment, Level, Plan
 from privacy.pseudonyms import Conversation
+from privacy.restoring import restore
 
 if TYPE_CHECKING:
     from peernet.client.client import Client
@@ -77,9 +84,15 @@ class _Run:
     attempts: list[Attempt] = field(factory=list)
     sent_to: list[Attempt] = field(factory=list)
     """Those of the attempts in which the fragment left for the host."""
-    outcome: Outcome | None = None
+    outcome: Outcome = field(factory=Outcome)
+    restarts: int = 0
+    continuations: int = 0
     failure: str | None = None
     failure_reason: str | None = None
+
+    def came_in(self, attempt: Attempt) -> bool:
+        """Whether the host of `attempt` came in for another one; what it goes on from then is news to it."""
+        return attempt.host.peer != self.attempts[0].host.peer
 
 
 class Request:
@@ -144,7 +157,7 @@ class Request:
         """Keeps what each host was sent and wrote, for the next turn; returns which host has answered in each slot."""
         places = {}
         for run in self._runs:
-            if run.outcome is not None:
+            if run.outcome.whole:
                 host = run.attempt.host.peer
                 exchanged = Exchanged(run.attempt.text_sent, run.outcome.answer_as_sent)
                 self._exchanges.setdefault(host, []).append(exchanged)
@@ -163,7 +176,7 @@ class Request:
         for number in range(1, MAX_ATTEMPTS + 1):
             run.attempts.append(run.attempt)
             try:
-                run.outcome = await exchange.run(run.attempt, partial(run.sent_to.append, run.attempt))
+                await exchange.run(run.attempt, run.outcome, partial(run.sent_to.append, run.attempt))
                 break
             except AttemptFailed as error:
                 if error.peer is not None:
@@ -173,20 +186,30 @@ class Request:
                 if standby is None:
                     run.failure, run.failure_reason = str(error), error.reason
                     break
-                self._emit(
-                    FragmentRestarted(run.fragment.ordinal, run.attempt.host.peer, standby.host.peer, str(error))
-                )
-                self._answer.restart(run.fragment.ordinal)
-                run.attempt = standby
+                self._hand_over(run, standby, str(error))
         self._merge(run)
 
-    def _merge(self, run: _Run) -> None:
-        ordinal = run.fragment.ordinal
-        if run.outcome is not None:
-            self._show(self._answer.finish(ordinal))
+    def _hand_over(self, run: _Run, standby: Attempt, reason: str) -> None:
+        ordinal, failed, host = run.fragment.ordinal, run.attempt.host.peer, standby.host.peer
+        run.attempt = standby
+        if standby.kept:
+            run.continuations += 1
+            words = len(run.outcome.answer.split())
+            self._emit(FragmentContinued(ordinal, failed, host, reason, words))
         else:
+            run.restarts += 1
+            run.outcome.drop_text()
+            self._answer.restart(ordinal)
+            self._emit(FragmentRestarted(ordinal, failed, host, reason))
+
+    def _merge(self, run: _Run) -> None:
+        ordinal, text = run.fragment.ordinal, run.outcome.answer
+        if not run.outcome.whole:
             self._emit(FragmentFailed(ordinal, run.failure or "unknown"))
-            self._show(self._answer.fail(ordinal, f"[This part could not be answered: {run.failure}]"))
+            shown = self._answer.fail(ordinal, _unfinished(text, run.failure or "unknown"))
+        else:
+            shown = self._answer.finish(ordinal)
+        self._show(shown)
 
     def _show(self, text: str) -> None:
         if text:
@@ -195,32 +218,51 @@ class Request:
     def _standby(self, run: _Run) -> Attempt | None:
         """Another host for a fragment: one that has seen nothing yet if there is one, else who would see least.
 
-        None when the policy, or the network, has none: under `strict` a standby stays within `max_share` too, and no
-        policy but `open` lets a second host have the whole of a request that was split.
+        None when the policy, or the network, has none.
         """
         if run.attempt.host.peer not in self._failed and len(run.attempts) < MAX_ATTEMPTS - 1:
             # The ring failed, not the host: it adds no viewer to ask the same one again.
             again = self._standby_path(run, run.attempt.host)
             if again is not None:
-                return self._attempt(run.fragment, run.attempt.host, again)
+                return self._go_on(run, self._attempt(run.fragment, run.attempt.host, again))
         tried = {attempt.host.peer for attempt in run.attempts}
         candidates = []
         for host in self._hosts:
             if host.peer in tried or host.peer in self._failed:
                 continue
-            sent = self._sent_to(host.peer)
-            attempt_share = share(self._text, [*sent, run.fragment.prompt.text], placeholders=())
-            candidates.append((bool(sent), attempt_share, host))
-        policy = self._plan.policy
-        limit = policy.max_share if policy.level is Level.STRICT else 1.0
-        for _, would_see, host in sorted(candidates, key=lambda candidate: candidate[:2]):
-            whole = would_see >= 1.0 and self._plan.mode == "tasks" and policy.level is not Level.OPEN
-            if would_see > limit or whole:
-                continue
-            path = self._standby_path(run, host)
+            would_see = self._would_see(host, run.fragment.prompt.text)
+            candidates.append((bool(self._sent_to(host.peer)), would_see, not _can_go_on(host, run.outcome), host))
+        for _, would_see, _, host in sorted(candidates, key=lambda candidate: candidate[:3]):
+            path = self._standby_path(run, host) if self._allows(would_see) else None
             if path is not None:
-                return self._attempt(run.fragment, host, path)
+                return self._go_on(run, self._attempt(run.fragment, host, path))
         return None
+
+    def _go_on(self, run: _Run, attempt: Attempt) -> Attempt:
+        """`attempt`, going on from what was shown where its host can, and may see that."""
+        host, outcome = attempt.host, run.outcome
+        if not _can_go_on(host, outcome):
+            return attempt
+        if host.peer != run.attempt.host.peer and not self._allows(
+            self._would_see(host, run.fragment.prompt.text, outcome.answer)
+        ):
+            return attempt
+        return evolve(attempt, kept=attempt.view.translate(outcome.kept, run.attempt.view))
+
+    def _would_see(self, host: HostChoice, *texts: str) -> float:
+        """The share of the request that a host would have been given, with `texts`; as if nothing was masked."""
+        return share(self._text, [*self._sent_to(host.peer), *texts], placeholders=())
+
+    def _allows(self, would_see: float) -> bool:
+        """Whether a standby may see so much.
+
+        Under `strict` it stays within `max_share` as the others do, and no policy but `open` lets a second host have
+        the whole of a request that was split.
+        """
+        policy = self._plan.policy
+        if policy.level is Level.STRICT and would_see > policy.max_share:
+            return False
+        return would_see < 1.0 or self._plan.mode != "tasks" or policy.level is Level.OPEN
 
     def _standby_path(self, run: _Run, host: HostChoice) -> RingPath | None:
         """A fresh ring for a standby; where the network has no relays left, the fragment's own middles again."""
@@ -268,9 +310,16 @@ class Request:
         return Attempt(fragment, host, path, (*system, *earlier, Turn("user", masked.text)), view, parameters)
 
     def _sent_to(self, host: str) -> list[str]:
-        """The originals of the fragments that a host has been or is about to be sent."""
+        """The originals of what a host has been or is about to be sent: fragments, and answers to go on from."""
         attempts = [attempt for run in self._runs for attempt in (*run.sent_to, run.attempt)]
-        return list(dict.fromkeys(a.fragment.prompt.text for a in attempts if a.host.peer == host))
+        texts = [
+            text
+            for attempt in attempts
+            if attempt.host.peer == host
+            for text in (attempt.fragment.prompt.text, restore(attempt.kept, attempt.view.mapping()))
+            if text
+        ]
+        return list(dict.fromkeys(texts))
 
     def _pass_on(self, event: Event) -> None:
         if self._first_token_s is None and isinstance(event, FragmentText):
@@ -280,7 +329,7 @@ class Request:
             self._show(self._answer.feed(event.ordinal, event.text))
 
     def _report(self) -> Answered:
-        checkpoints = [run.outcome.checkpoint for run in self._runs if run.outcome and run.outcome.checkpoint]
+        checkpoints = [run.outcome.checkpoint for run in self._runs if run.outcome.checkpoint]
         answered = Answered(
             text=self._answer.text,
             exposure=self._exposure(),
@@ -295,41 +344,42 @@ class Request:
         return answered
 
     def _report_fragment(self, run: _Run) -> FragmentReport:
-        outcome = run.outcome or Outcome()
+        outcome = run.outcome
         path = run.attempt.path
-        text_sent = run.attempt.text_sent if run.attempt in run.sent_to else ""
+        was_sent = run.attempt in run.sent_to
+        text_sent = run.attempt.text_sent if was_sent else ""
+        prefix = (was_sent and run.came_in(run.attempt) and run.attempt.prefix) or ""
         return FragmentReport(
             ordinal=run.fragment.ordinal,
             host=run.attempt.host.peer,
             mode=self._plan.mode,
-            share=share(self._text, [text_sent]),
+            share=share(self._text, [text_sent, prefix]),
             text_sent=text_sent,
             out=tuple(peer.peer for peer in path.out),
             back=tuple(peer.peer for peer in path.back),
             prompt_tokens=outcome.prompt_tokens,
             answer_tokens=outcome.answer_tokens,
             amount_microcredits=outcome.amount_microcredits,
-            restarts=len(run.attempts) - 1,
+            restarts=run.restarts,
+            continuations=run.continuations,
             receipt_index=outcome.receipt_index,
             failure=run.failure,
             failure_reason=run.failure_reason,
             finish_reason=outcome.finish_reason,
+            unfinished=run.failure is not None and bool(outcome.answer.strip()),
         )
 
     def _exposure(self) -> ExposureReceipt:
         attempts: dict[str, list[Attempt]] = {}
+        came_in: dict[str, list[Attempt]] = {}
         for run in self._runs:
             for attempt in run.sent_to:
                 attempts.setdefault(attempt.host.peer, []).append(attempt)
-        came_in = {
-            attempt.host.peer
-            for run in self._runs
-            for attempt in run.sent_to
-            if attempt.host.peer != run.attempts[0].host.peer
-        }
+                if run.came_in(attempt):
+                    came_in.setdefault(attempt.host.peer, []).append(attempt)
         paths = [attempt.path for run in self._runs for attempt in run.attempts]
         return ExposureReceipt(
-            hosts=tuple(self._host_exposure(sent, standby=host in came_in) for host, sent in attempts.items()),
+            hosts=tuple(self._host_exposure(sent, came_in.get(host, ())) for host, sent in attempts.items()),
             mode=self._plan.mode,
             policy=self._plan.policy.level.value,
             profile=self._client.config.profile,
@@ -337,8 +387,10 @@ class Request:
             notices=self._plan.notices,
         )
 
-    def _host_exposure(self, sent: Sequence[Attempt], *, standby: bool) -> HostExposure:
+    def _host_exposure(self, sent: Sequence[Attempt], came_in: Sequence[Attempt]) -> HostExposure:
+        """What a host saw: by the attempts in which it was `sent` something, and those in which it was a standby."""
         texts = [turn.content for attempt in sent for turn in attempt.turns if turn.role != "system"]
+        texts += [attempt.prefix for attempt in came_in if attempt.prefix]
         known = {name for attempt in sent for name in attempt.view.mapping()}
         placeholders = {name for name in known if any(name in text for text in texts)}
         ordinals = tuple(sorted({attempt.fragment.ordinal for attempt in sent}))
@@ -352,8 +404,22 @@ class Request:
             identities_seen=self._vault.identities_in_clear(texts),
             identifiers_masked=Counter(name.rpartition("_")[0] for name in placeholders),
             retries=max(0, len(sent) - len(ordinals)),
-            standby=standby,
+            standby=bool(came_in),
+            continued=tuple(sorted({attempt.fragment.ordinal for attempt in came_in if attempt.prefix})),
         )
+
+
+def _can_go_on(host: HostChoice, outcome: Outcome) -> bool:
+    """Whether `host` can go on from what was shown, where anything was."""
+    return PREFIX in host.offer.flags and prefix_of(outcome.kept) is not None
+
+
+def _unfinished(text: str, failure: str) -> str:
+    """What stands in the merged answer for a fragment that nobody could finish."""
+    if not text.strip():
+        return f"[This part could not be answered: {failure}]"
+    joint = "" if text[-1].isspace() else " "
+    return f"{text}{joint}…\n\n[This part could not be finished: {failure}]"
 
 
 def masked(text: str, mentions: Sequence[Mention]) -> Masked:

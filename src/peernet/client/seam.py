@@ -6,9 +6,9 @@ Rules (design section 5, "Failure"):
    whatever might still have become a placeholder at its end is left out; the host writes it again.
 2. Spaces at its end are not given, since models write a word's space with the word; those that come again are
    not shown twice.
-3. A host that repeats the end of what it was given is not shown to stutter: an exact repetition of `MIN_REPEATED_WORDS`
-   and `MIN_REPEATED` code points or more is left out. Not where the text itself repeats so, which is then the answer's
-   own way; and never anything else, so that no word is lost.
+3. A host that repeats the end of what it was given is not shown to stutter: an exact repetition of
+   `MIN_REPEATED_WORDS` and `MIN_REPEATED` code points or more is left out. Not where the text itself repeats so, which
+   is then the answer's own way; and never anything else, so that no word is lost.
 4. A stop text that began before the seam and is completed behind it ends the answer there.
 5. Held back at the seam is only what may still turn out to be one of these.
 """

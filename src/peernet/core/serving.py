@@ -48,7 +48,7 @@ class Ask:
     seed: int | None
     stop: tuple[str, ...] = field(repr=False)
     prefix: str | None = field(repr=False)
-    """The beginning of the answer, where another host has given it already."""
+    """The beginning of the answer, where there is one: the host goes on behind it, and repeats nothing."""
 
 
 @frozen
@@ -71,6 +71,7 @@ class Finished:
 
     reason: str
     prompt_tokens: int
+    """With those of the prefix; the answer's are without them."""
     answer_tokens: int
 
 
@@ -99,6 +100,7 @@ SCREENED: Final = "screened"
 ENGINE: Final = "engine_failed"
 UNPAID: Final = "unpaid"
 LEDGER: Final = "ledger_unreachable"
+NO_PREFIX: Final = "no_prefix"
 BAD_REQUEST: Final = "bad_request"
 FINAL_REASONS: Final = frozenset({CONTEXT, SCREENED, BAD_REQUEST})
 """Refusals that every other host would repeat."""

@@ -3,10 +3,11 @@
 `core.serving` has the exchange, `core.metering` the rules of payment. Rules kept here:
 
 1. Nothing of a prompt or an answer is logged, stored, or put into an error (promise P5).
-2. A fragment is screened before it reaches the engine (promise P1).
+2. A fragment is screened before it reaches the engine (promise P1), and so is the text that it goes on from.
 3. The host is never more than one window of answer tokens ahead of the vouchers; a client that stops paying is
    waited for `VOUCHER_TIMEOUT_S` and then left, and what it did pay is settled.
-4. When the ring ends, the generation is cancelled; when the engine fails, the client is told with a word.
+4. When the ring ends, the generation is cancelled; when the engine fails, the client is told with a word. What was
+   paid is settled in either case, and by then the slot is free again: the client may be back over another ring.
 """
 
 import secrets
@@ -17,7 +18,7 @@ import structlog
 import trio
 from attrs import frozen
 
-from inference.engine import ContextOverflow, Engine, EngineError, Message, ModelInfo, Parameters
+from inference.engine import PREFIX, ContextOverflow, Engine, EngineError, Message, ModelInfo, Parameters
 from peernet.core import serving
 from peernet.core.dht.records import HostOffer, ProviderRecord, provider_key, sign_record
 from peernet.core.errors import ConnectionFailed, RemoteProtocolError
@@ -134,17 +135,13 @@ class HostService:
             ask = FromClient.decode(message)
             if not isinstance(ask, Ask):
                 raise RemoteProtocolError("a ring for inference begins with a request", reason="bad_message")
-            if not self._free:
-                raise Refusal(serving.BUSY, "all of this host's slots are taken")
-            self._free -= 1
-            try:
-                await self._answer(ring, ask)
-            finally:
-                self._free += 1
+            await self._answer(ring, ask)
         except Refusal as refusal:
             await _tell(ring, Refused(refusal.reason, refusal.explanation))
 
     async def _answer(self, ring: RingChannel, ask: Ask) -> None:
+        if not self._free:
+            raise Refusal(serving.BUSY, "all of this host's slots are taken")
         lane = self._check_lane(ask)
         messages, parameters = self._check_request(ask)
         meter = HostMeter(lane, self._payout_key, self._peer.suite)
@@ -159,14 +156,11 @@ class HostService:
         except RemoteProtocolError as error:
             raise Refusal(serving.LANE, str(error)) from error
         exchange = _Exchange(ring, self._engine, meter, prompt_tokens)
-        refusal: Refusal | None = None
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(exchange.take_vouchers, nursery.cancel_scope)
-            try:
-                await exchange.stream(messages, parameters, ask.prefix)
-            except Refusal as raised:
-                refusal = raised
-            nursery.cancel_scope.cancel()
+        self._free -= 1
+        try:
+            refusal = await exchange.run(messages, parameters, ask.prefix)
+        finally:
+            self._free += 1
         if refusal is not None:
             await _tell(ring, Refused(refusal.reason, refusal.explanation))
         with trio.CancelScope(shield=True, deadline=trio.current_time() + LAST_VOUCHER_TIMEOUT_S):
@@ -208,8 +202,10 @@ class HostService:
             )
         except ValueError as error:
             raise Refusal(serving.BAD_REQUEST, str(error)) from error
-        for message in messages:
-            verdict = self._screener.screen(message.content)
+        if ask.prefix and PREFIX not in self._model.capabilities:
+            raise Refusal(serving.NO_PREFIX, "this host cannot go on from a text")
+        for text in (*(message.content for message in messages), ask.prefix or ""):
+            verdict = self._screener.screen(text)
             if not verdict.allowed:
                 raise Refusal(serving.SCREENED, f"the host refuses this: {verdict.category}")
         return messages, parameters
@@ -241,7 +237,19 @@ class _Exchange:
         self._paid = trio.Event()
         self._broken: str | None = None
 
-    async def take_vouchers(self, whole: trio.CancelScope) -> None:
+    async def run(self, messages: Sequence[Message], parameters: Parameters, prefix: str | None) -> Refusal | None:
+        """The exchange up to its last voucher, or to the ring's end; a refusal where the host does not finish it."""
+        refusal: Refusal | None = None
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._take_vouchers, nursery.cancel_scope)
+            try:
+                await self._stream(messages, parameters, prefix)
+            except Refusal as raised:
+                refusal = raised
+            nursery.cancel_scope.cancel()
+        return refusal
+
+    async def _take_vouchers(self, whole: trio.CancelScope) -> None:
         """Reads vouchers until the ring ends, which cancels the whole exchange."""
         try:
             while (message := await self._ring.receive()) is not None:
@@ -256,7 +264,7 @@ class _Exchange:
             return
         whole.cancel()
 
-    async def stream(self, messages: Sequence[Message], parameters: Parameters, prefix: str | None) -> None:
+    async def _stream(self, messages: Sequence[Message], parameters: Parameters, prefix: str | None) -> None:
         """Generates and sends the answer as far as it is paid for; raises `Refusal` when it cannot be finished."""
         await self._wait_paid(1)
         reason = "length"

@@ -1,0 +1,331 @@
+"""What a request does when attempts fail: who is asked next, with what, over which relays, and what is told of it.
+
+Plan, vault, directory and rings are the real ones; what an attempt brings is a script.
+"""
+
+import random
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from attrs import define, field
+
+from inference.engine import PREFIX
+from peernet.client.events import Answered, Event, FragmentContinued, FragmentFailed, FragmentRestarted, FragmentText
+from peernet.client.fragment import Attempt, AttemptFailed, Exchange, LaneUse, Outcome
+from peernet.client.network import NetworkView
+from peernet.client.parameters import Sampling
+from peernet.client.request import Asked, Request
+from peernet.core.dht.records import HostOffer, PeerRecord
+from peernet.core.directory import Directory, Listing
+from peernet.core.identity import Keypair
+from peernet.core.suite import MixedSuite
+from peernet.node.config import ClientConfig, NetworkConfig
+from privacy.mention import Mention
+from privacy.planning import ChatMessage, ExposurePolicy, Level, plan
+from privacy.pseudonyms import Conversation
+
+SUITE = MixedSuite()
+BOOTSTRAP = "/ip4/127.1.1.1/tcp/1/p2p/12D3KooWLMXaph7x7hMHYVuS2F7m7qi9w8CAE95SyWbjLqnCyY7X"
+MODEL = "scripted"
+PROMPT = (
+    "1. Write a short thank-you note to Maria Kowalska for the lunch in Lisbon.\n"
+    "2. Explain in two sentences why drinking enough water every day is good for your health."
+)
+MENTIONS = [Mention(PROMPT.index("Maria"), PROMPT.index(" for the"), "PERSON", 1.0, "test")]
+
+
+def listing(number: int, *roles: str, flags: Sequence[str] = ()) -> Listing:
+    keys = Keypair.from_seed(b"request peer %019d" % number, SUITE)
+    times = (1, 1, 2)
+    addresses = (f"/ip4/127.{number}.1.1/tcp/9",)
+    record = PeerRecord(keys.public_key, *times, addresses, bytes(32), b"operator %d" % number, b"", roles, "")
+    offers = ()
+    if "host" in roles:
+        digests = (bytes(32), bytes(32), "none")
+        offers = (HostOffer(keys.public_key, *times, MODEL, *digests, 2048, 2, 5, 2, "", ("log",), b"", tuple(flags)),)
+    return Listing(record, b"", offers)
+
+
+@define
+class World:
+    """One request of two fragments, its attempts by a script, and all that happened."""
+
+    request: Request
+    network: NetworkView
+    events: list[Event] = field(factory=list)
+    tried: list[Attempt] = field(factory=list)
+
+    def attempts(self, ordinal: int) -> list[Attempt]:
+        return [attempt for attempt in self.tried if attempt.fragment.ordinal == ordinal]
+
+    def of(self, kind: type) -> list[Any]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+
+Script = Callable[[World, Attempt, Outcome], None]
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., World]:
+    def make(
+        script: Script,
+        *,
+        hosts: Sequence[Sequence[str]] = ((PREFIX,),) * 4,
+        relays: int = 12,
+        level: Level = Level.STANDARD,
+        max_share: float = 0.7,
+        seed: int = 1,
+    ) -> World:
+        network = NetworkView(NetworkConfig(test=True, bootstrap=(BOOTSTRAP,)), tmp_path / f"guards {seed}.json")
+        network._random = cast("Any", random.Random(seed))
+        network.directory = Directory(
+            1,
+            (
+                listing(250, "bootstrap"),
+                *(listing(100 + number, "relay") for number in range(relays)),
+                *(listing(10 + number, "host", flags=flags) for number, flags in enumerate(hosts)),
+            ),
+        )
+        chosen = network.hosts_of(MODEL, bytes(32), "log")
+        chosen.sort(key=lambda host: host.listing.record.addresses)
+        client = SimpleNamespace(
+            network=network,
+            config=ClientConfig(),
+            tokenizer=None,
+            screener=None,
+            log_key=SimpleNamespace(name="log"),
+        )
+        policy = ExposurePolicy(level, max_share)
+        made = plan([ChatMessage("user", PROMPT)], [MENTIONS], len(chosen), policy)
+        vault = Conversation(random.Random(seed))
+        vault.link(PROMPT, MENTIONS)
+        events: list[Event] = []
+        asked = Asked(PROMPT, MENTIONS, Sampling(), ())
+        request = Request(cast("Any", client), cast("Any", None), vault, {}, events.append, asked, made, 0.0)
+        found = World(request, network, events)
+
+        async def run(exchange: Exchange, attempt: Attempt, outcome: Outcome, sending: Callable[[], None]) -> None:
+            found.tried.append(attempt)
+            outcome.answer_as_sent = outcome.kept = attempt.kept
+            sending()
+            before = outcome.answer
+            try:
+                script(found, attempt, outcome)
+            finally:
+                if new := outcome.answer.removeprefix(before):
+                    exchange.emit(FragmentText(attempt.fragment.ordinal, new))
+
+        monkeypatch.setattr(Exchange, "run", run)
+        random.Random(seed).shuffle(chosen)
+        by_flags = sorted(chosen, key=lambda host: host.offer.flags, reverse=True)
+        places = {fragment.slot: by_flags[number] for number, fragment in enumerate(made.fragments)}
+        request.prepare(places, chosen)
+        return found
+
+    return make
+
+
+def write(attempt: Attempt, outcome: Outcome, text: str, *, shown: str | None = None) -> None:
+    """Goes on by `text`, as an attempt does; nothing is held back."""
+    outcome.lanes.append(LaneUse(10, 2, 30))
+    outcome.answer += text if shown is None else shown
+    outcome.answer_as_sent = outcome.kept = attempt.kept + text
+
+
+def whole(attempt: Attempt, outcome: Outcome) -> None:
+    write(attempt, outcome, "and all.")
+    outcome.whole = True
+
+
+def dies_once(text: str) -> Script:
+    """The host of the first fragment dies behind `text`; all others answer."""
+
+    def script(world: World, attempt: Attempt, outcome: Outcome) -> None:
+        if attempt.fragment.ordinal == 0 and len(world.attempts(0)) == 1:
+            write(attempt, outcome, text)
+            raise AttemptFailed("the host died", peer=attempt.host.peer)
+        whole(attempt, outcome)
+
+    return script
+
+
+async def test_the_standby_goes_on_in_its_own_words_for_whom_it_is_about(world: Callable[..., World]):
+    def script(world: World, attempt: Attempt, outcome: Outcome) -> None:
+        if attempt.fragment.ordinal == 0 and len(world.attempts(0)) == 1:
+            (name,) = attempt.view.mapping()
+            write(attempt, outcome, f"Dear {name}, thank you ", shown="Dear Maria Kowalska, thank you ")
+            raise AttemptFailed("the host died", peer=attempt.host.peer)
+        whole(attempt, outcome)
+
+    found = world(script)
+    answered = await found.request.run()
+    first, second = found.attempts(0)
+    (ours,), (theirs,) = second.view.mapping(), first.view.mapping()
+    assert second.prefix == f"Dear {ours}, thank you"
+    assert ours != theirs
+    assert found.of(FragmentContinued) == [
+        FragmentContinued(0, first.host.peer, second.host.peer, "the host died", words=5)
+    ]
+    assert found.of(FragmentRestarted) == []
+    assert "Dear Maria Kowalska, thank you and all." in answered.text
+    report = answered.fragments[0]
+    assert (report.restarts, report.continuations, report.failure) == (0, 1, None)
+    assert (report.prompt_tokens, report.answer_tokens, report.amount_microcredits) == (20, 4, 60)
+    seen = {host.host: host for host in answered.exposure.hosts}
+    assert (seen[second.host.peer].standby, seen[second.host.peer].continued) == (True, (0,))
+    assert (seen[first.host.peer].standby, seen[first.host.peer].continued) == (False, ())
+    assert seen[second.host.peer].identifiers_masked == {"PERSON": 1}
+
+
+async def test_what_a_standby_was_told_of_the_answer_counts_as_seen(world: Callable[..., World]):
+    """The first host's answer speaks of the other fragment: who goes on from it has seen that, too."""
+    shares = []
+    for text in ("Thank you", "Drinking enough water every day is good for your health"):
+        answered = await world(dies_once(text)).request.run()
+        (standby,) = [host for host in answered.exposure.hosts if host.standby]
+        shares.append(standby.share_of_words)
+        assert answered.fragments[0].share == standby.share_of_words
+    assert shares[1] > shares[0] + 0.2
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_among_equals_one_that_can_go_on_is_asked(world: Callable[..., World], seed: int):
+    found = world(dies_once("Thank you"), hosts=((PREFIX,), (PREFIX,), (), (), (PREFIX,)), seed=seed)
+    await found.request.run()
+    assert found.attempts(0)[1].prefix == "Thank you"
+    assert len(found.of(FragmentContinued)) == 1
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_a_host_that_has_seen_nothing_comes_before_one_that_can_go_on(world: Callable[..., World], seed: int):
+    found = world(dies_once("Thank you"), hosts=((PREFIX,), (PREFIX,), ()), seed=seed)
+    answered = await found.request.run()
+    second = found.attempts(0)[1]
+    assert (second.host.offer.flags, second.prefix, second.kept) == ((), None, "")
+    assert len(found.of(FragmentRestarted)) == 1
+    assert "Thank you" not in answered.text
+    assert (answered.fragments[0].restarts, answered.fragments[0].continuations) == (1, 0)
+    # What was void was paid for all the same.
+    assert answered.fragments[0].amount_microcredits == 60
+
+
+async def test_under_strict_an_answer_that_tells_too_much_is_not_handed_on(world: Callable[..., World]):
+    telling = "Drinking enough water every day is good for your health, in two sentences: explain"
+    for level, kept in ((Level.STRICT, ""), (Level.STANDARD, telling)):
+        found = world(dies_once(telling), level=level)
+        await found.request.run()
+        assert found.attempts(0)[1].kept == kept
+
+
+@pytest.mark.parametrize("text", ["", " ", "\n"])
+async def test_with_nothing_shown_it_starts_anew(world: Callable[..., World], text: str):
+    found = world(dies_once(text))
+    await found.request.run()
+    assert found.attempts(0)[1].prefix is None
+    assert len(found.of(FragmentRestarted)) == 1
+
+
+async def test_a_broken_ring_costs_no_viewer(world: Callable[..., World]):
+    def script(world: World, attempt: Attempt, outcome: Outcome) -> None:
+        if attempt.fragment.ordinal == 0 and len(world.attempts(0)) == 1:
+            write(attempt, outcome, "Thank you ")
+            suspects = frozenset({attempt.path.back[1].peer})
+            raise AttemptFailed("a relay died", peer=None, suspects=suspects)
+        whole(attempt, outcome)
+
+    found = world(script)
+    answered = await found.request.run()
+    first, second = found.attempts(0)
+    assert second.host == first.host
+    assert second.kept == "Thank you "
+    assert first.path.back[1] not in (*second.path.out, *second.path.back)
+    (host,) = [host for host in answered.exposure.hosts if 0 in host.fragments]
+    assert (host.standby, host.retries, host.continued) == (False, 1, ())
+    (continued,) = found.of(FragmentContinued)
+    assert continued.host == continued.failed_host
+
+
+async def test_two_standbys_in_a_row_each_go_on(world: Callable[..., World]):
+    def script(world: World, attempt: Attempt, outcome: Outcome) -> None:
+        number = len(world.attempts(0))
+        if attempt.fragment.ordinal == 0 and number < 3:
+            write(attempt, outcome, f"part {number} ")
+            raise AttemptFailed("the host died", peer=attempt.host.peer)
+        whole(attempt, outcome)
+
+    found = world(script)
+    answered = await found.request.run()
+    assert [attempt.prefix for attempt in found.attempts(0)] == [None, "part 1", "part 1 part 2"]
+    assert len({attempt.host.peer for attempt in found.attempts(0)}) == 3
+    assert "part 1 part 2 and all." in answered.text
+    assert answered.fragments[0].continuations == 2
+
+
+async def test_a_standby_that_says_nothing_changes_nothing(world: Callable[..., World]):
+    def script(world: World, attempt: Attempt, outcome: Outcome) -> None:
+        number = len(world.attempts(0))
+        if attempt.fragment.ordinal == 0 and number == 1:
+            (name,) = attempt.view.mapping()
+            write(attempt, outcome, f"Dear {name}, ", shown="Dear Maria Kowalska, ")
+        if attempt.fragment.ordinal == 0 and number < 3:
+            raise AttemptFailed("the host died", peer=attempt.host.peer)
+        whole(attempt, outcome)
+
+    found = world(script)
+    answered = await found.request.run()
+    for attempt in found.attempts(0)[1:]:
+        (name,) = attempt.view.mapping()
+        assert attempt.kept == f"Dear {name}, "
+    assert "Dear Maria Kowalska, and all." in answered.text
+
+
+async def test_what_nobody_could_finish_stays_and_is_called_unfinished(world: Callable[..., World]):
+    def script(_: World, attempt: Attempt, outcome: Outcome) -> None:
+        if attempt.fragment.ordinal == 0:
+            write(attempt, outcome, "More ")
+            raise AttemptFailed("the host died", peer=attempt.host.peer)
+        write(attempt, outcome, "Bad words")
+        outcome.drop_text()  # as screening does
+        raise AttemptFailed("the answer was withheld", peer=None, final=True)
+
+    found = world(script)
+    answered = await found.request.run()
+    assert not answered.complete
+    assert "More More More …\n\n[This part could not be finished: the host died]" in answered.text
+    assert "[This part could not be answered: the answer was withheld]" in answered.text
+    assert "Bad" not in answered.text
+    assert [fragment.unfinished for fragment in answered.fragments] == [True, False]
+    assert len(found.of(FragmentFailed)) == 2
+    assert found.request.remember() == {}
+
+
+@pytest.mark.parametrize("seed", range(10))
+async def test_relays_of_failed_attempts_carry_no_other_fragment(world: Callable[..., World], seed: int):
+    """Whatever fails, and in whatever order: no relay but a guard carries two fragments of a request."""
+    chance = random.Random(seed)
+
+    def script(_: World, attempt: Attempt, outcome: Outcome) -> None:
+        write(attempt, outcome, "Some ")
+        relay = chance.choice([*attempt.path.out[1:], *attempt.path.back[1:]])
+        blamed = attempt.host.peer if chance.random() < 0.5 else None
+        raise AttemptFailed("it failed", peer=blamed, suspects=frozenset({relay.peer}))
+
+    found = world(script, hosts=((PREFIX,),) * 8, relays=chance.choice([6, 9, 14]), seed=seed)
+    await found.request.run()
+    carried = [
+        {peer.peer for attempt in found.attempts(n) for peer in (*attempt.path.out[1:], *attempt.path.back[1:])}
+        for n in (0, 1)
+    ]
+    assert all(len(found.attempts(n)) > 1 for n in (0, 1))
+    assert all(carried)
+    assert not carried[0] & carried[1]
+
+
+async def test_the_report_is_of_the_last_host(world: Callable[..., World]):
+    found = world(dies_once("Thank you"))
+    answered: Answered = await found.request.run()
+    assert answered.fragments[0].host == found.attempts(0)[1].host.peer
+    assert found.request.remember()[0] == answered.fragments[0].host
