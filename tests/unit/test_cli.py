@@ -27,7 +27,7 @@ def run(*arguments: str, home: Path | None = None) -> subprocess.CompletedProces
 def test_help_lists_every_command() -> None:
     done = run("--help")
     assert done.returncode == 0
-    for name in ("demo", "chat", "host", "relay", "bootstrap", "ledger", "model", "identity"):
+    for name in ("demo", "chat", "gateway", "host", "relay", "bootstrap", "ledger", "model", "identity"):
         assert f"    {name}" in done.stdout
 
 

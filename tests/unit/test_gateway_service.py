@@ -1,6 +1,7 @@
 """The gateway over a client without a network: what goes wrong before anything is sent, and who has to wait."""
 
 import argparse
+import json
 import socket
 import stat
 import threading
@@ -11,12 +12,13 @@ from typing import Any, cast
 
 import pytest
 import trio
+from starlette.types import Message
 
 from inference.models import derive_tokenizer
 from inference.tokenizer import Tokenizer
 from peernet.cli.gateway import _api_key, _settings, configure
 from peernet.client.client import Client, NoHosts, UnknownModel
-from peernet.client.events import Answered, FragmentReport
+from peernet.client.events import Answered, AnswerText, FragmentReport
 from peernet.client.network import NetworkView
 from peernet.client.session import CountedModel
 from peernet.core import serving
@@ -25,8 +27,10 @@ from peernet.core.identity import Keypair
 from peernet.core.ledger.notes import VerifierKey
 from peernet.core.ring.paths import TooFewRelays
 from peernet.core.suite import MixedSuite
+from peernet.gateway.completions import _Exchange, _stream
 from peernet.gateway.errors import failure_of, refusal_of
 from peernet.gateway.listening import base_url, listening_socket
+from peernet.gateway.requests import parse_request
 from peernet.gateway.service import Gateway
 from peernet.gateway.settings import GatewaySettings, Listening
 from peernet.node.config import ClientConfig, NetworkConfig
@@ -237,6 +241,31 @@ def test_each_reason_has_its_status(error: PeernetError, status: int, code: str)
     shown = refusal_of(error)
     assert (shown.status, shown.code) == (status, code)
     assert "a word" not in shown.message
+
+
+async def test_what_fails_within_a_stream_is_an_event_and_the_stream_is_not_done() -> None:
+    request = parse_request(json.dumps({"model": "m", "messages": [{"role": "user", "content": "Who?"}]}).encode(), 9)
+    sent: list[bytes] = []
+
+    async def send(message: Message) -> None:
+        await trio.lowlevel.checkpoint()
+        sent.append(message.get("body", b""))
+
+    for error in (None, failure_of(answered(serving.BUSY))):
+        sent.clear()
+        exchange = _Exchange(request, answered=answered(None), error=error)
+        exchange.pending.on_event(AnswerText("Maria\n\nK"))
+        exchange.end()
+        await _stream(exchange, send)
+        events = [event.removeprefix("data: ") for event in b"".join(sent).decode().split("\n\n") if event]
+        texts = [json.loads(event) for event in events if event != "[DONE]"]
+        assert texts[1]["choices"][0]["delta"] == {"content": "Maria\n\nK"}
+        if error is None:
+            assert texts[-1]["choices"][0]["finish_reason"] == "stop"
+            assert events[-1] == "[DONE]"
+        else:
+            assert texts[-1]["error"]["code"] == "hosts_failed"
+            assert "[DONE]" not in events
 
 
 def answered(*reasons: str | None) -> Answered:
