@@ -243,6 +243,17 @@ def test_a_peer_counts_where_it_was_observed():
     assert len(lookup.result.closest) == 3
 
 
+def test_those_observed_on_one_network_leave_the_window_to_others():
+    claims = PEERS[: 2 * K]
+    assert len(run(Lookup(TARGET, claims, VERIFIER), lambda _: Nodes(()))) == K
+    lookup, asked = Lookup(TARGET, claims, VERIFIER), 0
+    while not lookup.finished:
+        for query in lookup.next_queries(NOW_S):
+            asked += 1
+            lookup.on_reply(query.contact.observed_at("/ip4/192.0.2.77/tcp/1"), Nodes(()), NOW_S)
+    assert asked == 2 * K
+
+
 def test_a_newer_record_of_a_candidate_replaces_the_older_one_before_it_is_asked():
     old, new = peer(700), peer(700, sequence=4, address="/ip4/198.51.100.1/tcp/1")
     lookup = Lookup(TARGET, [PEERS[0]], VERIFIER)

@@ -33,7 +33,7 @@ from peernet.core.dht.messages import (
     decode_request,
     encode_message,
 )
-from peernet.core.dht.node import DhtNode
+from peernet.core.dht.node import ENOUGH_GREETED, PATHS, REPUBLISH_INTERVAL_S, UPKEEP_INTERVAL_S, DhtNode
 from peernet.core.dht.records import OutdatedRecord, PeerRecord, RecordVerifier
 from peernet.core.errors import ConnectionFailed, RemoteProtocolError
 from peernet.core.identity import PeerId
@@ -45,13 +45,8 @@ from peernet.net.swarm import Swarm
 
 __all__ = ["Discovery"]
 
-PATHS: Final = 2
-UPKEEP_INTERVAL_S: Final = 30.0
-REPUBLISH_INTERVAL_S: Final = 1200.0
 JOINS_AT_ONCE: Final = 16
 JOIN_TIMEOUT_S: Final = 10.0
-ENOUGH_GREETED: Final = 8
-"""How many peers must answer before a joining node waits for no more."""
 
 log = structlog.get_logger()
 

@@ -122,6 +122,9 @@ class Lookup:
         self._values: dict[bytes, VerifiedRecord] = {}
         self._queries = 0
         self._failures = 0
+        # While no prefix has more candidates than a result may, all of them are admitted and nobody has to count.
+        self._by_prefix: dict[str, int] = {}
+        self._crowded = False
         self._deal(seeds)
 
     def next_queries(self, now_s: float) -> list[Query]:
@@ -158,6 +161,8 @@ class Lookup:
             raise
         path = self._end_query(distance)
         self._states[distance] = _State.ANSWERED
+        if contact.prefixes != self._contacts[distance].prefixes:
+            self._count_prefixes(contact)
         self._contacts[distance] = contact
         for value in values:
             self._keep(value)
@@ -215,9 +220,14 @@ class Lookup:
 
     def _unasked(self, path: _Path) -> Iterator[int]:
         """Those in the path's window that nobody has asked, closest first."""
+        states = self._states
+        if not self._crowded:
+            for distance in path.order[: self._k]:
+                if distance not in states:
+                    yield distance
+            return
         admit = PrefixCounter(MAX_PER_PREFIX_IN_RESULT).admit
         contacts = self._contacts
-        states = self._states
         left = self._k
         for distance in path.order:
             if not admit(contacts[distance]):
@@ -305,3 +315,10 @@ class Lookup:
                 contact is not known and distance not in self._states and contact.sequence > known.sequence
             ):
                 contacts[distance] = contact
+                if known is None or contact.prefixes != known.prefixes:
+                    self._count_prefixes(contact)
+
+    def _count_prefixes(self, contact: Contact) -> None:
+        for prefix in contact.prefixes:
+            count = self._by_prefix[prefix] = self._by_prefix.get(prefix, 0) + 1
+            self._crowded = self._crowded or count > MAX_PER_PREFIX_IN_RESULT

@@ -7,6 +7,9 @@ Rules:
 2. A peer enters when it asked us or answered us, never because a third one named it; it leaves on a failure, when it
    was silent for a refresh interval and does not answer a ping, and when its record expires.
 3. The node sends nothing by itself: `take_pings` says whom to ping, `stale_targets` what to look up.
+4. Its driver joins by asking the bootstrap nodes for its own id and then looking it up; publishes every
+   `REPUBLISH_INTERVAL_S`; and every `UPKEEP_INTERVAL_S` expires, pings and refreshes. All drivers have these numbers
+   from here, so that a simulation keeps the pace of a node.
 
 Times are Unix seconds. Source: design section 4.
 """
@@ -33,9 +36,16 @@ from peernet.core.dht.store import RecordStore
 from peernet.core.dht.table import REFRESH_INTERVAL_S, K, RoutingTable
 from peernet.core.errors import RemoteProtocolError
 
-__all__ = ["MAX_PINGS", "DhtNode"]
+__all__ = ["ENOUGH_GREETED", "MAX_PINGS", "PATHS", "REPUBLISH_INTERVAL_S", "UPKEEP_INTERVAL_S", "DhtNode"]
 
 MAX_PINGS: Final = 32
+
+PATHS: Final = 2
+"""Disjoint paths of a node's lookups."""
+UPKEEP_INTERVAL_S: Final = 30.0
+REPUBLISH_INTERVAL_S: Final = 1200.0
+ENOUGH_GREETED: Final = 8
+"""How many peers must answer before a joining node waits for no more."""
 
 
 class DhtNode:

@@ -58,6 +58,8 @@ class RecordStore:
         self._remembered: OrderedDict[Slot, tuple[int, float]] = OrderedDict()
         # (-distance of the key, kind, key): the farthest place first; places that are gone are skipped.
         self._farthest: list[tuple[int, int, bytes]] = []
+        # No record and no remembered sequence is over before this.
+        self._nothing_over_before_s = float("inf")
 
     def put(self, record: VerifiedRecord, now_s: float) -> bool:
         """Whether `record` is held now; false when it is outdated, or there is no room for it."""
@@ -83,6 +85,8 @@ class RecordStore:
 
     def expire(self, now_s: float) -> int:
         """Drops what has expired, and sequences that need not be remembered; returns the number of records dropped."""
+        if now_s < self._nothing_over_before_s:
+            return 0
         expired = [
             record for place in self._places.values() for record in place.values() if record.body.expires_at_s <= now_s
         ]
@@ -90,6 +94,9 @@ class RecordStore:
             self._drop(record)
         for slot in [slot for slot, (_, until_s) in self._remembered.items() if until_s <= now_s]:
             del self._remembered[slot]
+        records = (record.body.expires_at_s for place in self._places.values() for record in place.values())
+        sequences = (until_s for _, until_s in self._remembered.values())
+        self._nothing_over_before_s = min((*records, *sequences), default=float("inf"))
         return len(expired)
 
     def __len__(self) -> int:
@@ -103,6 +110,7 @@ class RecordStore:
     def _replace(self, held: VerifiedRecord, record: VerifiedRecord) -> bool:
         if record.body.sequence > held.body.sequence:
             self._places[held.kind, held.key][held.owner] = record
+            self._nothing_over_before_s = min(self._nothing_over_before_s, record.body.expires_at_s)
             return True
         return record.signed == held.signed
 
@@ -129,6 +137,7 @@ class RecordStore:
             self._places[place] = {}
             heapq.heappush(self._farthest, (-self._distance(record.key), record.kind, record.key))
         self._places[place][record.owner] = record
+        self._nothing_over_before_s = min(self._nothing_over_before_s, record.body.expires_at_s)
         self._count_of_owner[record.owner] = self._count_of_owner.get(record.owner, 0) + 1
         self._count += 1
         self._remembered.pop((*place, record.owner), None)

@@ -217,14 +217,23 @@ class RoutingTable(KademliaRoutingTable):  # type: ignore[misc]  # kademlia ship
     def flush(self) -> None:
         """Empties the table."""
         self.buckets = [Bucket(0, MAX_ID, self.ksize, self._started_s)]
+        self._ends = [MAX_ID]
+        # No contact expires before the one, and none was heard from before the other: most upkeep looks no further.
+        self._nothing_over_before_s = float("inf")
+        self._all_heard_since_s = float("inf")
+
+    def split_bucket(self, index: int) -> None:
+        """Halves a bucket."""
+        super().split_bucket(index)
+        self._ends = [bucket.range[1] for bucket in self.buckets]
 
     def get_bucket_for(self, node: Node) -> int:
         """The index of the one bucket whose interval holds the id of `node`."""
-        return bisect_left(self.buckets, node.long_id, key=_highest)
+        return bisect_left(self._ends, node.long_id)
 
     def bucket_of(self, node_id: bytes) -> Bucket:
         """The bucket whose interval holds `node_id`."""
-        return self.buckets[bisect_left(self.buckets, int.from_bytes(_valid_id(node_id)), key=_highest)]
+        return self.buckets[bisect_left(self._ends, int.from_bytes(_valid_id(node_id)))]
 
     def add_contact(self, node: Contact, now_s: float) -> Addition:
         """Takes a contact that was heard from at `now_s`; see `Outcome`.
@@ -241,6 +250,8 @@ class RoutingTable(KademliaRoutingTable):  # type: ignore[misc]  # kademlia ship
             index = self.get_bucket_for(node)
             bucket = self.buckets[index]
         outcome = bucket.add_node(node, now_s)
+        self._nothing_over_before_s = min(self._nothing_over_before_s, node.expires_at_s)
+        self._all_heard_since_s = min(self._all_heard_since_s, now_s)
         if outcome is not Outcome.WAITING or now_s < bucket.next_ping_s:
             return _WITHOUT_PING[outcome]
         bucket.next_ping_s = now_s + PING_INTERVAL_S
@@ -294,6 +305,10 @@ class RoutingTable(KademliaRoutingTable):  # type: ignore[misc]  # kademlia ship
 
     def silent_contacts(self, now_s: float, age_s: float = REFRESH_INTERVAL_S) -> list[Contact]:
         """The contacts not heard from for `age_s` seconds or longer, to be pinged or removed."""
+        if now_s - self._all_heard_since_s < age_s:
+            return []
+        heard_s = [(bucket.last_seen_s[contact.id], contact) for bucket in self.buckets for contact in _all_of(bucket)]
+        self._all_heard_since_s = min((seen_s for seen_s, _ in heard_s), default=float("inf"))
         return [
             contact
             for bucket in self.buckets
@@ -303,14 +318,14 @@ class RoutingTable(KademliaRoutingTable):  # type: ignore[misc]  # kademlia ship
 
     def expire(self, now_s: float) -> list[Contact]:
         """Removes the contacts whose records have expired, waiting ones too; returns them."""
-        expired = [
-            contact
-            for bucket in self.buckets
-            for contact in (*bucket.nodes.values(), *bucket.replacement_nodes.values())
-            if contact.expires_at_s <= now_s
-        ]
+        if now_s < self._nothing_over_before_s:
+            return []
+        everybody = [contact for bucket in self.buckets for contact in _all_of(bucket)]
+        expired = [contact for contact in everybody if contact.expires_at_s <= now_s]
         for contact in expired:
             self.remove_contact(contact)
+        left_s = (contact.expires_at_s for contact in everybody if contact.expires_at_s > now_s)
+        self._nothing_over_before_s = min(left_s, default=float("inf"))
         return expired
 
     def _may_split(self, bucket: Bucket) -> bool:
@@ -320,8 +335,10 @@ class RoutingTable(KademliaRoutingTable):  # type: ignore[misc]  # kademlia ship
         return sum(len(bucket.nodes) for bucket in self.buckets)
 
 
-def _highest(bucket: Bucket) -> int:
-    return bucket.range[1]
+def _all_of(bucket: Bucket) -> Iterator[Contact]:
+    """The contacts of a bucket, those that wait too."""
+    yield from bucket.nodes.values()
+    yield from bucket.replacement_nodes.values()
 
 
 def _valid_id(node_id: bytes) -> bytes:
