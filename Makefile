@@ -6,6 +6,7 @@
 #   make check    lint, format, types, architecture, dependencies
 #   make sabotage  break each promise on a copy of the tree, and see its test turn red
 #   make bench    every benchmark                                                      (make bench NAME=ring)
+#   make simulate a thousand simulated nodes under churn, with plots                   (make simulate SEED=7 OUT=DIR)
 #   make setup    only what 'make demo' needs
 #   make pins     resolve the pinned requirements anew (maintainers)
 #   make clean    remove the environment and all caches; the fetched model stays in .cache/models
@@ -20,7 +21,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-dep
 
 export PIP_NO_WARN_SCRIPT_LOCATION := 1
 
-.PHONY: setup demo attack test check coverage sabotage bench pins clean
+.PHONY: setup demo attack test check coverage sabotage bench simulate pins clean
 
 setup: $(VENV)/.demo $(MODEL)
 
@@ -49,6 +50,10 @@ sabotage: $(VENV)/.test $(MODEL)
 
 bench: $(VENV)/.test $(MODEL)
 	$(BIN)/python -m benchmarks $(or $(NAME),all)
+
+simulate: $(VENV)/.test
+	$(BIN)/peernet simulate $(or $(SCENARIO),simulations/scenarios/discovery.toml) --seed $(or $(SEED),7) \
+		--out $(or $(OUT),results/$(shell date +%Y%m%d-%H%M%S)) $(OPTIONS)
 
 # --- what the commands need -------------------------------------------------------------------------------------------
 

@@ -20,12 +20,17 @@ from typing import Any, Final
 
 from peernet.core.errors import LocalProtocolError
 
-__all__ = ["MAX_EVENTS", "Engine", "Latency"]
+__all__ = ["MAX_EVENTS", "Engine", "Latency", "seeded_stream"]
 
 MAX_EVENTS: Final = 1_000_000_000
 
 Latency = Callable[[int, int], float]
 """Seconds from one numbered place to another."""
+
+
+def seeded_stream(seed: int, name: str) -> random.Random:
+    """The generator of the consumer `name` in a run of `seed`, from its beginning."""
+    return random.Random(f"{seed}/{name}")
 
 
 class Engine:
@@ -34,6 +39,7 @@ class Engine:
     def __init__(self, seed: int, latency: Latency, *, max_events: int = MAX_EVENTS) -> None:
         self.now_s = 0.0
         self.events = 0
+        self.deliveries = 0
         self._seed = seed
         self._latency = latency
         self._max_events = max_events
@@ -54,7 +60,18 @@ class Engine:
 
     def send(self, source: int, destination: int, callback: Callable[..., None], *arguments: Any) -> None:
         """Calls `callback(*arguments)` when something sent now from `source` reaches `destination`."""
-        self.at(self.now_s + self._latency(source, destination), callback, *arguments)
+        self.deliveries += 1
+        self._scheduled += 1
+        heappush(self._heap, (self.now_s + self._latency(source, destination), self._scheduled, callback, arguments))
+
+    def deliver(self, time_s: float, callback: Callable[..., None], *arguments: Any) -> None:
+        """As `at`, for a message whose arrival the caller has worked out: it counts as a delivery."""
+        self.deliveries += 1
+        self.at(time_s, callback, *arguments)
+
+    def latency_s(self, source: int, destination: int) -> float:
+        """How long something sent now from one place to another takes."""
+        return self._latency(source, destination)
 
     def run(self, until_s: float | None = None) -> int:
         """Runs until nothing is left to do, or up to and including `until_s`; returns the number of events run.
@@ -75,7 +92,7 @@ class Engine:
 
     def stream(self, name: str) -> random.Random:
         """The generator of the consumer `name`, from its beginning."""
-        return random.Random(f"{self._seed}/{name}")
+        return seeded_stream(self._seed, name)
 
     def note(self, fact: str) -> None:
         """Adds what was found out to the run's digest."""

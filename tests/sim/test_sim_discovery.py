@@ -50,10 +50,10 @@ def test_four_disjoint_paths_find_as_much():
 @pytest.fixture(scope="module")
 def third_dead():
     """Ninety nodes, three of which published before thirty others died."""
-    discovery = Discovery(90, seed=3)
+    discovery = Discovery.of_size(90, seed=3)
     discovery.join_all()
     for node in discovery.nodes[:3]:
-        discovery.publish(node, "model")
+        discovery.provide(node, "model")
     discovery.engine.run()
     for node in discovery.nodes[3::3]:
         node.alive = False

@@ -18,7 +18,7 @@ from attrs import frozen
 
 from peernet.core.errors import UserError
 
-__all__ = ["PROFILES", "PathPeer", "RingPath", "TooFewRelays", "choose_guards", "choose_paths"]
+__all__ = ["GUARDS", "PROFILES", "PathPeer", "RingPath", "TooFewRelays", "choose_guards", "choose_paths"]
 
 PROFILES: Final = {"private": 1, "fast": 0}
 """Each profile with its number of middles an arc."""

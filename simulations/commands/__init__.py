@@ -1,0 +1,1 @@
+"""The commands of this package, found by `peernet` through the entry-point group `peernet.commands`."""
