@@ -168,11 +168,12 @@ async def open_client(
         raise UserError(f"there is no exposure policy {config.policy!r}: choose strict, standard or open")
     folder = read_installed(home.models / config.model).folder
     counted = CountedModel(config.model, await trio.to_thread.run_sync(Tokenizer.load, folder))
-    view = NetworkView(network, home.state / "guards.json")
+    view = NetworkView(network, home.state / "guards.json", home.state / "directory.bin")
     async with background_nursery() as nursery:
         await nursery.start(view.swarm.run)
         # First what may be wrong with the network: the detector takes a second or two.
-        await view.fetch_directory()
+        await view.start()
+        nursery.start_soon(view.keep_fresh)
         if detector is None:
             detector = await trio.to_thread.run_sync(Detector.load)
         yield Client(view, config, detector, counted, log_key, home.models, nursery)

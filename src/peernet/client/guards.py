@@ -29,6 +29,11 @@ class GuardStore:
             self._save(kept.known)
         return kept.usable
 
+    def known(self) -> list[str]:
+        """Those remembered, the ones used first at the head; none is chosen."""
+        known = self._load()
+        return sorted(known, key=known.__getitem__)
+
     def _load(self) -> dict[str, float]:
         if not self._path.exists():
             return {}

@@ -1,46 +1,65 @@
 """The client's view of the network: the directory it trusts, its guards, and the rings of one request.
 
-A client has no lasting key: its swarm runs under a fresh one, it serves nothing, and it stays out of the DHT. All
-that it ever says to a bootstrap node directly is "give me the directory"; whatever concerns a request goes around a
-ring.
+A client has no lasting key: its swarm runs under a fresh one, it serves nothing, and it stays out of the DHT. Rules:
+
+1. All that it says directly is "give me the directory": to its guards, which know its address anyway, and to a
+   bootstrap node only where it has no guard yet, or these have nothing fresh. The answer is the whole directory, or
+   what has changed; what the client chooses from it does not show.
+2. Whatever concerns a request goes around a ring. So do live lookups: for hosts, where the directory has none that
+   still holds or all of its own failed; for a host whose record has expired, or that is not where it was; and, at
+   random places of the DHT, for relays of the snapshot whose records have expired.
+3. Where the endpoint of a ring is now, the relay before it is asked, so that nobody else learns of it. A guard is
+   asked for nothing but its own fresh record and those that it has for a random place of the DHT.
 """
 
+import math
 import random
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
 import trio
 from attrs import frozen
 
+from peernet.client.directory import ClientDirectory
 from peernet.client.guards import GuardStore
-from peernet.core.dht.records import HostOffer
-from peernet.core.directory import (
-    DIRECTORY_PROTOCOL,
-    Directory,
-    DirectoryMessages,
-    GetDirectory,
-    Listing,
-    SignedDirectory,
-    open_directory,
-)
+from peernet.client.lookups import LookupFailed, ask, ask_guard
+from peernet.core.dht.contact import ID_SIZE
+from peernet.core.dht.records import HostOffer, PeerRecord
+from peernet.core.directory import Directory, Listing
 from peernet.core.errors import ConnectionFailed, RemoteProtocolError, UserError
 from peernet.core.identity import Keypair, PeerId
+from peernet.core.lookups import LOOKUP_SERVICE, FindHosts, FindPeers
 from peernet.core.prefixes import address_prefix
 from peernet.core.ring.choosing import choose_rings
-from peernet.core.ring.paths import PathPeer, RingPath
+from peernet.core.ring.paths import GUARDS, PathPeer, RingPath, choose_guards
 from peernet.core.suite import CipherSuite, MixedSuite
-from peernet.net.addresses import Address, dialable, parse_address, parse_peer_address
-from peernet.net.messages import MessageStream
+from peernet.net.addresses import Address, addresses_by_peer, dialable, parse_peer_address
 from peernet.net.rings import RingChannel, RingFailed, RingHop, open_ring
 from peernet.node.config import NetworkConfig
 from peernet.node.peer import now_s, swarm_of
 
 __all__ = ["HostChoice", "NetworkView"]
 
-DIRECTORY_TIMEOUT_S: Final = 5.0
 RING_TIMEOUT_S: Final = 8.0
+LOOKUP_RING_TIMEOUT_S: Final = 4.0
+LOOKUP_TRIES: Final = 3
+"""Relays that are tried for one lookup."""
+LOOKUP_TIMEOUT_S: Final = 12.0
+"""What a lookup may take, over all its tries."""
+LOOKUP_PAUSE_S: Final = 5.0
+"""How soon the same is looked up again."""
+RENEWAL_PAUSE_S: Final = 60.0
+"""How soon relays' records are renewed again, where some of them cannot be."""
+ENOUGH_RELAYS: Final = 24
+"""Relays whose records hold: with fewer, as far as the snapshot has more, fresh records are looked up."""
+MAX_RENEWALS: Final = 8
+GUARD_TRIES: Final = 3
+"""How often further guards stand in while none can be reached."""
+EXPIRES_SOON_S: Final = 120
+REFRESH_INTERVAL_S: Final = 600.0
+"""How often a client asks for a newer directory, at random between half of it and one and a half."""
 
 
 @frozen
@@ -60,46 +79,112 @@ class NetworkView:
     """Directory, guards and rings, over a swarm under a throw-away key.
 
     Args:
-        network: the bootstrap nodes that are trusted for the directory.
+        network: the bootstrap nodes, a quorum of which is trusted for the directory.
         guards_file: where the guards are remembered.
+        directory_file: where the directory is remembered, or None.
+        clock: the wall clock, seconds since the epoch.
     """
 
-    def __init__(self, network: NetworkConfig, guards_file: Path) -> None:
+    def __init__(
+        self,
+        network: NetworkConfig,
+        guards_file: Path,
+        directory_file: Path | None = None,
+        clock: Callable[[], int] = now_s,
+    ) -> None:
         if not network.bootstrap:
             raise UserError("no bootstrap node is configured: give one with --bootstrap ADDRESS, or --network FILE")
         self.suite: CipherSuite = MixedSuite()
         self._network = network
-        self._bootstraps = [parse_peer_address(text) for text in network.bootstrap]
+        self._bootstraps = addresses_by_peer(map(parse_peer_address, network.bootstrap))
         keypair = Keypair.from_seed(secrets.token_bytes(32), self.suite)
         self.swarm = swarm_of(network, keypair, self.suite)
         self._guards = GuardStore(guards_file)
         self._random = random.SystemRandom()
-        self.directory = Directory(0, ())
+        self._now_s = clock
+        trusted = [peer.public_key for peer in self._bootstraps]
+        self._known = ClientDirectory(trusted, self.suite, directory_file, clock)
+        self._looked_up: dict[FindPeers | FindHosts, float] = {}
+        self._next_renewal = -math.inf
+        self._away: set[str] = set()
+
+    @property
+    def directory(self) -> Directory:
+        """The newest snapshot, with what live lookups have brought."""
+        return self._known.current
+
+    @directory.setter
+    def directory(self, directory: Directory) -> None:
+        """Goes by another one from now on, until a newer snapshot comes: who experiments has reasons to."""
+        self._known.current = directory
+
+    def notices(self) -> tuple[str, ...]:
+        """What the user should know of the directory, in fixed sentences; nothing while it is fresh."""
+        return self._known.notices()
+
+    async def start(self) -> None:
+        """Begins with the directory remembered from before, or a newer one; raises `UserError` without any."""
+        await self._known.remember_from_before()
+        await self.fetch_directory()
 
     async def fetch_directory(self) -> Directory:
-        """The newest directory; raises `UserError` when no bootstrap node gives one that can be trusted."""
+        """The newest directory that is to be had; raises `UserError` where none can be trusted, or is fresh enough."""
         problems = []
-        for bootstrap in self._bootstraps:
+        for peer, addresses in self._sources():
             try:
-                with trio.fail_after(DIRECTORY_TIMEOUT_S):
-                    self.directory = await self._fetch_from(bootstrap.peer, str(bootstrap.address))
+                await self._known.fetch(self.swarm, peer, addresses)
             except (ConnectionFailed, RemoteProtocolError, trio.TooSlowError) as error:
-                problems.append(f"{bootstrap}: {error or 'no answer in time'}")
-            else:
+                problems.append(f"{peer}: {error or 'no answer in time'}")
+                continue
+            if self._known.known and not self._known.overdue:
+                self._away.clear()
                 return self.directory
+        if self._known.known:
+            return self.directory
+        why = "; ".join(problems) or "they have none yet"
         raise UserError(
-            f"no bootstrap node gives the directory ({'; '.join(problems)}): check --bootstrap, and that it is running"
+            f"no bootstrap node gives the directory ({why}): check --bootstrap, and that enough of them are running"
         )
 
+    async def keep_fresh(self) -> None:
+        """Asks for a newer directory now and then, at random times, until cancelled."""
+        while True:
+            await trio.sleep(REFRESH_INTERVAL_S * self._random.uniform(0.5, 1.5))
+            try:
+                await self.fetch_directory()
+            except UserError:
+                continue  # whoever asks for something next is told
+            await self._renew_relays()
+
+    async def make_ready(self, model: str, hosts: Callable[[], Collection[HostChoice]]) -> None:
+        """Sees that there are relays, and `hosts` for the model, that others still accept, as far as they are known.
+
+        Raises `UserError` when the directory is too old to go by and there is no newer one.
+        """
+        if not self._known.known:
+            await self.fetch_directory()
+        await self._renew_relays()
+        held = [listing.holds(self._now_s()) for listing, _ in self.directory.hosts_of(model)]
+        if not hosts() or not all(held):
+            await self.look_for_hosts(model)
+        if not hosts():
+            await self.fetch_directory()
+
+    async def look_for_hosts(self, model: str) -> None:
+        """Looks for the hosts of a model in the DHT, over a ring; what is found is in the directory then."""
+        await self._look_up(FindHosts(model), self._lookup_paths())
+
     def hosts_of(self, model: str, tokenizer_digest: bytes, issuer: str) -> list[HostChoice]:
-        """The hosts that can be asked for `model`, in random order."""
+        """The hosts that can be asked for `model`, in random order; those of the snapshot first."""
+        now = self._now_s()
         hosts = [
             HostChoice(listing, offer)
             for listing, offer in self.directory.hosts_of(model)
+            if listing.holds(now) and offer.expires_at_s > now
             if offer.tokenizer_digest == tokenizer_digest and issuer in offer.issuers
         ]
         self._random.shuffle(hosts)
-        return hosts
+        return sorted(hosts, key=lambda host: not host.listing.vouched)
 
     def plan_rings(self, hosts: Sequence[HostChoice], profile: str, avoid: Iterable[str] = ()) -> list[RingPath]:
         """A ring for each of `hosts`, under the diversity rules; raises `TooFewRelays`.
@@ -134,30 +219,163 @@ class NetworkView:
         return _path_peer(host.listing)
 
     async def open_ring(self, path: RingPath, service: str) -> RingChannel:
-        """Builds and joins a ring along `path`; raises `RingFailed`."""
+        """Builds and joins a ring along `path`; raises `RingFailed`.
+
+        An endpoint that is not where its record says is looked up, and tried once where it is now.
+        """
+        if not self._holds(path.endpoint.peer, self._now_s()):
+            await self._is_elsewhere(path)
+        try:
+            return await self._build(path, service, RING_TIMEOUT_S)
+        except RingFailed as error:
+            if not _endpoint_unreached(path, error) or not await self._is_elsewhere(path):
+                raise
+        return await self._build(path, service, RING_TIMEOUT_S)
+
+    # --- where the directory comes from ------------------------------------------------------------------------------
+
+    def _sources(self) -> list[tuple[PeerId, Sequence[Address]]]:
+        """Whom to ask for the directory: the guards, then the bootstrap nodes."""
+        bootstraps: list[tuple[PeerId, Sequence[Address]]] = list(self._bootstraps.items())
+        self._random.shuffle(bootstraps)
+        guards = [(guard.peer, self._dialable(guard)) for guard in self._guards_known()]
+        return [*guards, *bootstraps]
+
+    def _guards_known(self) -> list[Listing]:
+        """The guards that are in use, as far as the directory has them; none is chosen for it."""
+        listed = [self._listing(peer) for peer in self._guards.known()]
+        return [listing for listing in listed if listing is not None and self._dialable(listing)][:GUARDS]
+
+    # --- live lookups ------------------------------------------------------------------------------------------------
+
+    async def _is_elsewhere(self, path: RingPath) -> bool:
+        """Whether a lookup finds the endpoint elsewhere than it was known, or with a record that holds again.
+
+        Asked is the relay before it on the ring, which knows anyway that the ring goes there.
+        """
+        before = self._listing(path.endpoint.peer)
+        if before is None:
+            return False
+        ways = dict.fromkeys(arc for arc in (path.out, path.back) if len(arc) > 1)
+        paths = [RingPath(way[:-1], way[:-1], way[-1]) for way in ways] or self._lookup_paths()
+        await self._look_up(FindPeers(before.peer.dht_id), paths)
+        after = self._listing(path.endpoint.peer)
+        if after is None or after.record.sequence <= before.record.sequence:
+            return False
+        return _where(after.record) != _where(before.record) or not before.holds(self._now_s())
+
+    async def _renew_relays(self) -> None:
+        """Sees that enough relays have records which hold for a while: needed once the directory is getting old."""
+        soon = self._now_s() + EXPIRES_SOON_S
+        if self._enough_hold(soon) or trio.current_time() < self._next_renewal:
+            return
+        self._next_renewal = trio.current_time() + RENEWAL_PAUSE_S
+        await self._enter_again(soon)
+        for _ in range(MAX_RENEWALS):
+            if self._enough_hold(soon):
+                return
+            await self._look_up(FindPeers(secrets.token_bytes(ID_SIZE)), self._lookup_paths())
+
+    async def _enter_again(self, until_s: int) -> None:
+        """Asks guards for their own fresh records, so that the rest can be looked up through them.
+
+        Who gives no answer is away until the next time: no directory says so any more, and others stand in.
+        """
+        self._away.clear()
+        for _ in range(GUARD_TRIES):
+            listed = [_path_peer(listing) for listing in self.directory.relays if self._dialable(listing)]
+            guards = self._keep_guards([relay for relay in listed if relay.peer not in self._away])
+            for guard in guards:
+                if not self._holds(guard.peer, until_s) and not await self._ask_guard(guard):
+                    self._away.add(guard.peer)
+            if any(guard.peer not in self._away for guard in guards):
+                return
+
+    async def _ask_guard(self, guard: PathPeer) -> bool:
+        """Whether a guard has told its own record, and some of its neighbours'."""
+        hop = self._hop(guard)
+        try:
+            fresh = await ask_guard(self.swarm, hop.peer, hop.addresses, self._now_s(), self.suite)
+        except LookupFailed:
+            return False
+        self._known.learn(fresh)
+        return True
+
+    def _holds(self, peer: str, until_s: int) -> bool:
+        listing = self._listing(peer)
+        return listing is not None and listing.holds(until_s)
+
+    def _enough_hold(self, until_s: int) -> bool:
+        relays = self.directory.relays
+        holding = sum(relay.holds(until_s) for relay in relays)
+        return holding >= min(ENOUGH_RELAYS, len(relays)) and all(g.holds(until_s) for g in self._guards_known())
+
+    async def _look_up(self, question: FindPeers | FindHosts, paths: Iterable[RingPath]) -> None:
+        """Asks over the first of `paths` that gives an answer; what it brings is in the directory then."""
+        now = trio.current_time()
+        if now < self._looked_up.get(question, -math.inf) + LOOKUP_PAUSE_S:
+            return
+        self._looked_up = {key: at_s for key, at_s in self._looked_up.items() if at_s > now - LOOKUP_PAUSE_S}
+        self._looked_up[question] = now
+        with trio.move_on_after(LOOKUP_TIMEOUT_S):
+            for path in paths:
+                try:
+                    ring = await self._build(path, LOOKUP_SERVICE, LOOKUP_RING_TIMEOUT_S)
+                    fresh = await ask(ring, question, self._now_s(), self.suite)
+                except (RingFailed, LookupFailed):
+                    continue
+                self._known.learn(fresh)
+                return
+
+    def _lookup_paths(self) -> list[RingPath]:
+        """Ways to a few relays that a lookup can end at."""
+        listed = [_path_peer(listing) for listing in self.directory.relays if self._addresses_of(listing)]
+        guards = self._keep_guards(listed)
+        relays = [relay for relay in listed if not relay.conflicts_with(guards)]
+        if not guards:
+            return []
+        return [
+            RingPath((self._random.choice(guards),), (self._random.choice(guards),), relay)
+            for relay in self._random.sample(relays, min(LOOKUP_TRIES, len(relays)))
+        ]
+
+    def _keep_guards(self, listed: Sequence[PathPeer]) -> tuple[PathPeer, ...]:
+        return self._guards.keep(
+            {relay.peer: relay for relay in listed}, (), lambda free: choose_guards(free, (), self._random)
+        )
+
+    # --- rings -------------------------------------------------------------------------------------------------------
+
+    async def _build(self, path: RingPath, service: str, timeout_s: float) -> RingChannel:
         out = [self._hop(peer) for peer in (*path.out, path.endpoint)]
         back = [self._hop(peer) for peer in (*path.back, path.endpoint)]
-        return await open_ring(self.swarm, self.suite, out, back, service, timeout_s=RING_TIMEOUT_S)
-
-    async def _fetch_from(self, peer: PeerId, address: str) -> Directory:
-        async with await self.swarm.open_stream(peer, [parse_address(address)], DIRECTORY_PROTOCOL) as stream:
-            messages = MessageStream(stream, DirectoryMessages)
-            await messages.send(GetDirectory())
-            await stream.close_sending()
-            reply = await messages.receive()
-        if not isinstance(reply, SignedDirectory):
-            raise ConnectionFailed("the bootstrap node sent no directory")
-        trusted = [bootstrap.peer.public_key for bootstrap in self._bootstraps]
-        return open_directory(reply, trusted, now_s(), self.suite)
+        return await open_ring(self.swarm, self.suite, out, back, service, timeout_s=timeout_s)
 
     def _hop(self, peer: PathPeer) -> RingHop:
-        for listing in self.directory.listings:
-            if str(listing.peer) == peer.peer:
-                return RingHop(listing.peer, self._addresses_of(listing), listing.record.onion_key, listing.signed)
-        raise RingFailed("a peer of the ring has left the directory", reason="unlisted")
+        listing = self._listing(peer.peer)
+        if listing is None:
+            raise RingFailed("a peer of the ring has left the directory", reason="unlisted")
+        return RingHop(listing.peer, self._dialable(listing), listing.record.onion_key, listing.signed)
+
+    def _listing(self, peer: str) -> Listing | None:
+        return self._known.current.listing_of(peer) or self._known.earlier.listing_of(peer)
 
     def _addresses_of(self, listing: Listing) -> tuple[Address, ...]:
+        """Where it can be used in a ring: nowhere once its record has expired, or if it is known to be away."""
+        usable = listing.holds(self._now_s()) and str(listing.peer) not in self._away
+        return self._dialable(listing) if usable else ()
+
+    def _dialable(self, listing: Listing) -> tuple[Address, ...]:
         return tuple(dialable(listing.record.addresses, allow_private=self._network.test))
+
+
+def _endpoint_unreached(path: RingPath, error: RingFailed) -> bool:
+    """Whether a ring failed since the last relay of an arc could not reach the endpoint."""
+    return error.reason in {"unreachable", "expired"} and error.hop == len(path.out) - 1 and error.__cause__ is None
+
+
+def _where(record: PeerRecord) -> tuple[object, ...]:
+    return record.addresses, record.onion_key
 
 
 def _path_peer(listing: Listing) -> PathPeer:

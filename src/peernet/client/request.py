@@ -182,7 +182,7 @@ class Request:
                 if error.peer is not None:
                     self._failed.add(error.peer)
                 self._suspects |= error.suspects
-                standby = None if error.final or number == MAX_ATTEMPTS else self._standby(run)
+                standby = None if error.final or number == MAX_ATTEMPTS else await self._find_standby(run)
                 if standby is None:
                     run.failure, run.failure_reason = str(error), error.reason
                     break
@@ -214,6 +214,18 @@ class Request:
     def _show(self, text: str) -> None:
         if text:
             self._emit(AnswerText(text))
+
+    async def _find_standby(self, run: _Run) -> Attempt | None:
+        """As `_standby`; where those known are no standby, hosts are looked up that came after the directory."""
+        standby = self._standby(run)
+        if standby is None:
+            network, model = self._client.network, run.attempt.host.offer.model
+            await network.look_for_hosts(model)
+            known = {host.peer for host in self._hosts}
+            hosts = network.hosts_of(model, self._tokenizer.digest, self._client.log_key.name)
+            self._hosts += [host for host in hosts if host.peer not in known]
+            standby = self._standby(run)
+        return standby
 
     def _standby(self, run: _Run) -> Attempt | None:
         """Another host for a fragment: one that has seen nothing yet if there is one, else who would see least.
@@ -384,7 +396,7 @@ class Request:
             policy=self._plan.policy.level.value,
             profile=self._client.config.profile,
             guards=tuple(sorted({arc[0].peer for path in paths for arc in (path.out, path.back)})),
-            notices=self._plan.notices,
+            notices=(*self._plan.notices, *self._client.network.notices()),
         )
 
     def _host_exposure(self, sent: Sequence[Attempt], came_in: Sequence[Attempt]) -> HostExposure:

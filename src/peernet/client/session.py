@@ -157,11 +157,9 @@ class ChatSession:
                 raise PromptRefused(f"the {what} is refused ({verdict.category}): {verdict.explanation}")
 
     async def _find_hosts(self, emit: Emit) -> list[HostChoice]:
+        # The directory may be older than the hosts.
+        await self._client.network.make_ready(self.model.name, partial(self._client.hosts, self.model))
         hosts = self._client.hosts(self.model)
-        if not hosts:
-            # The directory may be older than the hosts.
-            await self._client.network.fetch_directory()
-            hosts = self._client.hosts(self.model)
         emit(PeersFound(len(self._client.network.directory.relays), len(hosts), self.model.name))
         if not hosts:
             raise NoHosts(

@@ -105,13 +105,13 @@ def encode(message: object) -> bytes:
     return _pack(_converter().unstructure(message))
 
 
-def decode(kind: type[T], data: bytes, *, max_size: int = MAX_MESSAGE_SIZE) -> T:
+def decode(kind: type[T], data: bytes, *, max_size: int = MAX_MESSAGE_SIZE, max_items: int = MAX_ITEMS) -> T:
     """The instance of `kind` whose canonical bytes are `data`.
 
-    Raises `RemoteProtocolError` when `data` is longer than `max_size` bytes, is not msgpack, does not fit the class,
-    or is not the canonical encoding of what it says.
+    Raises `RemoteProtocolError` when `data` is longer than `max_size` bytes, has an array of over `max_items`, is not
+    msgpack, does not fit the class, or is not the canonical encoding of what it says.
     """
-    value = _unpack(data, max_size)
+    value = _unpack(data, max_size, max_items)
     message = _structure(value, kind)
     if encode(message) != data:
         raise RemoteProtocolError(f"{kind.__name__} is not in canonical form", reason="not_canonical")
@@ -149,7 +149,7 @@ def _pack(value: object) -> bytes:
     return packed
 
 
-def _unpack(data: bytes, max_size: int) -> object:
+def _unpack(data: bytes, max_size: int, max_items: int = MAX_ITEMS) -> object:
     if len(data) > max_size:
         raise RemoteProtocolError(f"a message of {len(data)} bytes, over the limit of {max_size}", reason="too_long")
     try:
@@ -160,7 +160,7 @@ def _unpack(data: bytes, max_size: int) -> object:
             strict_map_key=True,
             max_str_len=max_size,
             max_bin_len=max_size,
-            max_array_len=MAX_ITEMS,
+            max_array_len=max_items,
             max_map_len=0,
             max_ext_len=0,
         )

@@ -29,6 +29,7 @@ __all__ = [
     "PeerAddress",
     "TcpAddress",
     "WebSocketAddress",
+    "addresses_by_peer",
     "dialable",
     "is_global",
     "parse_address",
@@ -124,6 +125,14 @@ class PeerAddress:
 
     def __str__(self) -> str:
         return f"{self.address}/p2p/{self.peer}"
+
+
+def addresses_by_peer(known: Iterable[PeerAddress]) -> dict[PeerId, list[Address]]:
+    """All addresses of each peer, in the order in which they are named."""
+    places: dict[PeerId, list[Address]] = {}
+    for peer_address in known:
+        places.setdefault(peer_address.peer, []).append(peer_address.address)
+    return places
 
 
 def parse_address(text: str) -> Address:

@@ -14,7 +14,9 @@ from peernet.core.dht.messages import FindNode, Nodes
 from peernet.core.dht.records import (
     OFFER,
     PROVIDER,
+    Body,
     HostOffer,
+    OutdatedRecord,
     PeerRecord,
     RecordVerifier,
     VerifiedRecord,
@@ -39,8 +41,8 @@ QUERIES_AT_ONCE: Final = 16
 QUERY_TIMEOUT_S: Final = 5.0
 
 
-async def crawl(discovery: Discovery, swarm: Swarm, allow_private: bool) -> tuple[bytes, ...]:
-    """The signed peer records and host offers of all peers that answered."""
+async def crawl(discovery: Discovery, swarm: Swarm, allow_private: bool) -> dict[bytes, Body]:
+    """The peer records and host offers of all peers that answered: signed bytes, and what they say."""
     crawler = _Crawler(discovery, swarm, allow_private)
     await crawler.walk()
     await crawler.search()
@@ -54,12 +56,14 @@ class _Crawler:
         self._allow_private = allow_private
         self._verifier: RecordVerifier = discovery.verifier
         self._seen: set[bytes] = {discovery.node.own_id}
-        self._peers: dict[bytes, bytes] = {}
+        self._peers: dict[bytes, VerifiedRecord] = {}
         self._offers: dict[bytes, VerifiedRecord] = {}
         self._slots = trio.Semaphore(QUERIES_AT_ONCE)
 
-    def records(self) -> tuple[bytes, ...]:
-        return (*self._peers.values(), *(offer.signed for offer in self._offers.values()))
+    def records(self) -> dict[bytes, Body]:
+        now = now_s()
+        found = (*self._peers.values(), *self._offers.values())
+        return {record.signed: record.body for record in found if record.body.expires_at_s > now}
 
     async def walk(self) -> None:
         async with trio.open_nursery() as nursery:
@@ -86,18 +90,18 @@ class _Crawler:
             async with self._slots:
                 with trio.fail_after(QUERY_TIMEOUT_S):
                     known, reply = await self._discovery.query(contact, FindNode(contact.id))
-                    await self._ask_offers(known)
+                    record = self._verifier.open(known.record, now_s())
+                    await self._ask_offers(record.body)
             if not isinstance(reply, Nodes):
                 return
             closer = self._verifier.contacts(reply.records, now_s())
         except (ConnectionFailed, RemoteProtocolError, trio.TooSlowError):
             return  # who does not answer is not listed
-        self._peers[known.id] = known.record
+        self._peers[known.id] = record
         for candidate in closer:
             self._visit(candidate, nursery)
 
-    async def _ask_offers(self, contact: Contact) -> None:
-        record = self._verifier.open(contact.record, now_s()).body
+    async def _ask_offers(self, record: Body) -> None:
         assert isinstance(record, PeerRecord)
         if "host" not in record.roles:
             return
@@ -120,7 +124,10 @@ class _Crawler:
         if contact is None:
             return
         offers = await self._discovery.find_values(OFFER, offer_key(contact.public_key, model))
-        self._peers[contact.id] = contact.record
+        try:
+            self._peers[contact.id] = self._verifier.open(contact.record, now_s())
+        except OutdatedRecord:
+            return
         for offer in offers.values:
             if offer.owner == contact.id:
                 self._offers[offer.key] = offer

@@ -12,10 +12,12 @@ peers remembered from before are asked together with the bootstrap nodes.
 import secrets
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from math import inf
 from typing import Final
 
 import structlog
 import trio
+from attrs import evolve
 
 from peernet.core.dht.contact import Contact
 from peernet.core.dht.lookup import QUERY_TIMEOUT_S, Lookup, LookupResult, Query
@@ -35,10 +37,11 @@ from peernet.core.dht.messages import (
 )
 from peernet.core.dht.node import ENOUGH_GREETED, PATHS, REPUBLISH_INTERVAL_S, UPKEEP_INTERVAL_S, DhtNode
 from peernet.core.dht.records import OutdatedRecord, PeerRecord, RecordVerifier
+from peernet.core.dht.table import K
 from peernet.core.errors import ConnectionFailed, RemoteProtocolError
 from peernet.core.identity import PeerId
 from peernet.core.suite import CipherSuite
-from peernet.net.addresses import Address, PeerAddress, dialable
+from peernet.net.addresses import Address, PeerAddress, addresses_by_peer, dialable
 from peernet.net.connection import PeerStream
 from peernet.net.messages import Frames
 from peernet.net.swarm import Swarm
@@ -95,10 +98,7 @@ class Discovery:
                     nursery.cancel_scope.cancel()
 
             for listed, warn in ((bootstraps, True), (remembered, False)):
-                places: dict[PeerId, list[Address]] = {}
-                for known in listed:
-                    places.setdefault(known.peer, []).append(known.address)
-                for peer, addresses in places.items():
+                for peer, addresses in addresses_by_peer(listed).items():
                     if peer not in asked:
                         asked.add(peer)
                         nursery.start_soon(partial(greet, peer, addresses, warn=warn))
@@ -169,9 +169,18 @@ class Discovery:
         """The peers closest to `target` (20 bytes)."""
         return await self._run(self.node.lookup(target, self._now_s(), paths=PATHS))
 
-    async def find_values(self, kind: int, key: bytes) -> LookupResult:
-        """The records of `kind` under `key` (20 bytes), our own store's among them."""
-        return await self._run(self.node.lookup(key, self._now_s(), kind=kind, paths=PATHS))
+    async def find_values(self, kind: int, key: bytes, *, within_s: float = inf) -> LookupResult:
+        """The records of `kind` under `key` (20 bytes), our own store's among them, as far as known by then."""
+        lookup = self.node.lookup(key, self._now_s(), kind=kind, paths=PATHS)
+        with trio.move_on_after(within_s):
+            await self._run(lookup)
+        found = lookup.result
+        newest = {value.owner: value for value in found.values}
+        for held in self.node.store.get(kind, key, self._now_s(), K):
+            known = newest.get(held.owner)
+            if known is None or known.body.sequence < held.body.sequence:
+                newest[held.owner] = held
+        return evolve(found, values=tuple(newest.values()))
 
     async def ask(self, contact: Contact, request: Request) -> Reply:
         """One request to a contact; raises `ConnectionFailed` or `RemoteProtocolError`."""

@@ -1,4 +1,4 @@
-"""A peer: the connections, the DHT and the part in rings that relays, hosts and bootstrap nodes share.
+"""A peer: the connections, the DHT, the directory's copy and the part in rings that all serving peers share.
 
 `running_peer` opens them in order (listen, join, publish) in one nursery and ends them together. A host or a bootstrap
 node adds its own services before that. With a state folder, the peers of the DHT's table are remembered there.
@@ -19,15 +19,18 @@ from peernet.core.dht.records import MAX_ADDRESSES, Body, PeerRecord, operator_s
 from peernet.core.errors import UserError
 from peernet.core.identity import Keypair, PeerId
 from peernet.core.suite import CipherSuite, MixedSuite
-from peernet.net.addresses import Address, PeerAddress, parse_address, parse_peer_address
+from peernet.net.addresses import Address, PeerAddress, addresses_by_peer, parse_address, parse_peer_address
 from peernet.net.limits import Limits
 from peernet.net.rings import RingLimits, RingService
 from peernet.net.swarm import Swarm
 from peernet.net.tasks import background_nursery
 from peernet.net.transports.tls import TlsFiles
 from peernet.node.config import NetworkConfig
+from peernet.node.directory_copy import DirectoryCopy
+from peernet.node.directory_mirror import DirectoryMirror
 from peernet.node.discovery import Discovery
 from peernet.node.home import Home
+from peernet.node.lookups import LookupService
 from peernet.node.remembered import RememberedPeers
 
 if TYPE_CHECKING:
@@ -130,6 +133,18 @@ class Peer:
             limits=RingLimits(),
         )
         self.discovery = Discovery(self.swarm, self.suite, now_s, self.signed_record, allow_private=network.test)
+        bootstraps = addresses_by_peer(map(parse_peer_address, network.bootstrap))
+        signers = [peer.public_key for peer in bootstraps]
+        is_bootstrap = "bootstrap" in roles
+        self.directory = DirectoryMirror(
+            self.swarm,
+            DirectoryCopy([*signers, self.peer_id.public_key] if is_bootstrap else signers, self.suite, now_s),
+            {peer: addresses for peer, addresses in bootstraps.items() if peer != self.peer_id},
+            self.discovery.good_peers,
+            origin=is_bootstrap,
+        )
+        if "relay" in roles:
+            self.lookups = LookupService(self.rings, self.discovery, self.signed_record)
         self._bodies: list[Callable[[], Body]] = [self._record]
         self._remembered = None if state is None else RememberedPeers(state / "peers.txt")
         self._signed: tuple[PeerRecord, bytes] | None = None
@@ -249,6 +264,7 @@ async def running_peer(peer: Peer, *, join: bool = True) -> "AsyncIterator[trio.
         await peer.join(required=join)
         nursery.start_soon(peer.keep_published)
         nursery.start_soon(peer.keep_remembered)
+        nursery.start_soon(peer.directory.keep_fresh)
         try:
             yield nursery
         finally:
