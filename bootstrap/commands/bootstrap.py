@@ -64,7 +64,8 @@ async def _serve(arguments: argparse.Namespace) -> None:
                 f"the ledger is damaged: {error}. Restore it from a backup; 'peernet ledger audit --database' may say "
                 "more about what is wrong"
             ) from error
-        async with running_peer(peer, join=bool(network.bootstrap)) as nursery:
+        # The other bootstrap nodes may be about to start: nobody waits for nobody.
+        async with running_peer(peer, join=False) as nursery:
             nursery.start_soon(service.run)
             addresses = [str(address) for address in peer.addresses]
             ledger = service.log.verifier_key.text()
