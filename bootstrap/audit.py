@@ -4,7 +4,8 @@ It reads what every reader can: the checkpoint, the tiles and the bundles of ent
 every entry into a tree of its own, compares each served tile and the signed root with that, and replays every rule.
 
 What it cannot see: the vouchers behind a settlement (a leaf commits to them; the two sides can open it), and whether
-others were shown another history, which takes cosignatures. Source: design section 8; C2SP tlog-tiles.
+others were shown another history, which takes cosignatures (`policy_audit`).
+Source: design section 8; C2SP tlog-tiles.
 """
 
 from collections.abc import Callable

@@ -142,15 +142,31 @@ class Log:
         with self._lock:
             return self._current().state.balance(payout_key)
 
-    def inclusion_proof(self, index: int) -> bytes:
-        """The tlog-proof of the entry at `index` under the current checkpoint, with the entry as its extra.
+    def inclusion_proof(self, index: int, note: bytes | None = None) -> bytes:
+        """The tlog-proof of the entry at `index`, with the entry as its extra.
 
-        Raises `ResourceNotFound` when there is no such entry.
+        It leads to the current checkpoint, or to `note`: an earlier one of this log, with its cosignatures. Raises
+        `ResourceNotFound` when there is no such entry.
         """
         with self._lock:
             head = self._check_index(index)
-            path = merkle.inclusion_proof(index, head.checkpoint.size, self._node)
-            return LogProof(index, path, head.note, self._store.entries(index, index + 1)[0]).encode()
+            size = head.checkpoint.size if note is None else read_unverified(note).size
+            if not index < size <= head.checkpoint.size:
+                raise ResourceNotFound(f"no entry {index} under a checkpoint of {size}")
+            path = merkle.inclusion_proof(index, size, self._node)
+            return LogProof(index, path, note or head.note, self._store.entries(index, index + 1)[0]).encode()
+
+    def index_of(self, submission_id: bytes) -> int | None:
+        """Where the entry of that submission stands, or None."""
+        with self._lock:
+            return self._stored_index(submission_id, self._current())
+
+    def root_at(self, size: int) -> bytes:
+        """The root of the first `size` entries; raises `ResourceNotFound` unless the log has been so long."""
+        with self._lock:
+            if not 0 <= size <= self._current().checkpoint.size:
+                raise ResourceNotFound(f"the log has no size {size}")
+            return merkle.tree_root(size, self._node)
 
     def consistency_proof(self, old_size: int, new_size: int) -> tuple[bytes, ...]:
         """The hashes from `old_size` to `new_size`; raises `ResourceNotFound` unless the log has been so long."""

@@ -2,12 +2,13 @@
 
 It serves
 - `LANE_SERVICE` on rings: a client asks for a lane's grant without saying who it is or which host the lane is for;
-- `LEDGER_PROTOCOL`: hosts settle their lanes;
-- `TLOG_PROTOCOL`: anybody reads the log's files, by the paths of C2SP tlog-tiles;
+- `LEDGER_PROTOCOL`: hosts settle their lanes, and ask whether a lane's grant is final;
+- `TLOG_PROTOCOL`: anybody reads the log's files, by the paths of C2SP tlog-tiles, and what it mirrors of other logs;
+- `WITNESS_PROTOCOL`, by `ValidatorService`: other nodes' logs get cosignatures;
 - the directory, by `DirectoryService`.
 
 It never receives a prompt or an answer (promise P5). Submissions that arrive together are written together: one
-signature and one write to the disk for the batch.
+signature and one write to the disk for the batch. An answer waits a moment until its entry is final.
 """
 
 from collections.abc import Awaitable, Callable
@@ -18,17 +19,21 @@ import trio
 from attrs import define, field, frozen
 from attrs.validators import ge
 
+from bootstrap.cosigning import CosignedLog
 from bootstrap.directory import DirectoryService
 from bootstrap.log import MAX_BATCH, Log, Outcome, Submission
-from bootstrap.store import LedgerStore
+from bootstrap.validator import ValidatorService
 from peernet.core.errors import RemoteProtocolError
+from peernet.core.ledger.entries import Grant, submission_id
 from peernet.core.ledger.messages import (
     LANE_SERVICE,
     LEDGER_PROTOCOL,
     TLOG_PROTOCOL,
+    GrantProof,
     LaneMessages,
     LaneOpened,
     LedgerMessages,
+    ProveGrant,
     ReadFile,
     Rejected,
     SettleLane,
@@ -37,7 +42,7 @@ from peernet.core.ledger.messages import (
     TlogMessages,
 )
 from peernet.core.ledger.rules import RuleViolation
-from peernet.core.ledger.tiles import ResourceNotFound
+from peernet.core.ledger.tiles import CHECKPOINT_PATH, ResourceNotFound
 from peernet.core.metering import GrantRequest
 from peernet.net.connection import PeerStream
 from peernet.net.messages import MessageStream
@@ -48,6 +53,8 @@ __all__ = ["BootstrapConfig", "BootstrapService"]
 
 MAX_QUEUED_SUBMISSIONS: Final = 10_000
 REQUEST_TIMEOUT_S: Final = 10.0
+FINALITY_WAIT_S: Final = 1.0
+"""How long an answer waits for the quorum; then it carries the log's promise, and may be asked for again."""
 
 log = structlog.get_logger()
 
@@ -80,14 +87,18 @@ class BootstrapService:
 
     Args:
         peer: the node, not yet listening.
-        store: the ledger's open store.
-        log_seed: the Ed25519 seed of the log's key, which is not the peer's.
+        log: on the ledger's open store.
+        cosigned: the same log's cosignatures.
+        validator: the mirrors of the others' logs.
     """
 
-    def __init__(self, peer: Peer, config: BootstrapConfig, store: LedgerStore, log_seed: bytes) -> None:
-        self._peer = peer
+    def __init__(
+        self, peer: Peer, config: BootstrapConfig, log: Log, cosigned: CosignedLog, validator: ValidatorService
+    ) -> None:
         self._config = config
-        self.log = Log(store, config.origin, log_seed, peer.suite)
+        self.log = log
+        self._cosigned = cosigned
+        self._validator = validator
         self._queue_in, self._queue = trio.open_memory_channel[_Ticket](MAX_QUEUED_SUBMISSIONS)
         self._directory = DirectoryService(peer, config.directory_interval_s)
         self._grants_left = config.grants_per_minute
@@ -96,14 +107,17 @@ class BootstrapService:
         peer.swarm.handle(TLOG_PROTOCOL, self._serve_file)
 
     async def run(self) -> None:
-        """Writes submissions and renews the directory until cancelled."""
+        """Writes submissions, has them cosigned and renews the directory until cancelled; raises `RolledBack`."""
         async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._cosigned.run)
             nursery.start_soon(self._write)
             nursery.start_soon(self._renew_grants)
             nursery.start_soon(self._directory.run)
 
     async def submit(self, submission: Submission) -> int:
         """The index of the submission's entry once it is on the disk; raises `RuleViolation`."""
+        if not await self._cosigned.compared(FINALITY_WAIT_S):
+            raise RuleViolation("the log has just started, and too few mirrors have answered yet", reason="busy")
         ticket = _Ticket(submission)
         try:
             self._queue_in.send_nowait(ticket)
@@ -115,6 +129,11 @@ class BootstrapService:
         assert ticket.outcome is not None
         return ticket.outcome
 
+    async def prove(self, index: int) -> bytes:
+        """The entry's proof, under a final checkpoint if there is one within `FINALITY_WAIT_S`."""
+        note = await self._cosigned.checkpoint_over(index, FINALITY_WAIT_S)
+        return await trio.to_thread.run_sync(self.log.inclusion_proof, index, note)
+
     async def _write(self) -> None:
         async for first in self._queue:
             tickets = [first]
@@ -125,6 +144,7 @@ class BootstrapService:
                     break
             submissions = [ticket.submission for ticket in tickets]
             outcomes = await trio.to_thread.run_sync(self.log.append, submissions, now_s())
+            self._cosigned.appended()
             for ticket, outcome in zip(tickets, outcomes, strict=True):
                 ticket.outcome = outcome
                 ticket.done.set()
@@ -145,9 +165,7 @@ class BootstrapService:
             raise RemoteProtocolError("a grant request was due", reason="bad_message")
         try:
             self._check_grant(request)
-            index = await self.submit(request)
-            proof = await trio.to_thread.run_sync(self.log.inclusion_proof, index)
-            reply: object = LaneOpened(proof)
+            reply: object = LaneOpened(await self.prove(await self.submit(request)))
         except RuleViolation as error:
             reply = Rejected(error.reason, str(error))
         try:
@@ -164,23 +182,34 @@ class BootstrapService:
         self._grants_left -= 1
 
     async def _serve_settlement(self, stream: PeerStream) -> None:
-        async def settle(request: object) -> object:
-            if not isinstance(request, SettleLane):
-                raise RemoteProtocolError("a settlement was due", reason="bad_message")
+        async def answer(request: object) -> object:
             try:
-                index = await self.submit(request.settlement)
+                if isinstance(request, SettleLane):
+                    return SettleResult(await self.prove(await self.submit(request.settlement)))
+                if isinstance(request, ProveGrant):
+                    return await self._prove_grant(request)
             except RuleViolation as error:
                 return Rejected(error.reason, str(error))
-            return SettleResult(await trio.to_thread.run_sync(self.log.inclusion_proof, index))
+            raise RemoteProtocolError("a settlement was due", reason="bad_message")
 
-        await _answer(MessageStream(stream, LedgerMessages), settle)
+        await _answer(MessageStream(stream, LedgerMessages), answer)
+
+    async def _prove_grant(self, request: ProveGrant) -> object:
+        name = submission_id(Grant(request.lane_key, 0, 0, 0, b""))
+        index = await trio.to_thread.run_sync(self.log.index_of, name)
+        if index is None:
+            return Rejected("not_granted", "the lane was never granted here")
+        return GrantProof(await self.prove(index))
 
     async def _serve_file(self, stream: PeerStream) -> None:
         async def read(request: object) -> object:
             if not isinstance(request, ReadFile):
                 raise RemoteProtocolError("a path was due", reason="bad_message")
+            if request.path == CHECKPOINT_PATH:
+                return TlogFile(self._cosigned.newest())
+            source = self._validator if request.path.startswith("mirror/") else self.log
             try:
-                return TlogFile(await trio.to_thread.run_sync(self.log.read, request.path))
+                return TlogFile(await trio.to_thread.run_sync(source.read, request.path))
             except ResourceNotFound:
                 return TlogFile(None)
 

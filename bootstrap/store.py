@@ -30,7 +30,7 @@ from peernet.core.errors import PeernetError, RemoteProtocolError, UserError
 from peernet.core.ledger.checkpoint import Checkpoint, read_unverified
 from peernet.core.ledger.merkle import CompactRange, TreeNode, full_subtrees, leaf_hash, tree_root
 
-__all__ = ["CheckpointMoved", "LedgerCorrupt", "LedgerStore", "NewEntry", "Store", "edge_of"]
+__all__ = ["CheckpointMoved", "LedgerCorrupt", "LedgerStore", "MirrorStore", "NewEntry", "Refusal", "Store", "edge_of"]
 
 APPLICATION_ID: Final = 0x706E6C67
 """`pnlg`: tells our files from other SQLite databases."""
@@ -87,6 +87,16 @@ class Store(Protocol):
     def check(self) -> None:
         """Recomputes the tree from the entries; raises `LedgerCorrupt` where it differs from what is stored."""
         ...
+
+
+@frozen
+class Refusal:
+    """Why a mirror cosigns nothing more of a log."""
+
+    reason: str
+    """`equivocation` or `invalid_entry`."""
+    proof: bytes
+    """As `Equivocation` or `InvalidEntry` has it: anybody can verify it."""
 
 
 class LedgerStore:
@@ -276,6 +286,39 @@ class LedgerStore:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
             raise
+
+
+class MirrorStore(LedgerStore):
+    """The store of another node's log, with how far its witness has gone, and whether it is refused."""
+
+    def witnessed(self) -> bytes | None:
+        """The newest checkpoint that the witness has cosigned; None before the first."""
+        row = self._connection.execute("SELECT note FROM witnessed").fetchone()
+        return None if row is None else row[0]
+
+    def witness(self, expected: bytes | None, checkpoint: bytes) -> None:
+        """Replaces it; raises `CheckpointMoved` unless it is still `expected`."""
+        with self._transaction():
+            if self.witnessed() != expected:
+                raise CheckpointMoved(f"{self._path}: another process has written to this mirror")
+            self._connection.execute(
+                "INSERT INTO witnessed (only_one, note) VALUES (1, ?)"
+                " ON CONFLICT (only_one) DO UPDATE SET note = excluded.note",
+                (checkpoint,),
+            )
+
+    def refusal(self) -> Refusal | None:
+        """Why the log is refused; None while it is not."""
+        row = self._connection.execute("SELECT reason, proof FROM refusal").fetchone()
+        return None if row is None else Refusal(*row)
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Refuses the log from now on; the first reason stays."""
+        with self._transaction():
+            self._connection.execute(
+                "INSERT INTO refusal (only_one, reason, proof) VALUES (1, ?, ?) ON CONFLICT (only_one) DO NOTHING",
+                (refusal.reason, refusal.proof),
+            )
 
 
 def edge_of(store: Store, size: int) -> CompactRange:

@@ -1,19 +1,28 @@
-"""`peernet bootstrap`: keeps a ledger, funds lanes, and signs the directory."""
+"""`peernet bootstrap`: keeps a ledger, validates the others' ledgers, funds lanes, and signs the directory."""
 
 import argparse
-import json
+import sys
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from attrs import evolve
 
 from peernet.cli.options import add_home, add_network, home_of, network_of, table_of
 from peernet.cli.services import add_service, announce, run_service
 
 if TYPE_CHECKING:
-    from bootstrap.store import LedgerStore
-    from peernet.node.home import Home
+    from collections.abc import Iterator
+
+    from bootstrap.keeper import LedgerKeeper
+    from peernet.core.ledger.policy import LedgerPolicy
+    from peernet.node.config import NetworkConfig
+    from peernet.node.peer import Peer
 
 HELP = "keep a ledger and the directory of the network"
+MAX_BOOTSTRAPS: Final = 8
+"""An offer names the logs that its host accepts, and has room for so many."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -31,6 +40,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--write-network", type=Path, metavar="FILE", help="write what others need to join, for their --network FILE"
     )
+    parser.add_argument(
+        "--bootstraps",
+        type=int,
+        default=1,
+        metavar="N",
+        help="how many bootstrap nodes the network has: FILE appears when each has written itself into FILE.draft "
+        "(default: %(default)s)",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -41,70 +58,90 @@ def run(arguments: argparse.Namespace) -> int:
 async def _serve(arguments: argparse.Namespace) -> None:
     from contextlib import ExitStack
 
-    import apsw
     import trio
 
-    from bootstrap.service import BootstrapConfig, BootstrapService
-    from bootstrap.store import LedgerCorrupt
+    from bootstrap.keeper import LedgerKeeper
+    from bootstrap.service import BootstrapConfig
     from peernet.core.errors import RemoteProtocolError, UserError
     from peernet.core.suite import MixedSuite
     from peernet.node.peer import Peer, PeerKeys, running_peer
 
     network, home = network_of(arguments), home_of(arguments)
     config: BootstrapConfig = table_of(arguments, "bootstrap", BootstrapConfig)
+    if not 1 <= arguments.bootstraps <= MAX_BOOTSTRAPS:
+        raise UserError(f"--bootstraps {arguments.bootstraps}: choose 1 to {MAX_BOOTSTRAPS}")
+    if arguments.bootstraps > 1 and arguments.write_network is None:
+        raise UserError("several bootstrap nodes agree by a file: name it with --write-network FILE")
     peer = Peer(PeerKeys.of(home, MixedSuite()), network, ["bootstrap"], home.state)
     with ExitStack() as stack:
-        try:
-            store = stack.enter_context(_open_store(home))
-            service = BootstrapService(peer, config, store, home.seed("log"))
-        except RemoteProtocolError as error:
-            raise UserError(f"--origin {config.origin!r} cannot name a log: {error}") from error
-        except (LedgerCorrupt, apsw.Error) as error:
-            raise UserError(
-                f"the ledger is damaged: {error}. Restore it from a backup; 'peernet ledger audit --database' may say "
-                "more about what is wrong"
-            ) from error
+        with _explained():
+            try:
+                keeper = LedgerKeeper.open(stack, home, config.origin, peer.suite)
+            except RemoteProtocolError as error:
+                raise UserError(f"--origin {config.origin!r} cannot name a log: {error}") from error
         # The other bootstrap nodes may be about to start: nobody waits for nobody.
         async with running_peer(peer, join=False) as nursery:
-            nursery.start_soon(service.run)
             addresses = [str(address) for address in peer.addresses]
-            ledger = service.log.verifier_key.text()
-            if arguments.write_network is not None:
-                _write_network(arguments.write_network, addresses, ledger, test=network.test)
-            text = f"bootstrap node ready; others join with\n  --bootstrap {addresses[0]} --ledger '{ledger}'"
-            announce(arguments, text, peer=str(peer.peer_id), addresses=addresses, ledger=ledger)
+            policy = await _agree(arguments, keeper, peer, network)
+            with _explained():
+                service = keeper.service(stack, peer, config, policy)
+            nursery.start_soon(service.run)
+            ledger = keeper.log.verifier_key.text()
+            text = f"bootstrap node ready; others join with\n  {_joining(arguments, addresses[0], ledger)}"
+            if len(policy.logs) == 1:
+                text += "\nit is the only one: its word is final, and nobody checks it while it runs"
+            announce(arguments, text, peer=str(peer.peer_id), addresses=addresses, ledger=ledger, policy=policy.text())
             await trio.sleep_forever()
 
 
-def _open_store(home: "Home") -> "LedgerStore":
-    """The ledger's database: made together with the log's key, and never silently made anew after that."""
-    from bootstrap.store import LedgerStore
+@contextmanager
+def _explained() -> "Iterator[None]":
+    """Says of a damaged database what to do about it."""
+    import apsw
+
+    from bootstrap.store import LedgerCorrupt
     from peernet.core.errors import UserError
 
-    path = home.state / "ledger.sqlite"
-    first_time = not home.has_seed("log") and not path.exists()
-    if not first_time and not path.exists():
+    try:
+        yield
+    except (LedgerCorrupt, apsw.Error) as error:
         raise UserError(
-            f"the ledger {path} is missing, though the key that signs it is here: restore it from a backup. A log "
-            "that begins again under the same key has forked; for a new network choose another --home"
-        )
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    store = LedgerStore(path, create=first_time)
-    if store.checkpoint() is not None and not home.has_seed("log"):
-        store.close()
-        raise UserError(
-            f"there is a ledger at {path}, and not the key that signs it (log.key in {home.config / 'keys'}): restore "
-            "the key from a backup, for nobody could verify the log under another one"
-        )
-    return store
+            f"the ledger is damaged: {error}. Restore it from a backup; 'peernet ledger audit --database' may say "
+            "more about what is wrong"
+        ) from error
 
 
-def _write_network(path: Path, addresses: list[str], ledger: str, *, test: bool) -> None:
-    lines = [
-        "[network]",
-        f"bootstrap = {json.dumps(addresses)}",
-        f"ledger = {json.dumps(ledger)}",
-        f"test = {str(test).lower()}",
-        "",
-    ]
-    path.write_text("\n".join(lines), "utf-8")
+async def _agree(
+    arguments: argparse.Namespace, keeper: "LedgerKeeper", peer: "Peer", network: "NetworkConfig"
+) -> "LedgerPolicy":
+    """The policy of the network: configured, or made together with the other bootstrap nodes."""
+    from bootstrap.membership import draft_of, write_member
+    from peernet.core.errors import UserError
+    from peernet.core.ledger.policy import compose_policy
+    from peernet.net.addresses import parse_peer_address
+    from peernet.node.policy import policy_of
+
+    member = keeper.member(str(peer.addresses[0]))
+    if arguments.write_network is not None:
+        if arguments.bootstraps > 1:
+            draft = draft_of(arguments.write_network)
+            print(f"waiting until {arguments.bootstraps} bootstrap nodes are in {draft}", file=sys.stderr, flush=True)
+        made = await write_member(arguments.write_network, member, arguments.bootstraps, test=network.test)
+        peer.belong_to(made)
+        await peer.discovery.join([parse_peer_address(text) for text in made.bootstrap])
+        return policy_of(made)
+    if not network.policy:
+        return compose_policy([member])
+    policy = policy_of(network)
+    if all(evolve(other, url="") != evolve(member, url="") for other in policy.members()):
+        raise UserError(
+            f"the policy does not name this node's keys under {member.log.name}: see --origin and --home, or write a "
+            "new policy with --write-network"
+        )
+    return policy
+
+
+def _joining(arguments: argparse.Namespace, address: str, ledger: str) -> str:
+    if arguments.write_network is not None:
+        return f"--network {arguments.write_network}"
+    return f"--bootstrap {address} --ledger '{ledger}'"

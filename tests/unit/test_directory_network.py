@@ -53,7 +53,7 @@ class _Rarely(random.SystemRandom):
 
 
 def hosts_of(view: NetworkView) -> list[HostChoice]:
-    return view.hosts_of(MODEL, bytes(32), "log")
+    return view.hosts_of(MODEL, bytes(32), ["log"])
 
 
 async def says(view: NetworkView, host: HostChoice, text: bytes) -> bytes | None:

@@ -28,6 +28,7 @@ from peernet.core.ledger.checkpoint import Checkpoint, sign_checkpoint
 from peernet.core.ledger.entries import Grant, coarse_time_s, encode_entry
 from peernet.core.ledger.merkle import leaf_hash
 from peernet.core.ledger.notes import LOG_KEY, VerifierKey
+from peernet.core.ledger.policy import LedgerPolicy, one_log_policy
 from peernet.core.ledger.proofs import LogProof
 from peernet.core.metering import LaneOpening, LaneTerms, Settlement, open_lane, price
 from peernet.core.ring.cells import CellType, SealedCell
@@ -47,6 +48,7 @@ from privacy.screening import Screener
 SUITE = MixedSuite()
 LOG_SEED = b"\x01" * 32
 LOG = VerifierKey("log.example/one", LOG_KEY, SUITE.ed25519_public(LOG_SEED))
+POLICY = one_log_policy(LOG)
 NAME = "Maria Kowalska"
 PROMPT = f"Thank {NAME} for lunch, and thank her again."
 MENTIONS = [Mention(PROMPT.index(NAME), PROMPT.index(NAME) + len(NAME), "PERSON", 1.0, "test")]
@@ -124,7 +126,7 @@ class Host:
         self.settler = Settler()
         self.engine = engine
         payout = (b"payout %d" % number).ljust(32)
-        self.service = HostService(peer, engine, HostConfig(), LOG, cast("Any", self.settler), payout)
+        self.service = HostService(peer, engine, HostConfig(), POLICY, cast("Any", self.settler), payout)
         listing = SimpleNamespace(peer=peer.peer_id)
         self.choice = HostChoice(cast("Any", listing), self.service._offer())
         self.alive = trio.CancelScope()
@@ -181,7 +183,7 @@ class Tokens:
         return self.count_text(self._text)
 
 
-async def fund(_: object, path: RingPath, offer: Any, cap: int, log_key: VerifierKey) -> FundedLane:
+async def fund(_: object, path: RingPath, offer: Any, cap: int, policy: LedgerPolicy) -> FundedLane:
     """In the place of `wallet.fund_lane`: a lane for the host of `offer`, in a log of its own."""
     await trio.lowlevel.checkpoint()
     seed = secrets.token_bytes(32)
@@ -189,7 +191,9 @@ async def fund(_: object, path: RingPath, offer: Any, cap: int, log_key: Verifie
     expires_at_s = coarse_time_s(now_s() + 3600)
     grant = Grant(SUITE.ed25519_public(seed), cap, expires_at_s, 60, terms.commit(bytes(32)))
     opening = LaneOpening(logged(grant), terms, bytes(32))
-    return FundedLane(open_lane(opening, log_key, SUITE), opening, seed)
+    return FundedLane(
+        open_lane(opening, LOG, SUITE), opening, seed, policy.finality(LogProof.parse(opening.proof).checkpoint, SUITE)
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -211,7 +215,9 @@ class Client:
         tokens = Tokens(hosts[0].engine)
         network = SimpleNamespace(suite=SUITE, open_ring=self._open_ring)
         self._parameters = Parameters(max_tokens=max_tokens, temperature_thousandths=0)
-        self._exchange = Exchange(cast("Any", network), cast("Any", tokens), Screener(), LOG, self.events.append, 0.0)
+        self._exchange = Exchange(
+            cast("Any", network), cast("Any", tokens), Screener(), POLICY, self.events.append, 0.0
+        )
 
     async def _open_ring(self, path: RingPath, _: str) -> RingChannel:
         return await self._hosts[path.endpoint.peer].ring(self._nursery)

@@ -24,7 +24,6 @@ from peernet.client.session import CountedModel
 from peernet.core import serving
 from peernet.core.errors import LocalProtocolError, PeernetError, UserError
 from peernet.core.identity import Keypair
-from peernet.core.ledger.notes import VerifierKey
 from peernet.core.ring.paths import TooFewRelays
 from peernet.core.suite import MixedSuite
 from peernet.gateway.completions import _Exchange, _stream
@@ -34,6 +33,7 @@ from peernet.gateway.requests import parse_request
 from peernet.gateway.service import Gateway
 from peernet.gateway.settings import GatewaySettings, Listening
 from peernet.node.config import ClientConfig, NetworkConfig
+from peernet.node.policy import policy_of
 from privacy.detection import DetectionFailed, Detector
 from privacy.exposure import ExposureReceipt
 from privacy.mention import Mention
@@ -75,7 +75,7 @@ async def gateway(
         monkeypatch.setattr(view, "fetch_directory", nobody_new)
         detector = cast("Detector", finder or Finder())
         model = CountedModel("tiny", tokenizer)
-        client = Client(view, ClientConfig(), detector, model, VerifierKey.parse(LEDGER), folder, nursery)
+        client = Client(view, ClientConfig(), detector, model, policy_of(network), folder, nursery)
         yield Gateway(client, GatewaySettings(**settings))
         nursery.cancel_scope.cancel()
 

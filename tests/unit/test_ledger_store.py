@@ -151,7 +151,9 @@ def test_the_settings_that_durability_rests_on(store):
 
     assert (pragma("journal_mode"), pragma("synchronous")) == ("wal", 2)
     tables = store._connection.execute("PRAGMA table_list").fetchall()
-    assert {row[1] for row in tables if row[5]} == {"entry", "node", "checkpoint"}, "STRICT tables"
+    assert {row[1] for row in tables if row[5]} == {"entry", "node", "checkpoint", "witnessed", "refusal"}, (
+        "STRICT tables"
+    )
 
 
 # Compare and swap, crashes

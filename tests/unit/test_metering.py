@@ -88,6 +88,26 @@ def test_the_window_closes_and_the_next_voucher_opens_it():
     assert (host.allowance_tokens, host.vouched_microcredits) == (4, 40)
 
 
+def test_on_a_promise_the_host_gives_one_window_in_all():
+    """However well it is vouched for: a log that lies could take the grant back, and the vouchers with it."""
+    client, _ = meters()
+    host = HostMeter(LANE, PAYOUT_KEY, SUITE, final=False)
+    client.prompt(10)
+    host.prompt(10)
+    host.voucher(client.voucher())
+    assert host.allowance_tokens == host.covered_tokens == TERMS.window_tokens
+    for total in range(1, TERMS.window_tokens + 1):
+        host.answer(total)
+        client.answer(total)
+        if client.voucher_due():
+            host.voucher(client.voucher())
+    assert host.best_voucher.answer_tokens == TERMS.window_tokens
+    assert host.allowance_tokens == 0
+    host.grant_is_final()
+    assert host.allowance_tokens == TERMS.window_tokens
+    host.answer(TERMS.window_tokens + 1)
+
+
 def test_a_second_prompt_waits_for_its_own_voucher():
     client, host = meters()
     client.prompt(10)

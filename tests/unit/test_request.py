@@ -79,7 +79,8 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Worl
         max_share: float = 0.7,
         seed: int = 1,
     ) -> World:
-        network = NetworkView(NetworkConfig(test=True, bootstrap=(BOOTSTRAP,)), tmp_path / f"guards {seed}.json")
+        config = NetworkConfig(test=True, bootstrap=(BOOTSTRAP,))
+        network = NetworkView(config, tmp_path / f"guards {seed}.json", clock=lambda: 1)
         network._random = cast("Any", random.Random(seed))
         network.directory = Directory(
             1,
@@ -89,14 +90,14 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Worl
                 *(listing(10 + number, "host", flags=flags) for number, flags in enumerate(hosts)),
             ),
         )
-        chosen = network.hosts_of(MODEL, bytes(32), "log")
+        chosen = network.hosts_of(MODEL, bytes(32), ["log"])
         chosen.sort(key=lambda host: host.listing.record.addresses)
         client = SimpleNamespace(
             network=network,
             config=ClientConfig(),
             tokenizer=None,
             screener=None,
-            log_key=SimpleNamespace(name="log"),
+            ledger=SimpleNamespace(logs=[SimpleNamespace(origin="log")]),
         )
         policy = ExposurePolicy(level, max_share)
         made = plan([ChatMessage("user", PROMPT)], [MENTIONS], len(chosen), policy)

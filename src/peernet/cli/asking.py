@@ -4,9 +4,9 @@ import argparse
 import sys
 from typing import Any
 
-from peernet.client.events import Answered
+from peernet.client.events import Answered, FragmentReport
 
-__all__ = ["add_request", "explain", "result_of"]
+__all__ = ["add_request", "explain", "finality_of", "result_of"]
 
 
 def add_request(parser: argparse.ArgumentParser) -> None:
@@ -58,6 +58,8 @@ def result_of(answered: Answered, ready_s: float) -> dict[str, Any]:
             "origin": answered.log_origin,
             "size": answered.log_size,
             "receipts": len(proven),
+            "final": sum(fragment.finality is not None and fragment.finality.final for fragment in proven),
+            "quorum": [_quorum_of(fragment) for fragment in proven],
             "entries": [fragment.receipt_index for fragment in proven],
             "proofs_verified": len(proven),
         },
@@ -67,4 +69,22 @@ def result_of(answered: Answered, ready_s: float) -> dict[str, Any]:
             "first_token_ms": None if answered.first_token_s is None else round(answered.first_token_s * 1000, 1),
             "total_s": round(answered.total_s, 3),
         },
+    }
+
+
+def finality_of(fragment: FragmentReport) -> str:
+    """How final a fragment's receipt is, for people."""
+    return "" if fragment.finality is None else fragment.finality.describe()
+
+
+def _quorum_of(fragment: FragmentReport) -> dict[str, Any]:
+    finality = fragment.finality
+    assert finality is not None  # a receipt whose proof was verified has one
+    return {
+        "log": fragment.receipt_log,
+        "entry": fragment.receipt_index,
+        "final": finality.final,
+        "cosigned": list(finality.cosigned),
+        "needed": finality.needed,
+        "validators": finality.members,
     }

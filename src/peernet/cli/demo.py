@@ -16,8 +16,9 @@ from peernet.cli.services import run_until_signal
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from peernet.cli.local_swarm import LocalSwarm
+    from peernet.cli.local_swarm import LocalSwarm, SwarmPlan
     from peernet.client.client import Client
+    from peernet.client.events import Answered
 
 HELP = "start a small swarm on this machine and ask it something"
 
@@ -29,6 +30,7 @@ Traders Ltd for the lunch in Lisbon on 14 March 2026.
 3. Explain in two sentences why drinking enough water every day is good for your health.
 """
 
+MAX_BOOTSTRAPS: Final = 8
 PEERS_TIMEOUT_S: Final = 30.0
 PEERS_INTERVAL_S: Final = 0.2
 
@@ -38,6 +40,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_home(parser)
     parser.add_argument("--prompt", default=DEFAULT_PROMPT, help="what to ask")
     parser.add_argument("--hosts", type=int, default=3, metavar="N", help="default: %(default)s")
+    parser.add_argument("--bootstraps", type=int, default=1, metavar="N", help="default: %(default)s")
+    parser.add_argument(
+        "--stop-bootstraps", type=int, default=0, metavar="K", help="stop K of them once the swarm is ready"
+    )
     parser.add_argument("--relays", type=int, default=8, metavar="N", help="default: %(default)s")
     parser.add_argument("--model", metavar="NAME", help="the model that the hosts serve")
     parser.add_argument("--models", type=Path, metavar="DIR", help="where models are kept, instead of the home")
@@ -53,8 +59,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Runs the demo."""
+    """Runs the demo; exit code 1 where the answer is not whole, the audit finds a fault, or no receipt is final."""
     from peernet.core.errors import UserError
+
+    if not 1 <= arguments.bootstraps <= MAX_BOOTSTRAPS:
+        raise UserError(f"--bootstraps {arguments.bootstraps}: choose 1 to {MAX_BOOTSTRAPS}")
+    if not 0 <= arguments.stop_bootstraps < arguments.bootstraps:
+        raise UserError(f"--stop-bootstraps {arguments.stop_bootstraps}: choose fewer than there are, and 0 or more")
 
     for name in ("hosts", "relays"):
         if not 1 <= getattr(arguments, name) <= 99:
@@ -116,33 +127,51 @@ async def _demo_in(arguments: argparse.Namespace, folder: Path, models: Path, co
         model=arguments.model or DEFAULT_MODEL,
         hosts=arguments.hosts,
         relays=arguments.relays,
+        bootstraps=arguments.bootstraps,
     )
+    keepers = "1 bootstrap node" if plan.bootstraps == 1 else f"{plan.bootstraps} bootstrap nodes"
     console.rule("[bold]peernet demo")
     console.print(
-        f"starting 1 bootstrap node, {plan.hosts} hosts and {plan.relays} relays on this machine: each a peer with "
+        f"starting {keepers}, {plan.hosts} hosts and {plan.relays} relays on this machine: each a peer with "
         f"its own key, operator and address\n[dim]the model, {plan.model}, is tiny: watch the path, not the prose[/]"
     )
     async with running_swarm(plan) as swarm:
         network = load_table(swarm.network_file, "network", NetworkConfig, {})
         home = Home(folder / "client" / "config", folder / "client" / "state", models)
         async with open_client(network, config, home) as client:
-            await _wait_peers(client, plan.hosts, plan.relays)
+            await _wait_peers(client, plan)
             ready_s = time.perf_counter() - began
             _draw_swarm(swarm, console, ready_s)
+            await _stop_bootstraps(arguments.stop_bootstraps, swarm, console)
             code = await _ask(arguments, client, console, ready_s, swarm)
         if arguments.keep:
             await _keep(arguments, swarm, models)
     return code
 
 
-async def _wait_peers(client: "Client", hosts: int, relays: int) -> None:
+async def _wait_peers(client: "Client", plan: "SwarmPlan") -> None:
     """Waits until the directory lists the whole swarm, or what there is of it after a while."""
     import trio
 
+    def listed() -> bool:
+        directory = client.network.directory
+        found = (len(client.hosts()), len(directory.relays), len(directory.bootstraps))
+        return all(a >= b for a, b in zip(found, (plan.hosts, plan.relays, plan.bootstraps), strict=True))
+
     with trio.move_on_after(PEERS_TIMEOUT_S):
-        while len(client.hosts()) < hosts or len(client.network.directory.relays) < relays:
+        while not listed():
             await trio.sleep(PEERS_INTERVAL_S)
             await client.network.fetch_directory()
+
+
+async def _stop_bootstraps(count: int, swarm: "LocalSwarm", console: "Console") -> None:
+    """Kills the last ones, as a power cut would."""
+    stopped = swarm.plan.bootstrap_names[swarm.plan.bootstraps - count :]
+    for name in stopped:
+        swarm.kill(name)
+        await swarm.member(name).process.wait()
+    if stopped:
+        console.print(f"[yellow]stopped:[/] {', '.join(stopped)}")
 
 
 async def _ask(
@@ -160,11 +189,14 @@ async def _ask(
     explain(answered)
     audit = await _audit(swarm)
     console.print()
+    logs = f"the whole log {audit['origin']}" if len(audit["logs"]) == 1 else f"all {len(audit['logs'])} logs, whole"
     console.print(
-        f"[bold]audit[/] of the whole log {audit['origin']}: {audit['size']} entries, {audit['grants']} grants, "
+        f"[bold]audit[/] of {logs}: {audit['size']} entries, {audit['grants']} grants, "
         f"{audit['settlements']} settlements, "
         + ("[green]every rule holds[/]" if audit["ok"] else "[red]NOT IN ORDER[/]")
     )
+    _draw_cosigners(audit, client, console)
+    nothing_final = _say_finality(answered, console)
     first = "—" if answered.first_token_s is None else f"{answered.first_token_s:.1f} s"
     console.print(
         f"[dim]ready after {ready_s:.1f} s; first words after {first}, the whole after {answered.total_s:.1f} s[/]"
@@ -172,8 +204,43 @@ async def _ask(
     if arguments.json:
         result = result_of(answered, ready_s)
         result["ledger"]["audit_ok"] = audit["ok"]
+        result["ledger"]["logs"] = audit["logs"]
         print(json.dumps(result), flush=True)
-    return 0 if answered.complete and audit["ok"] else 1
+    return 0 if answered.complete and audit["ok"] and not nothing_final else 1
+
+
+def _draw_cosigners(audit: dict[str, Any], client: "Client", console: "Console") -> None:
+    """Who has cosigned which log, as the audit found it."""
+    from rich import box
+    from rich.table import Table
+
+    validators = [member.validator.name for member in client.ledger.members()]
+    if len(validators) < 2:
+        return
+    table = Table(box=box.SIMPLE_HEAD, title="who has cosigned", title_justify="left", title_style="bold", expand=True)
+    table.add_column("log")
+    table.add_column("entries", justify="right")
+    for name in validators:
+        table.add_column(name.removesuffix("/validator").rpartition("/")[2], justify="center")
+    table.add_column("newest checkpoint")
+    for log in audit["logs"]:
+        marks = ["✓" if name in log["cosigned"] else "—" for name in validators]
+        colour = "green" if log["final"] else "yellow"
+        table.add_row(log["origin"], str(log["size"]), *marks, f"[{colour}]{log['finality']}[/]")
+    console.print()
+    console.print(table)
+
+
+def _say_finality(answered: "Answered", console: "Console") -> bool:
+    """Says plainly when nothing has become final; returns whether that is so."""
+    settled = [fragment.finality for fragment in answered.fragments if fragment.finality is not None]
+    if not settled or any(finality.final for finality in settled):
+        return False
+    console.print(
+        f"[bold yellow]Nothing becomes final[/]: too few bootstrap nodes cosign ({settled[0].describe()}). What was "
+        "answered and paid stands on the logs' promise alone: one window of tokens at the most for each part."
+    )
+    return True
 
 
 async def _audit(swarm: "LocalSwarm") -> dict[str, Any]:
@@ -223,7 +290,8 @@ async def _keep(arguments: argparse.Namespace, swarm: "LocalSwarm", models: Path
     import trio
 
     network = shlex.quote(str(swarm.network_file))
-    ledger = shlex.quote(str(swarm.plan.folder / "bootstrap" / "state" / "ledger.sqlite"))
+    first = swarm.plan.bootstrap_names[0]
+    ledger = shlex.quote(str(swarm.plan.folder / first / "state" / "ledger.sqlite"))
     folder = shlex.quote(str(models))
     stream = sys.stderr if arguments.json else sys.stdout
     print(

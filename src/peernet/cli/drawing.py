@@ -17,6 +17,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from peernet.cli.asking import finality_of
 from peernet.client.events import (
     Answered,
     Event,
@@ -101,7 +102,10 @@ class RequestDrawing:
         """Events of the fragments under way."""
         match event:
             case LaneFunded():
-                self._states[event.ordinal] = f"lane of {event.cap_microcredits} µcr funded, building its ring"
+                promised = "" if event.finality.final else f" ({event.finality.describe()})"
+                self._states[event.ordinal] = (
+                    f"lane of {event.cap_microcredits} µcr funded{promised}, building its ring"
+                )
             case RingBuilt():
                 self._rings[event.ordinal] = event
                 self._states[event.ordinal] = f"ring built in {event.build_s * 1000:.0f} ms"
@@ -258,16 +262,19 @@ class RequestDrawing:
 
     def _draw_ledger(self, answered: Answered) -> None:
         table = Table(title="ledger", title_justify="left", box=box.SIMPLE_HEAD, title_style="bold", expand=True)
-        for heading in ("fragment", "prompt", "answer", "paid", "receipt in the log"):
-            table.add_column(heading)
+        for heading in ("fragment", "prompt", "answer", "paid", "log", "receipt in it", "quorum"):
+            table.add_column(heading, no_wrap=heading == "receipt in it", overflow="fold")
         for fragment in answered.fragments:
             proven = "—" if fragment.receipt_index is None else f"entry {fragment.receipt_index}, proof verified"
+            colour = "green" if fragment.finality is not None and fragment.finality.final else "yellow"
             table.add_row(
                 str(fragment.ordinal + 1),
                 f"{fragment.prompt_tokens} tokens",
                 f"{fragment.answer_tokens} tokens",
                 f"{fragment.amount_microcredits} µcr",
+                _clean(fragment.receipt_log or "—"),
                 proven,
+                f"[{colour}]{escape(finality_of(fragment) or '—')}[/]",
             )
         self._print(table)
         newest = max(self._receipts, key=lambda receipt: receipt.size, default=None)

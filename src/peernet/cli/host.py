@@ -42,31 +42,25 @@ def run(arguments: argparse.Namespace) -> int:
 
 async def serve(arguments: argparse.Namespace, make_peer: "Callable[..., Peer] | None" = None) -> None:
     """Serves until cancelled; `make_peer` takes what `Peer` takes, and makes the node in its place."""
-    from peernet.core.errors import RemoteProtocolError, UserError
-    from peernet.core.ledger.notes import VerifierKey
     from peernet.core.suite import MixedSuite
     from peernet.host.service import HostService
     from peernet.host.settling import Settler
     from peernet.net.addresses import parse_peer_address
     from peernet.node.config import HostConfig
     from peernet.node.peer import Peer, PeerKeys, running_peer
+    from peernet.node.policy import policy_of
 
     network, home = network_of(arguments), home_of(arguments)
     config: HostConfig = table_of(arguments, "host", HostConfig)
-    if not network.ledger:
-        raise UserError("no ledger is configured: give its key with --ledger KEY, or --network FILE")
-    try:
-        ledger_key = VerifierKey.parse(network.ledger)
-    except RemoteProtocolError as error:
-        raise UserError(f"--ledger {network.ledger!r} is no verifier key: {error}") from error
+    policy = policy_of(network)
     engine = await _load_engine(arguments, config)
     try:
         suite = MixedSuite()
         roles = ["host", "relay"] if config.relay else ["host"]
         peer = (make_peer or Peer)(PeerKeys.of(home, suite), network, roles, home.state)
         ledgers = [parse_peer_address(text) for text in network.bootstrap]
-        settler = Settler(peer.swarm, ledgers, home.state / "settlements")
-        HostService(peer, engine, config, ledger_key, settler, home.seed("payout"))
+        settler = Settler(peer.swarm, policy, ledgers, home.state / "settlements", suite)
+        HostService(peer, engine, config, policy, settler, home.seed("payout"))
         async with running_peer(peer) as nursery:
             nursery.start_soon(settler.retry)
             model = engine.models()[0]

@@ -38,6 +38,7 @@ class SwarmPlan:
     model: str
     hosts: int = 3
     relays: int = 8
+    bootstraps: int = 1
     network: int = 77
     """The second byte of the loopback addresses."""
     command: tuple[str, ...] = (sys.executable, "-m", "peernet")
@@ -48,6 +49,13 @@ class SwarmPlan:
     """What follows the port in the peers' addresses, in turns: nothing (TCP), `/ws` or `/tls/ws`."""
     peer_options: tuple[str, ...] = ()
     """For every peer, such as the files for TLS."""
+
+    @property
+    def bootstrap_names(self) -> tuple[str, ...]:
+        """What the processes of the bootstrap nodes are called: `bootstrap`, or with several `bootstrap-1` ..."""
+        if self.bootstraps == 1:
+            return ("bootstrap",)
+        return tuple(f"bootstrap-{number}" for number in range(1, self.bootstraps + 1))
 
     def address(self, number: int) -> str:
         """The multiaddr of peer `number`, counted from 1."""
@@ -82,7 +90,7 @@ class LocalSwarm:
         return self.plan.folder / "network.toml"
 
     def member(self, name: str) -> Member:
-        """The process of that name: `bootstrap`, `relays`, `host-1` ..."""
+        """The process of that name: `bootstrap` (or `bootstrap-1` ...), `relays`, `host-1` ..."""
         return next(member for member in self.members if member.name == name)
 
     def kill(self, name: str) -> None:
@@ -126,12 +134,9 @@ async def running_swarm(plan: SwarmPlan) -> AsyncIterator[LocalSwarm]:
 async def _start(swarm: LocalSwarm) -> None:
     plan = swarm.plan
     home = plan.folder
-    bootstrap = ("bootstrap", "--home", str(home / "bootstrap"), "--listen", plan.address(1), "--test-network")
-    options = ("--origin", "peernet.demo/log", "--directory-interval-s", "1")
-    network = swarm.network_file
-    await swarm.start("bootstrap", (*bootstrap, *options, "--write-network", str(network)))
+    await _start_bootstraps(swarm)
     relays = [word for number in range(plan.relays) for word in ("--listen", plan.address(100 + number))]
-    joining = ("--network", str(network))
+    joining = ("--network", str(swarm.network_file))
     commands = {"relays": ("relay", "--home", str(home / "relays"), *joining, "--separate-operators", *relays)}
     for number in range(1, plan.hosts + 1):
         where = ("--home", str(home / f"host-{number}"), "--listen", plan.address(10 + number))
@@ -140,7 +145,21 @@ async def _start(swarm: LocalSwarm) -> None:
     for name, words in commands.items():
         command = plan.host_command if name.startswith("host-") and plan.host_command else plan.command
         swarm.members.append(await _spawn(plan, command, name, words, swarm.nursery))
-    for member in swarm.members[1:]:
+    for member in swarm.members[plan.bootstraps :]:
+        await _wait_ready(member)
+
+
+async def _start_bootstraps(swarm: LocalSwarm) -> None:
+    """All of them, before any gets ready: they wait for each other."""
+    plan = swarm.plan
+    network = swarm.network_file
+    for number, name in enumerate(plan.bootstrap_names, start=1):
+        where = ("--home", str(plan.folder / name), "--listen", plan.address(number), "--test-network")
+        origin = "peernet.demo/log" if plan.bootstraps == 1 else f"peernet.demo/log-{number}"
+        agreeing = ("--write-network", str(network), "--bootstraps", str(plan.bootstraps))
+        words = ("bootstrap", *where, "--origin", origin, "--directory-interval-s", "1", *agreeing)
+        swarm.members.append(await _spawn(plan, plan.command, name, words, swarm.nursery))
+    for member in swarm.members:
         await _wait_ready(member)
 
 

@@ -91,6 +91,8 @@ def network_of(arguments: argparse.Namespace) -> NetworkConfig:
     flags: dict[str, Any] = {
         "bootstrap": tuple(arguments.bootstrap) if arguments.bootstrap else None,
         "ledger": arguments.ledger,
+        # A key on the command line is the whole policy.
+        "policy": "" if arguments.ledger else None,
         "test": arguments.test_network,
         "region": arguments.region,
         "announce": tuple(arguments.announce) if getattr(arguments, "announce", None) else None,

@@ -21,11 +21,12 @@ from peernet.client.parameters import Sampling
 from peernet.client.reply import Reply
 from peernet.client.request import Emit
 from peernet.client.session import ChatSession, CountedModel, NoHosts, PromptRefused
-from peernet.core.errors import RemoteProtocolError, UserError
-from peernet.core.ledger.notes import VerifierKey
+from peernet.core.errors import UserError
+from peernet.core.ledger.policy import LedgerPolicy
 from peernet.net.tasks import background_nursery
 from peernet.node.config import ClientConfig, NetworkConfig
 from peernet.node.home import Home
+from peernet.node.policy import policy_of
 from privacy.detection import Detector
 from privacy.planning import ChatMessage, ExposurePolicy, Level
 from privacy.screening import Screener
@@ -46,14 +47,14 @@ class Client:
         config: ClientConfig,
         detector: Detector,
         model: CountedModel,
-        log_key: VerifierKey,
+        ledger: LedgerPolicy,
         models: Path,
         nursery: trio.Nursery,
     ) -> None:
         self.network = network
         self.config = config
         self.detector = detector
-        self.log_key = log_key
+        self.ledger = ledger
         self.screener = Screener()
         self.policy = ExposurePolicy(Level(config.policy))
         self._model = model
@@ -116,13 +117,17 @@ class Client:
         return [
             model.name
             for model in installed(self._models)
-            if self.network.hosts_of(model.name, bytes.fromhex(model.tokenizer_digest), self.log_key.name)
+            if self.network.hosts_of(model.name, bytes.fromhex(model.tokenizer_digest), self._issuers)
         ]
 
     def hosts(self, model: CountedModel | None = None) -> list[HostChoice]:
         """The hosts that serve a model (the configured one) as this client counts it, from the current directory."""
         wanted = model or self._model
-        return self.network.hosts_of(wanted.name, wanted.tokenizer.digest, self.log_key.name)
+        return self.network.hosts_of(wanted.name, wanted.tokenizer.digest, self._issuers)
+
+    @property
+    def _issuers(self) -> list[str]:
+        return [log.origin for log in self.ledger.logs]
 
     async def _answer(
         self, messages: Sequence[ChatMessage], model: str | None, sampling: Sampling, emit: Emit
@@ -158,12 +163,7 @@ async def open_client(
     home = home_at(home, models)
     network = network_config(network, home)
     config = client_config(config, home, policy=policy, profile=profile, model=model)
-    if not network.ledger:
-        raise UserError("no ledger is configured: give its key with --ledger KEY, or --network FILE")
-    try:
-        log_key = VerifierKey.parse(network.ledger)
-    except RemoteProtocolError as error:
-        raise UserError(f"--ledger {network.ledger!r} is no verifier key: {error}") from error
+    ledger = policy_of(network)
     if config.policy not in set(Level):
         raise UserError(f"there is no exposure policy {config.policy!r}: choose strict, standard or open")
     folder = read_installed(home.models / config.model).folder
@@ -176,7 +176,7 @@ async def open_client(
         nursery.start_soon(view.keep_fresh)
         if detector is None:
             detector = await trio.to_thread.run_sync(Detector.load)
-        yield Client(view, config, detector, counted, log_key, home.models, nursery)
+        yield Client(view, config, detector, counted, ledger, home.models, nursery)
 
 
 def _message(message: ChatMessage | Mapping[str, str]) -> ChatMessage:

@@ -5,6 +5,7 @@ They hold the user's own text where the user is shown it, and so never leave the
 
 from attrs import field, frozen
 
+from peernet.core.ledger.policy import Finality
 from peernet.core.metering import Receipt
 from privacy.exposure import ExposureReceipt
 
@@ -73,10 +74,11 @@ class Planned:
 
 @frozen
 class LaneFunded:
-    """A lane for one fragment is in the log."""
+    """A lane for one fragment is in a log."""
 
     ordinal: int
     cap_microcredits: int
+    finality: Finality
 
 
 @frozen
@@ -191,6 +193,10 @@ class FragmentReport:
     """`stop`, or `length` when the answer was cut at its bound."""
     unfinished: bool = False
     """Whether it failed, and part of its answer stands all the same."""
+    receipt_log: str | None = None
+    """The log that the receipt is in."""
+    finality: Finality | None = None
+    """How far the receipt's checkpoint is cosigned; None without one."""
 
 
 @frozen
@@ -203,6 +209,7 @@ class Answered:
     identifiers: dict[str, int]
     """How many different ones were masked, by label."""
     log_origin: str
+    """The log of the receipts; of several, their names."""
     log_size: int
     """Entries under the newest checkpoint that was verified."""
     first_token_s: float | None

@@ -23,11 +23,11 @@ from inference.tokenizer import Tokenizer
 from peernet.client.events import Event, FragmentDone, FragmentText, LaneFunded, ReceiptProven, RingBuilt
 from peernet.client.network import HostChoice, NetworkView
 from peernet.client.seam import AnswerText, prefix_of
-from peernet.client.wallet import FundedLane, LaneRefused, LedgerUnreachable, fund_lane
+from peernet.client.wallet import FundedLane, LaneRefused, LedgerUnreachable, failed_hop, fund_lane
 from peernet.core import serving
-from peernet.core.errors import ConnectionFailed, LocalProtocolError, PeernetError, RemoteProtocolError
+from peernet.core.errors import LocalProtocolError, PeernetError, RemoteProtocolError
 from peernet.core.ledger.checkpoint import Checkpoint
-from peernet.core.ledger.notes import VerifierKey
+from peernet.core.ledger.policy import Finality, LedgerPolicy
 from peernet.core.ledger.proofs import LogProof
 from peernet.core.metering import ClientMeter, LaneExhausted, price, verify_receipt
 from peernet.core.ring.endings import blame
@@ -121,6 +121,7 @@ class Outcome:
     lanes: list[LaneUse] = Factory(list)
     receipt_index: int | None = None
     checkpoint: Checkpoint | None = None
+    finality: Finality | None = None
 
     @property
     def prompt_tokens(self) -> int:
@@ -150,7 +151,7 @@ class Exchange:
     network: NetworkView
     tokenizer: Tokenizer
     screener: Screener
-    log_key: VerifierKey
+    ledger: LedgerPolicy
     emit: Callable[[Event], None]
     started_s: float
 
@@ -183,12 +184,12 @@ class Exchange:
             raise AttemptFailed(str(error), peer=None, suspects=suspects, reason=serving.LEDGER) from error
         except LaneRefused as error:
             raise AttemptFailed(str(error), peer=None, final=True, reason=serving.LANE) from error
-        self.emit(LaneFunded(ordinal, lane.lane.cap_microcredits))
+        self.emit(LaneFunded(ordinal, lane.lane.cap_microcredits, lane.finality))
         began = trio.current_time()
         try:
             ring = await self.network.open_ring(attempt.path, serving.INFER)
         except RingFailed as error:
-            hop = _failed_hop(error)
+            hop = failed_hop(error)
             # Both arcs have the host at the same place.
             if hop == len(attempt.path.out):
                 raise AttemptFailed(f"no ring to the host: {error}", peer=host.peer) from error
@@ -209,7 +210,7 @@ class Exchange:
         offer = attempt.host.offer
         # A window more than the answer may have, since text is counted and not the engine's steps.
         cap = price(prompt_tokens, max_tokens + PREPAID_WINDOW_TOKENS, offer.prompt_price, offer.answer_price)
-        return await fund_lane(self.network, attempt.path, offer, max(1, cap), self.log_key)
+        return await fund_lane(self.network, attempt.path, offer, max(1, cap), self.ledger)
 
     async def _talk(
         self,
@@ -365,8 +366,10 @@ class _Answer:
                 self._meter.vouched_microcredits
             ):
                 return
-            checkpoint = verify_receipt(settled.proof, settled.receipt, exchange.log_key, exchange.network.suite)
+            log_key = exchange.ledger.log(settled.receipt.voucher.log_origin).key
+            checkpoint = verify_receipt(settled.proof, settled.receipt, log_key, exchange.network.suite)
             proof = LogProof.parse(settled.proof)
+            self._outcome.finality = exchange.ledger.finality(proof.checkpoint, exchange.network.suite)
         except (RingFailed, AttemptFailed, RemoteProtocolError):
             return
         self._outcome.checkpoint, self._outcome.receipt_index = checkpoint, proof.index
@@ -385,20 +388,12 @@ async def _broken(ring: RingChannel, attempt: Attempt, error: RingFailed) -> Att
     return AttemptFailed(f"a relay broke the ring: {error.reason}", peer=None, suspects=suspects)
 
 
-def _failed_hop(error: RingFailed) -> int | None:
-    """The hop that a failed ring points at: the one that broke, or the one that the last good hop could not reach."""
-    # What the client itself could not reach is the guard.
-    if error.hop is None or isinstance(error.__cause__, ConnectionFailed):
-        return error.hop
-    return error.hop + 1 if error.reason in {"unreachable", "lost"} else error.hop
-
-
 def _suspects(path: RingPath, error: RingFailed | None) -> frozenset[str]:
     """The relays one of which may have broken a ring, as far as the error tells; no guard without a sign."""
     arcs: Sequence[Sequence[PathPeer]] = (path.out, path.back)
     hop = None
     if error is not None:
-        hop = _failed_hop(error)
+        hop = failed_hop(error)
         if error.arc is not None:
             arcs = (path.out if error.arc == OUT else path.back,)
     if hop is not None and hop < len(path.out):

@@ -174,14 +174,14 @@ class NetworkView:
         """Looks for the hosts of a model in the DHT, over a ring; what is found is in the directory then."""
         await self._look_up(FindHosts(model), self._lookup_paths())
 
-    def hosts_of(self, model: str, tokenizer_digest: bytes, issuer: str) -> list[HostChoice]:
-        """The hosts that can be asked for `model`, in random order; those of the snapshot first."""
+    def hosts_of(self, model: str, tokenizer_digest: bytes, issuers: Collection[str]) -> list[HostChoice]:
+        """The hosts that can be asked for `model` and accept one of these logs, mixed; those listed first."""
         now = self._now_s()
         hosts = [
             HostChoice(listing, offer)
             for listing, offer in self.directory.hosts_of(model)
             if listing.holds(now) and offer.expires_at_s > now
-            if offer.tokenizer_digest == tokenizer_digest and issuer in offer.issuers
+            if offer.tokenizer_digest == tokenizer_digest and not set(issuers).isdisjoint(offer.issuers)
         ]
         self._random.shuffle(hosts)
         return sorted(hosts, key=lambda host: not host.listing.vouched)
@@ -191,8 +191,8 @@ class NetworkView:
 
         `avoid` names peers that have failed or carry other fragments (`core.ring.choosing`).
         """
-        # The lane's ring runs over the same relays, so the ledger's node counts in their distinctness too.
-        ledger = [_path_peer(listing) for listing in self.directory.bootstraps[:1]]
+        # The lane's ring runs over the same relays, so the nodes that keep a ledger count in their distinctness too.
+        ledger = [_path_peer(listing) for listing in self.directory.bootstraps]
         relays = [_path_peer(listing) for listing in self.directory.relays if self._addresses_of(listing)]
         return choose_rings(
             {relay.peer: relay for relay in relays},
@@ -204,15 +204,16 @@ class NetworkView:
             avoid=frozenset(avoid),
         )
 
-    def ledger_path(self, path: RingPath) -> RingPath:
+    def ledger_path(self, path: RingPath, node: PeerId | None) -> RingPath | None:
         """A ring to the bootstrap node for the lane of the fragment that `path` is for, by that ring's own relays.
 
-        No relay so learns of another fragment.
+        No relay so learns of another fragment. None when the directory does not list that node; without a node, the
+        first one is taken.
         """
-        listings = self.directory.bootstraps
-        if not listings:
-            raise UserError("the directory lists no bootstrap node to fund a lane: try again in a moment")
-        return RingPath(path.out, path.back, _path_peer(listings[0]))
+        for listing in self.directory.bootstraps:
+            if node is None or listing.peer == node:
+                return RingPath(path.out, path.back, _path_peer(listing))
+        return None
 
     def path_peer(self, host: HostChoice) -> PathPeer:
         """A host as the diversity rules see it."""

@@ -169,7 +169,7 @@ class Request:
             network=self._client.network,
             tokenizer=self._tokenizer,
             screener=self._client.screener,
-            log_key=self._client.log_key,
+            ledger=self._client.ledger,
             emit=self._pass_on,
             started_s=self._started_s,
         )
@@ -222,7 +222,8 @@ class Request:
             network, model = self._client.network, run.attempt.host.offer.model
             await network.look_for_hosts(model)
             known = {host.peer for host in self._hosts}
-            hosts = network.hosts_of(model, self._tokenizer.digest, self._client.log_key.name)
+            issuers = [log.origin for log in self._client.ledger.logs]
+            hosts = network.hosts_of(model, self._tokenizer.digest, issuers)
             self._hosts += [host for host in hosts if host.peer not in known]
             standby = self._standby(run)
         return standby
@@ -342,12 +343,13 @@ class Request:
 
     def _report(self) -> Answered:
         checkpoints = [run.outcome.checkpoint for run in self._runs if run.outcome.checkpoint]
+        origins = {checkpoint.origin for checkpoint in checkpoints} or {self._client.ledger.logs[0].origin}
         answered = Answered(
             text=self._answer.text,
             exposure=self._exposure(),
             fragments=tuple(self._report_fragment(run) for run in self._runs),
             identifiers=self._identifiers,
-            log_origin=self._client.log_key.name,
+            log_origin=", ".join(sorted(origins)),
             log_size=max((checkpoint.size for checkpoint in checkpoints), default=0),
             first_token_s=self._first_token_s,
             total_s=trio.current_time() - self._started_s,
@@ -375,6 +377,8 @@ class Request:
             restarts=run.restarts,
             continuations=run.continuations,
             receipt_index=outcome.receipt_index,
+            receipt_log=None if outcome.checkpoint is None else outcome.checkpoint.origin,
+            finality=outcome.finality,
             failure=run.failure,
             failure_reason=run.failure_reason,
             finish_reason=outcome.finish_reason,

@@ -1,9 +1,11 @@
 """The wallet: lanes, each funded for one host under a fresh key, over a ring of its own.
 
 The bootstrap node learns neither who asks (the ring) nor for which host (the grant commits to the terms), and two
-lanes of one client have nothing in common but their time.
+lanes of one client have nothing in common but their time. Any log of the policy that the host accepts will do, so one
+is drawn; where its node does not answer, another one is asked, over the same relays.
 """
 
+import random
 import secrets
 from typing import Final
 
@@ -12,19 +14,25 @@ from attrs import field, frozen
 
 from peernet.client.network import NetworkView
 from peernet.core.dht.records import HostOffer
-from peernet.core.errors import PeernetError, RemoteProtocolError
+from peernet.core.errors import ConnectionFailed, PeernetError, RemoteProtocolError
 from peernet.core.ledger.entries import coarse_time_s
 from peernet.core.ledger.messages import LANE_SERVICE, LaneMessages, LaneOpened, Rejected
-from peernet.core.ledger.notes import VerifierKey
+from peernet.core.ledger.policy import Finality, LedgerPolicy, PolicyLog
+from peernet.core.ledger.proofs import LogProof
 from peernet.core.metering import GrantRequest, Lane, LaneOpening, LaneTerms, open_lane
 from peernet.core.ring.paths import RingPath
 from peernet.net.rings import RingFailed
 from peernet.node.peer import now_s
+from peernet.node.policy import node_of
 
-__all__ = ["FundedLane", "LaneRefused", "LedgerUnreachable", "fund_lane"]
+__all__ = ["FundedLane", "LaneRefused", "LedgerUnreachable", "failed_hop", "fund_lane"]
 
 LANE_LIFETIME_S: Final = 3600
-GRANT_TIMEOUT_S: Final = 10.0
+GRANT_TIMEOUT_S: Final = 6.0
+MAX_LOGS_ASKED: Final = 4
+BAD_GRANT: Final = "bad_grant"
+ASK_ELSEWHERE: Final = frozenset({"busy", BAD_GRANT})
+"""Why a lane was refused where another operator may do better."""
 WINDOW_TOKENS: Final = 32
 
 
@@ -39,13 +47,15 @@ class LaneRefused(PeernetError):
 class LedgerUnreachable(PeernetError):
     """No ring to the ledger stood long enough to ask for a lane."""
 
-    def __init__(self, why: object, ring: RingFailed | None = None) -> None:
+    def __init__(self, why: object, ring: RingFailed | None = None, *, node_failed: bool = False) -> None:
         super().__init__(
             f"the ledger cannot be reached over a ring ({why}), and no host works without a funded lane: see that the "
             "bootstrap node runs, and ask again"
         )
         self.ring = ring
         """How the ring failed, where it did."""
+        self.node_failed = node_failed
+        """Whether the bootstrap node itself is the one that does not answer, as far as can be told."""
 
 
 @frozen
@@ -55,39 +65,76 @@ class FundedLane:
     lane: Lane
     opening: LaneOpening
     seed: bytes = field(repr=False)
+    finality: Finality
+    """How far the grant's checkpoint is cosigned: until it is final, the host gives one window."""
 
 
 async def fund_lane(
-    network: NetworkView, path: RingPath, offer: HostOffer, cap_microcredits: int, log_key: VerifierKey
+    network: NetworkView, path: RingPath, offer: HostOffer, cap_microcredits: int, policy: LedgerPolicy
 ) -> FundedLane:
-    """A funded lane for the host of `offer`.
+    """A funded lane for the host of `offer`, in a log that it accepts.
 
-    Raises `LedgerUnreachable` when the ring to the ledger breaks, `LaneRefused` when the operator says no.
+    Raises `LedgerUnreachable` when the ring to the ledger breaks, or no node that keeps such a log answers;
+    `LaneRefused` when the operator says no.
     """
+    accepted = [log for log in policy.logs if log.origin in offer.issuers]
+    random.SystemRandom().shuffle(accepted)
+    failure: LedgerUnreachable | LaneRefused = LedgerUnreachable("the directory lists no node that keeps its log")
+    for log in accepted[:MAX_LOGS_ASKED]:
+        node = node_of(log)
+        way = network.ledger_path(path, None if node is None else node.peer)
+        if way is None:
+            continue
+        try:
+            return await _fund_in(log, network, way, offer, cap_microcredits, policy)
+        except LedgerUnreachable as error:
+            if not error.node_failed:
+                raise  # another node would be asked over the same relays
+            failure = error
+        except LaneRefused as error:
+            if error.reason not in ASK_ELSEWHERE:
+                raise
+            failure = error
+    raise failure
+
+
+async def _fund_in(
+    log: PolicyLog, network: NetworkView, way: RingPath, offer: HostOffer, cap: int, policy: LedgerPolicy
+) -> FundedLane:
     seed = secrets.token_bytes(32)
     terms = LaneTerms(offer.payout_key, offer.prompt_price, offer.answer_price, WINDOW_TOKENS)
     nonce = secrets.token_bytes(32)
     expires_at_s = coarse_time_s(now_s() + LANE_LIFETIME_S)
-    lane_key = network.suite.ed25519_public(seed)
-    request = GrantRequest(lane_key, cap_microcredits, expires_at_s, terms.commit(nonce))
+    request = GrantRequest(network.suite.ed25519_public(seed), cap, expires_at_s, terms.commit(nonce))
     try:
-        ring = await network.open_ring(network.ledger_path(path), LANE_SERVICE)
+        ring = await network.open_ring(way, LANE_SERVICE)
     except RingFailed as error:
-        raise LedgerUnreachable(error, error) from error
+        raise LedgerUnreachable(error, error, node_failed=failed_hop(error) == len(way.out)) from error
     try:
         await ring.send(LaneMessages.encode(request))
         with trio.move_on_after(GRANT_TIMEOUT_S):
             reply = await ring.receive()
             if reply is not None:
                 opening = _opening(reply, terms, nonce)
-                return FundedLane(open_lane(opening, log_key, network.suite), opening, seed)
-        raise LedgerUnreachable(f"no answer to a grant request: {ring.ended or 'time is up'}")
+                lane = open_lane(opening, log.key, network.suite)
+                finality = policy.finality(LogProof.parse(opening.proof).checkpoint, network.suite)
+                return FundedLane(lane, opening, seed, finality)
+        why = ring.ended or "time is up"
+        raise LedgerUnreachable(f"no answer to a grant request: {why}", node_failed=ring.ended is None)
     except RingFailed as error:
         raise LedgerUnreachable(error, error) from error
     except RemoteProtocolError as error:
-        raise LaneRefused(f"the ledger's grant does not hold: {error}") from error
+        raise LaneRefused(f"the ledger's grant does not hold: {error}", reason=BAD_GRANT) from error
     finally:
         ring.end()
+
+
+def failed_hop(error: RingFailed) -> int | None:
+    """The hop that a failed ring points at: the one that broke, or the one that the last good hop could not reach."""
+    # What the client itself could not reach is the guard.
+    if error.hop is None or isinstance(error.__cause__, ConnectionFailed):
+        return error.hop
+    return error.hop + 1 if error.reason in {"unreachable", "lost"} else error.hop
 
 
 def _opening(reply: bytes, terms: LaneTerms, nonce: bytes) -> LaneOpening:
@@ -95,7 +142,7 @@ def _opening(reply: bytes, terms: LaneTerms, nonce: bytes) -> LaneOpening:
     if isinstance(message, Rejected):
         raise LaneRefused(_explain(message), reason=message.reason)
     if not isinstance(message, LaneOpened):
-        raise LaneRefused("the ledger answered something else than a grant")
+        raise LaneRefused("the ledger answered something else than a grant", reason=BAD_GRANT)
     return LaneOpening(message.proof, terms, nonce)
 
 

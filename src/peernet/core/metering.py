@@ -20,9 +20,11 @@ Rules:
    more than `window_tokens` answer tokens ahead of the vouchers. The client signs for the prompt that it sends and for
    answer tokens that it counted itself, never for more and never above the cap.
 3. Hence the client can lose one prompt's price and the host one window's, whatever is lost, held back or forged.
-4. Every voucher is bound to log, lane and payout key. One lane has one `HostMeter`, over all its rings; a host keeps
+4. Until the lane's grant is final (the quorum has cosigned it) a log that lies could still take it back. On its word
+   alone the host gives at most `window_tokens` answer tokens on the whole lane, however well they are vouched for.
+5. Every voucher is bound to log, lane and payout key. One lane has one `HostMeter`, over all its rings; a host keeps
    it until the lane has expired, since a lane that it has settled is worth nothing.
-5. What is signed is a domain and canonical bytes; no signature made here means anything elsewhere.
+6. What is signed is a domain and canonical bytes; no signature made here means anything elsewhere.
 
 Source: design section 8.
 """
@@ -311,13 +313,21 @@ def verify_receipt(proof: bytes, receipt: Receipt, log_key: VerifierKey, suite: 
 
 
 class HostMeter:
-    """The host's side of one lane: what it may give, and what it holds for what it gave."""
+    """The host's side of one lane: what it may give, and what it holds for what it gave.
 
-    def __init__(self, lane: Lane, payout_key: bytes, suite: CipherSuite) -> None:
+    Args:
+        lane: as `open_lane` verified it.
+        payout_key: the host's own.
+        suite: the primitives.
+        final: whether the lane's grant is final already, under the policy of the host.
+    """
+
+    def __init__(self, lane: Lane, payout_key: bytes, suite: CipherSuite, *, final: bool = True) -> None:
         if lane.terms.host_payout_key != payout_key:
             raise RemoteProtocolError("the lane was granted for another host", reason="wrong_lane")
         self._lane = lane
         self._suite = suite
+        self._final = final
         self._prompt_tokens = 0
         self._answer_tokens = 0
         self._best: Voucher | None = None
@@ -340,7 +350,16 @@ class HostMeter:
             return 0
         ahead = self._lane.terms.window_tokens - (self._answer_tokens - best.answer_tokens)
         within_cap = self._lane.affordable_answer_tokens(self._prompt_tokens) - self._answer_tokens
-        return max(0, min(ahead, within_cap))
+        return max(0, min(ahead, within_cap, self.covered_tokens - self._answer_tokens))
+
+    @property
+    def covered_tokens(self) -> int:
+        """How many answer tokens the grant stands for, all in all: one window until it is final, then no bound."""
+        return MAX_TOKENS if self._final else self._lane.terms.window_tokens
+
+    def grant_is_final(self) -> None:
+        """The quorum has cosigned the lane's grant."""
+        self._final = True
 
     @property
     def may_stream(self) -> bool:

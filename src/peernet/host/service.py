@@ -6,24 +6,28 @@
 2. A fragment is screened before it reaches the engine (promise P1), and so is the text that it goes on from.
 3. The host is never more than one window of answer tokens ahead of the vouchers; a client that stops paying is
    waited for `VOUCHER_TIMEOUT_S` and then left, and what it did pay is settled.
-4. When the ring ends, the generation is cancelled; when the engine fails, the client is told with a word. What was
+4. On a lane whose grant is not final the host gives one window of tokens in all. It asks the log meanwhile, and where
+   the quorum does not come within `FINALITY_TIMEOUT_S` after that, the answer ends there, as at its full length.
+5. When the ring ends, the generation is cancelled; when the engine fails, the client is told with a word. What was
    paid is settled in either case, and by then the slot is free again: the client may be back over another ring.
 """
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Final
 
 import structlog
 import trio
-from attrs import frozen
+from attrs import evolve, frozen
 
 from inference.engine import PREFIX, ContextOverflow, Engine, EngineError, Message, ModelInfo, Parameters
 from peernet.core import serving
-from peernet.core.dht.records import HostOffer, ProviderRecord, provider_key, sign_record
+from peernet.core.dht.records import MAX_LIST_LENGTH, HostOffer, ProviderRecord, provider_key, sign_record
 from peernet.core.errors import ConnectionFailed, RemoteProtocolError
-from peernet.core.ledger.notes import VerifierKey
-from peernet.core.metering import HostMeter, Lane, Settlement, open_lane
+from peernet.core.ledger.policy import LedgerPolicy
+from peernet.core.ledger.proofs import LogProof, origin_of_proof
+from peernet.core.metering import HostMeter, Lane, LaneOpening, Settlement, open_lane
 from peernet.core.offers import OFFERS_PROTOCOL, GetOffers, OfferMessages, Offers
 from peernet.core.serving import Ask, Delta, Finished, FromClient, FromHost, Pay, Refused, Settled
 from peernet.host.settling import SettlementRejected, Settler
@@ -39,6 +43,8 @@ __all__ = ["HostService"]
 ASK_TIMEOUT_S: Final = 10.0
 VOUCHER_TIMEOUT_S: Final = 15.0
 LAST_VOUCHER_TIMEOUT_S: Final = 5.0
+FINALITY_TIMEOUT_S: Final = 2.0
+FINALITY_INTERVAL_S: Final = 0.5
 MAX_LANES: Final = 10_000
 
 log = structlog.get_logger()
@@ -59,7 +65,7 @@ class HostService:
         peer: the node, not yet listening.
         engine: loaded.
         config: prices and capacity.
-        ledger_key: the log whose lanes are accepted.
+        policy: the logs whose lanes are accepted, and what makes a grant final.
         settler: where receipts go.
         payout_seed: the Ed25519 seed of the payout key, which is not the peer's.
     """
@@ -69,14 +75,14 @@ class HostService:
         peer: Peer,
         engine: Engine,
         config: HostConfig,
-        ledger_key: VerifierKey,
+        policy: LedgerPolicy,
         settler: Settler,
         payout_seed: bytes,
     ) -> None:
         self._peer = peer
         self._engine = engine
         self._config = config
-        self._ledger_key = ledger_key
+        self._policy = policy
         self._settler = settler
         self._payout_seed = payout_seed
         self._payout_key = peer.suite.ed25519_public(payout_seed)
@@ -109,7 +115,7 @@ class HostService:
             answer_price=self._config.answer_price,
             capacity=self._config.parallel,
             region=self._peer.network.region,
-            issuers=(self._ledger_key.name,),
+            issuers=tuple(log.origin for log in self._policy.logs)[:MAX_LIST_LENGTH],
             payout_key=self._payout_key,
             flags=tuple(sorted(model.capabilities)),
         )
@@ -144,7 +150,8 @@ class HostService:
             raise Refusal(serving.BUSY, "all of this host's slots are taken")
         lane = self._check_lane(ask)
         messages, parameters = self._check_request(ask)
-        meter = HostMeter(lane, self._payout_key, self._peer.suite)
+        final = self._is_final(ask.lane)
+        meter = HostMeter(lane, self._payout_key, self._peer.suite, final=final)
         try:
             prompt_tokens = self._engine.count_tokens(messages)
         except EngineError as error:
@@ -156,9 +163,10 @@ class HostService:
         except RemoteProtocolError as error:
             raise Refusal(serving.LANE, str(error)) from error
         exchange = _Exchange(ring, self._engine, meter, prompt_tokens)
+        confirm = None if final else partial(self._await_final, ask.lane, lane, exchange)
         self._free -= 1
         try:
-            refusal = await exchange.run(messages, parameters, ask.prefix)
+            refusal = await exchange.run(messages, parameters, ask.prefix, confirm)
         finally:
             self._free += 1
         if refusal is not None:
@@ -166,9 +174,32 @@ class HostService:
         with trio.CancelScope(shield=True, deadline=trio.current_time() + LAST_VOUCHER_TIMEOUT_S):
             await self._settle(ring, ask, meter)
 
+    def _open_lane(self, opening: LaneOpening) -> Lane:
+        log_key = self._policy.log(origin_of_proof(opening.proof)).key
+        return open_lane(opening, log_key, self._peer.suite)
+
+    def _is_final(self, opening: LaneOpening) -> bool:
+        """Whether the quorum has cosigned an opening that holds."""
+        try:
+            return self._policy.finality(LogProof.parse(opening.proof).checkpoint, self._peer.suite).final
+        except RemoteProtocolError as error:
+            raise Refusal(serving.LANE, str(error)) from error
+
+    async def _await_final(self, opening: LaneOpening, lane: Lane, exchange: "_Exchange") -> None:
+        """Asks the log for a final proof of the grant, until there is one."""
+        while True:
+            try:
+                newer = evolve(opening, proof=await self._settler.prove_grant(lane))
+                if self._open_lane(newer) == lane and self._is_final(newer):
+                    exchange.grant_is_final()
+                    return
+            except (ConnectionFailed, RemoteProtocolError, Refusal) as error:
+                log.debug("a grant cannot be proven", error=type(error).__name__)
+            await trio.sleep(FINALITY_INTERVAL_S)
+
     def _check_lane(self, ask: Ask) -> Lane:
         try:
-            lane = open_lane(ask.lane, self._ledger_key, self._peer.suite)
+            lane = self._open_lane(ask.lane)
             lane.check_open(now_s())
         except RemoteProtocolError as error:
             raise Refusal(serving.LANE, str(error)) from error
@@ -237,17 +268,33 @@ class _Exchange:
         self._paid = trio.Event()
         self._broken: str | None = None
 
-    async def run(self, messages: Sequence[Message], parameters: Parameters, prefix: str | None) -> Refusal | None:
-        """The exchange up to its last voucher, or to the ring's end; a refusal where the host does not finish it."""
+    async def run(
+        self,
+        messages: Sequence[Message],
+        parameters: Parameters,
+        prefix: str | None,
+        confirm: Callable[[], Awaitable[None]] | None,
+    ) -> Refusal | None:
+        """The exchange up to its last voucher, or to the ring's end; a refusal where the host does not finish it.
+
+        `confirm` waits beside it for the lane's grant to become final.
+        """
         refusal: Refusal | None = None
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._take_vouchers, nursery.cancel_scope)
+            if confirm is not None:
+                nursery.start_soon(confirm)
             try:
                 await self._stream(messages, parameters, prefix)
             except Refusal as raised:
                 refusal = raised
             nursery.cancel_scope.cancel()
         return refusal
+
+    def grant_is_final(self) -> None:
+        """The lane's grant is final: more than a window may be given."""
+        self._meter.grant_is_final()
+        self._paid.set()
 
     async def _take_vouchers(self, whole: trio.CancelScope) -> None:
         """Reads vouchers until the ring ends, which cancels the whole exchange."""
@@ -271,8 +318,9 @@ class _Exchange:
         try:
             async with self._engine.generate(messages, parameters, prefix) as generation:
                 async for delta in generation:
-                    if delta.text:
-                        await self._send(delta.text)
+                    if delta.text and not await self._send(delta.text):
+                        reason = "length"
+                        break
                     reason = delta.finish_reason or reason
         except ContextOverflow as error:
             raise Refusal(serving.CONTEXT, str(error)) from error
@@ -281,13 +329,19 @@ class _Exchange:
         await _tell(self._ring, Finished(reason, self._prompt_tokens, self._answer_tokens))
         await self._wait_last()
 
-    async def _send(self, text: str) -> None:
+    async def _send(self, text: str) -> bool:
+        """Sends the next piece once it is paid for; False where the lane's grant does not stand for it."""
         self._text += text
         total = max(self._answer_tokens, self._engine.count_text_tokens(self._text))
+        with trio.move_on_after(FINALITY_TIMEOUT_S):
+            await self._wait_until(lambda: self._meter.covered_tokens >= total)
+        if self._broken is None and self._meter.covered_tokens < total:
+            return False
         await self._wait_paid(total - self._answer_tokens)
         self._meter.answer(total)
         self._answer_tokens = total
         await _tell(self._ring, Delta(text))
+        return True
 
     async def _wait_paid(self, tokens: int) -> None:
         """Waits until so many more answer tokens are allowed."""

@@ -36,7 +36,9 @@ class NetworkConfig:
     bootstrap: tuple[str, ...] = ()
     """Addresses of bootstrap nodes: /ip4/../tcp/../p2p/12D3KooW..."""
     ledger: str = ""
-    """The ledger's verifier key (`origin+hash+key`, C2SP signed-note)."""
+    """The ledger's verifier key (`origin+hash+key`, C2SP signed-note), where one log is all there is to know."""
+    policy: str = ""
+    """Which logs count, and who must cosign them (C2SP tlog-policy); with it `ledger` says nothing."""
     test: bool = False
     """Whether addresses that are not global may be dialled: loopback and private networks, for tests and demos."""
     listen: tuple[str, ...] = field(default=("/ip4/0.0.0.0/tcp/0",), converter=_one_or_more)

@@ -12,7 +12,7 @@ So clients need no bootstrap node once they know a peer, and its guard is enough
 
 import random
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
 
 import trio
@@ -71,15 +71,20 @@ class DirectoryMirror:
         self.counters: Counter[str] = Counter()
         swarm.handle(DIRECTORY_PROTOCOL, self._serve)
 
+    def follow(self, bootstraps: Mapping[PeerId, Sequence[Address]], trusted: Collection[bytes]) -> None:
+        """Goes by these bootstrap nodes from now on; `trusted` are the keys of all of them, ours included."""
+        self._bootstraps = tuple(bootstraps.items())
+        self.copy.trusted = frozenset(trusted)
+
     async def keep_fresh(self) -> None:
         """Asks others for something newer now and then, until cancelled."""
-        if not self._bootstraps:
-            return  # a bootstrap node that is alone: nobody else signs
         interval_s = FIRST_INTERVAL_S
         number = 0
         while True:
-            await self._renew(number)
-            number += 1
+            # Of a bootstrap node that is alone nobody knows more than itself.
+            if self._bootstraps:
+                await self._renew(number)
+                number += 1
             await trio.sleep(interval_s * self._random.uniform(0.5, 1.5))
             interval_s = min(2 * interval_s, INTERVAL_S)
 

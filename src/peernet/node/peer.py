@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 import trio
-from attrs import frozen
+from attrs import evolve, frozen
 
 from peernet.core.dht.records import MAX_ADDRESSES, Body, PeerRecord, operator_statement, record_key, sign_record
 from peernet.core.errors import UserError
@@ -133,21 +133,32 @@ class Peer:
             limits=RingLimits(),
         )
         self.discovery = Discovery(self.swarm, self.suite, now_s, self.signed_record, allow_private=network.test)
-        bootstraps = addresses_by_peer(map(parse_peer_address, network.bootstrap))
-        signers = [peer.public_key for peer in bootstraps]
-        is_bootstrap = "bootstrap" in roles
         self.directory = DirectoryMirror(
             self.swarm,
-            DirectoryCopy([*signers, self.peer_id.public_key] if is_bootstrap else signers, self.suite, now_s),
-            {peer: addresses for peer, addresses in bootstraps.items() if peer != self.peer_id},
+            DirectoryCopy((), self.suite, now_s),
+            {},
             self.discovery.good_peers,
-            origin=is_bootstrap,
+            origin="bootstrap" in roles,
         )
+        self._follow_bootstraps()
         if "relay" in roles:
             self.lookups = LookupService(self.rings, self.discovery, self.signed_record)
         self._bodies: list[Callable[[], Body]] = [self._record]
         self._remembered = None if state is None else RememberedPeers(state / "peers.txt")
         self._signed: tuple[PeerRecord, bytes] | None = None
+
+    def belong_to(self, network: NetworkConfig) -> None:
+        """Takes over who the bootstrap nodes are, where they have agreed on it only after this one was started."""
+        self.network = evolve(self.network, bootstrap=network.bootstrap, policy=network.policy)
+        self._follow_bootstraps()
+
+    def _follow_bootstraps(self) -> None:
+        bootstraps = addresses_by_peer(map(parse_peer_address, self.network.bootstrap))
+        signers = {peer.public_key for peer in bootstraps}
+        if "bootstrap" in self.roles:
+            signers.add(self.peer_id.public_key)
+        others = {peer: addresses for peer, addresses in bootstraps.items() if peer != self.peer_id}
+        self.directory.follow(others, signers)
 
     @property
     def peer_id(self) -> PeerId:

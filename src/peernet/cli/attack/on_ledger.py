@@ -24,12 +24,14 @@ from peernet.core.ledger.entries import Grant, Settle, decode_entry
 from peernet.core.ledger.equivocation import Equivocation, prove_equivocation, verify_equivocation
 from peernet.core.ledger.merkle import CompactRange, leaf_hash
 from peernet.core.ledger.messages import TLOG_PROTOCOL, ReadFile, TlogFile, TlogMessages
+from peernet.core.ledger.notes import VerifierKey
 from peernet.core.ledger.proofs import LogProof, open_entry_proof
 from peernet.core.ledger.tiles import decode_entry_bundle, entry_bundles
 from peernet.net.addresses import parse_peer_address
 from peernet.net.messages import MessageStream
 from peernet.net.tasks import background_nursery
 from peernet.node.config import NetworkConfig, load_table
+from peernet.node.policy import policy_of
 
 __all__ = ["edited_ledger", "forked_log"]
 
@@ -134,7 +136,7 @@ class _Compared:
 
 async def _compare_with(stage: Stage, kept: ReceiptProven) -> _Compared:
     """Reads the log as far as the client's old checkpoint goes, and compares."""
-    then = open_checkpoint(kept.checkpoint, stage.client.log_key, stage.client.network.suite)
+    then = open_checkpoint(kept.checkpoint, _log_key(stage), stage.client.network.suite)
     entries = await _entries(stage, then.size)
     tree = CompactRange()
     for entry in entries:
@@ -169,7 +171,7 @@ async def _entries(stage: Stage, size: int) -> list[bytes]:
 
 async def _restart(stage: Stage) -> str:
     """Starts the bootstrap node on its home; what it says when it refuses."""
-    home = ("--home", str(stage.folder / "bootstrap"), "--origin", stage.client.log_key.name)
+    home = ("--home", str(stage.folder / "bootstrap"), "--origin", _log_key(stage).name)
     words = ("bootstrap", *home, "--listen", stage.swarm.plan.address(1), "--test-network")
     database = stage.folder / "bootstrap" / "state" / "ledger.sqlite"
     try:
@@ -210,7 +212,7 @@ async def forked_log(stage: Stage) -> Telling:
     honest = [relay for relay in relays if str(relay.peer) in stage.swarm.member("relays").peers]
     for fork, own in zip(FORKS, (honest[:half], honest[half:]), strict=True):
         told.append(await _fund_on(stage, fork, hosts[0], own))
-    key, suite = stage.client.log_key, stage.client.network.suite
+    key, suite = _log_key(stage), stage.client.network.suite
     one, other = told
     try:
         proof: Equivocation | None = prove_equivocation(one.note, other.note, key, suite)
@@ -258,8 +260,8 @@ async def forked_log(stage: Stage) -> Telling:
             ),
         ),
         verdict=(
-            "It can lie to two people for as long as they do not compare. (Nobody compares by themselves yet: one "
-            "node keeps the log.)"
+            "It can lie to two people for as long as they do not compare. (Here one node keeps the log, and nobody "
+            "compares; with four, the other three do, and no two histories become final.)"
         ),
     )
 
@@ -269,7 +271,7 @@ async def _start_fork(stage: Stage, fork: str, number: int) -> None:
     # Its remembered peers would bring the copies together.
     copy = partial(shutil.copytree, ignore=shutil.ignore_patterns("peers.txt", "*.sqlite-*"))
     await trio.to_thread.run_sync(copy, stage.folder / "bootstrap", home)
-    words = ("bootstrap", "--home", str(home), "--origin", stage.client.log_key.name, "--test-network")
+    words = ("bootstrap", "--home", str(home), "--origin", _log_key(stage).name, "--test-network")
     options = ("--listen", stage.swarm.plan.address(number), "--write-network", str(stage.folder / f"{fork}.toml"))
     await stage.swarm.start(fork, (*words, *options))
 
@@ -279,22 +281,27 @@ async def _fund_on(stage: Stage, fork: str, host: HostChoice, relays: Sequence[L
     file = stage.folder / f"{fork}.toml"
     network = evolve(load_table(file, "network", NetworkConfig, {}), listen=stage.network.listen)
     view = NetworkView(network, stage.folder / f"{fork}-guards.json")
-    key, suite = stage.client.log_key, view.suite
+    key, suite = _log_key(stage), view.suite
     async with background_nursery() as nursery:
         await nursery.start(view.swarm.run)
         alone = await view.fetch_directory()
         # Each client is shown relays of its own, so that no relay has both copies of the node as its neighbour.
         view.directory = Directory(alone.issued_at_s, (*alone.bootstraps, *relays))
         (path,) = view.plan_rings([host], "private")
-        lane = await fund_lane(view, path, host.offer, CAP_MICROCREDITS, key)
+        lane = await fund_lane(view, path, host.offer, CAP_MICROCREDITS, policy_of(network))
     note = LogProof.parse(lane.opening.proof).checkpoint
     audited = await stage.audit(file)
     return _Told(lane.opening.proof, note, open_checkpoint(note, key, suite), audited, str(view.swarm.peer_id))
 
 
+def _log_key(stage: Stage) -> VerifierKey:
+    """The key of the one log of this swarm."""
+    return stage.client.ledger.logs[0].key
+
+
 def _convicts(stage: Stage, sent: bytes) -> bool:
     """Whether the proof holds for somebody who has nothing but its bytes and the log's public key."""
-    found = verify_equivocation(Equivocation.parse(sent), stage.client.log_key, stage.client.network.suite)
+    found = verify_equivocation(Equivocation.parse(sent), _log_key(stage), stage.client.network.suite)
     return found.first.size == found.second.size and found.first.root != found.second.root
 
 

@@ -3,9 +3,13 @@
 `LANE_SERVICE`, on a ring: a client asks for a grant (`metering.GrantRequest`), so that the node learns neither who
 asks nor for which host.
 `LEDGER_PROTOCOL`, directly: a host settles a lane. `TLOG_PROTOCOL`, directly: anybody reads the log's files by their
-C2SP tlog-tiles paths; whole tiles are read, so that reading tells nothing about one entry.
+C2SP tlog-tiles paths; whole tiles are read, so that reading tells nothing about one entry. What a node mirrors of
+another log it serves in the same way, below `mirror_prefix`.
+`WITNESS_PROTOCOL`, directly: a log submits a checkpoint and gets cosignatures, as by C2SP tlog-witness's
+`add-checkpoint`: a request says which size it builds on and proves it, and a cosigner that stands elsewhere says so.
 """
 
+import hashlib
 from typing import Final
 
 from attrs import frozen
@@ -17,20 +21,29 @@ __all__ = [
     "LANE_SERVICE",
     "LEDGER_PROTOCOL",
     "TLOG_PROTOCOL",
+    "WITNESS_PROTOCOL",
+    "AddCheckpoint",
+    "Conflict",
+    "Cosigned",
+    "GrantProof",
     "LaneMessages",
     "LaneOpened",
     "LedgerMessages",
+    "ProveGrant",
     "ReadFile",
     "Rejected",
     "SettleLane",
     "SettleResult",
     "TlogFile",
     "TlogMessages",
+    "WitnessMessages",
+    "mirror_prefix",
 ]
 
 LANE_SERVICE: Final = "lane"
 LEDGER_PROTOCOL: Final = "/peernet/ledger/1"
 TLOG_PROTOCOL: Final = "/peernet/tlog/1"
+WITNESS_PROTOCOL: Final = "/peernet/witness/1"
 
 
 @frozen
@@ -50,6 +63,20 @@ class SettleLane:
 @frozen
 class SettleResult:
     """The settlement's place in the log."""
+
+    proof: bytes
+
+
+@frozen
+class ProveGrant:
+    """Asks again for the proof of a lane's grant, which may be final by now."""
+
+    lane_key: bytes
+
+
+@frozen
+class GrantProof:
+    """The grant's place in the log."""
 
     proof: bytes
 
@@ -76,6 +103,40 @@ class TlogFile:
     content: bytes | None
 
 
+@frozen
+class AddCheckpoint:
+    """A log asks for cosignatures on a checkpoint."""
+
+    old_size: int
+    """The size that the cosigner is known, or thought, to stand at."""
+    proof: tuple[bytes, ...]
+    """That the checkpoint continues that size (RFC 6962 section 2.1.2); empty from size 0."""
+    checkpoint: bytes
+    """The note, signed by the log."""
+
+
+@frozen
+class Cosigned:
+    """Signature lines for the checkpoint: the witness's, and the validator's once every entry has been replayed."""
+
+    lines: bytes
+
+
+@frozen
+class Conflict:
+    """The cosigner stands at another size than the request builds on."""
+
+    size: int
+    checkpoint: bytes
+    """The newest checkpoint of this log that it has cosigned, as the log signed it; empty when there is none."""
+
+
 LaneMessages: Final = MessageSet({1: GrantRequest, 2: LaneOpened, 3: Rejected})
-LedgerMessages: Final = MessageSet({1: SettleLane, 2: SettleResult, 3: Rejected})
+LedgerMessages: Final = MessageSet({1: SettleLane, 2: SettleResult, 3: Rejected, 4: ProveGrant, 5: GrantProof})
 TlogMessages: Final = MessageSet({1: ReadFile, 2: TlogFile})
+WitnessMessages: Final = MessageSet({1: AddCheckpoint, 2: Cosigned, 3: Conflict, 4: Rejected})
+
+
+def mirror_prefix(origin: str) -> str:
+    """Where a mirror serves the log of that name (C2SP tlog-mirror: the SHA-256 of its origin, in hex)."""
+    return f"mirror/{hashlib.sha256(origin.encode()).hexdigest()}/"

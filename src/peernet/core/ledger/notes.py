@@ -41,8 +41,10 @@ __all__ = [
     "VerifierKey",
     "decode_base64",
     "encode_base64",
+    "encode_signature_lines",
     "open_note",
     "parse_note",
+    "parse_signature_lines",
     "sign_note",
 ]
 
@@ -165,6 +167,16 @@ def parse_note(data: bytes) -> Note:
     if len(rows) > MAX_SIGNATURES:
         raise _bad(f"a note with {len(rows)} signatures, over {MAX_SIGNATURES}")
     return Note(text, tuple(_parse_signature(row) for row in rows))
+
+
+def parse_signature_lines(data: bytes) -> tuple[NoteSignature, ...]:
+    """Signature lines that come without their note, as a cosigner sends them; raises `RemoteProtocolError`."""
+    return parse_note(b"\n\n" + data).signatures if data else ()
+
+
+def encode_signature_lines(signatures: Sequence[NoteSignature]) -> bytes:
+    """Signature lines without their note."""
+    return Note("", tuple(signatures)).encode()[1:]
 
 
 def sign_note(

@@ -20,12 +20,12 @@ from typing import Final
 from attrs import frozen
 
 from peernet.core.errors import LocalProtocolError, RemoteProtocolError
-from peernet.core.ledger.checkpoint import Checkpoint, open_checkpoint, parse_decimal
+from peernet.core.ledger.checkpoint import Checkpoint, open_checkpoint, parse_decimal, read_unverified
 from peernet.core.ledger.merkle import HASH_SIZE, leaf_hash, verify_inclusion
 from peernet.core.ledger.notes import MAX_NOTE_SIZE, VerifierKey, decode_base64, encode_base64
 from peernet.core.suite import CipherSuite
 
-__all__ = ["LogProof", "open_entry_proof", "verify_proof"]
+__all__ = ["LogProof", "open_entry_proof", "origin_of_proof", "verify_proof"]
 
 HEADER: Final = "c2sp.org/tlog-proof@v1"
 MAX_PATH: Final = 63
@@ -99,6 +99,11 @@ def open_entry_proof(data: bytes, log_key: VerifierKey, suite: CipherSuite) -> t
     if proof.extra is None:
         raise _bad("a proof does not carry its entry")
     return proof.extra, verify_proof(proof, proof.extra, log_key, suite)
+
+
+def origin_of_proof(data: bytes) -> str:
+    """The log that a proof says to be of; nothing is verified. Raises `RemoteProtocolError` for no proof."""
+    return read_unverified(LogProof.parse(data).checkpoint).origin
 
 
 def _bad(message: str) -> RemoteProtocolError:
