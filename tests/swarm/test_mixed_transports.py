@@ -9,7 +9,7 @@ from trio import SSLStream
 from peernet.client.events import Answered
 from peernet.core.directory import Directory
 from peernet.net.connection import PeerConnection
-from peernet.net.transports.websocket import WebSocketStream
+from peernet.net.transports.dialled_websocket import DialledWebSocket
 from tests.swarm.scripted_peer import Script
 from tests.swarm.support import client_of, next_network, run, scripted_swarm
 
@@ -33,9 +33,9 @@ def transport_of(address: str) -> str:
 def spoken(connection: PeerConnection) -> str:
     """The transport that is under a connection, from what it is made of."""
     transport = connection._transport
-    if not isinstance(transport, WebSocketStream):
+    if not isinstance(transport, DialledWebSocket):
         return ""
-    return "/tls/ws" if isinstance(transport._below, SSLStream) else "/ws"
+    return "/tls/ws" if isinstance(transport._meter._below, SSLStream) else "/ws"
 
 
 async def test_a_prompt_is_answered_over_rings_of_mixed_transports(tmp_path: Path) -> None:

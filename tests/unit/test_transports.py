@@ -20,9 +20,9 @@ from peernet.net.addresses import Address, TcpAddress, parse_address
 from peernet.net.connection import PeerStream
 from peernet.net.limits import Limits
 from peernet.net.swarm import Swarm
+from peernet.net.transports.dialled_websocket import DialledWebSocket
 from peernet.net.transports.names import MAX_IPS, SystemResolver, reachable_ips
 from peernet.net.transports.tls import TlsFiles, dialling_context, listening_context
-from peernet.net.transports.websocket import WebSocketStream
 
 SUITE = MixedSuite()
 ECHO = "/test/echo/1"
@@ -140,7 +140,7 @@ async def test_peers_talk_over_every_transport(files: TlsFiles, suffix: str):
         assert one.connection_count == two.connection_count == 1
         assert one.connections[two.peer_id].observed == f"/ip4/{two._bind}"
         assert two.connections[one.peer_id].observed == f"/ip4/{one._bind}"
-        is_websocket = isinstance(one.connections[two.peer_id]._transport, WebSocketStream)
+        is_websocket = isinstance(one.connections[two.peer_id]._transport, DialledWebSocket)
         assert is_websocket == bool(suffix)
 
 
@@ -164,14 +164,14 @@ async def test_a_peer_with_several_addresses_is_reached_by_the_cheapest_that_ans
         for addresses in (two.listening, [plain, secure], [plain]):
             assert await say(one, two, addresses=list(addresses)) == b"hello"
             connection = one.connections[two.peer_id]
-            below = getattr(connection._transport, "_below", None)
+            below = getattr(getattr(connection._transport, "_meter", None), "_below", None)
             used.append((type(connection._transport).__name__, type(below).__name__))
             connection.close()
             await connection.closed.wait()
         assert used == [
             ("SocketStream", "NoneType"),
-            ("WebSocketStream", "SSLStream"),
-            ("WebSocketStream", "SocketStream"),
+            ("DialledWebSocket", "SSLStream"),
+            ("DialledWebSocket", "SocketStream"),
         ]
         # Where nobody listens over TCP, the next one is tried.
         assert await say(one, two, addresses=[plain, evolve(tcp, port=9)]) == b"hello"
@@ -331,10 +331,8 @@ async def test_a_peer_that_reads_nothing_does_not_hold_up_an_ending():
         await one.connect(two.peer_id, two.listening)
         connection = one.connections[two.peer_id]
 
-        async def never(_: bytes) -> None:
-            await trio.sleep_forever()
-
-        connection._transport._below = Stuck(connection._transport._below)
+        meter = connection._transport._meter
+        meter._below = Stuck(meter._below)
         connection.close()
         with trio.fail_after(2):
             await connection.closed.wait()

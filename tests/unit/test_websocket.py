@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from peernet.core.errors import ConnectionFailed, RemoteProtocolError
 from peernet.net.transports import websocket
-from peernet.net.transports.websocket import WebSocketStream, accept_websocket, request_websocket
+from peernet.net.transports.dialled_websocket import DialledWebSocket, request_websocket
+from peernet.net.transports.websocket import WebSocketStream, accept_websocket
 
 KEY = b"dGhlIHNhbXBsZSBub25jZQ=="
 ACCEPT = b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
@@ -105,7 +106,7 @@ async def test_what_asks_for_no_websocket_is_told_so_in_http(data: bytes, status
     assert error.reason == reason
 
 
-async def test_who_goes_during_the_handshake_is_no_broken_protocol():
+async def test_who_goes_during_the_handshake_is_no_broken_protocol(nursery: trio.Nursery):
     for data in (b"", b"GET / HT", REQUEST):
         here, there = trio.testing.memory_stream_pair()
         await there.send_all(data)
@@ -115,7 +116,7 @@ async def test_who_goes_during_the_handshake_is_no_broken_protocol():
         here, there = trio.testing.memory_stream_pair()
         await there.aclose()
         with pytest.raises(ConnectionFailed):
-            await request_websocket(here, "example.org")
+            await request_websocket(here, "example.org", nursery)
 
 
 async def answer_request(there: trio.abc.Stream, answer: bytes) -> bytes:
@@ -130,7 +131,7 @@ async def answer_request(there: trio.abc.Stream, answer: bytes) -> bytes:
 SWITCHING = b"HTTP/1.1 101 Switching\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: TOKEN\r\n"
 
 
-async def requested(answer: bytes) -> tuple[WebSocketStream, trio.abc.Stream, bytes]:
+async def requested(answer: bytes, lasting: trio.Nursery) -> tuple[DialledWebSocket, trio.abc.Stream, bytes]:
     here, there = trio.testing.memory_stream_pair()
     requests, streams = [], []
     async with trio.open_nursery() as nursery:
@@ -139,13 +140,13 @@ async def requested(answer: bytes) -> tuple[WebSocketStream, trio.abc.Stream, by
             requests.append(await answer_request(there, answer))
 
         nursery.start_soon(answer_it)
-        streams.append(await request_websocket(here, "example.org:4101"))
+        streams.append(await request_websocket(here, "example.org:4101", lasting))
     return streams[0], there, requests[0]
 
 
-async def test_our_request_offers_nothing_and_what_comes_with_the_answer_is_kept():
+async def test_our_request_offers_nothing_and_what_comes_with_the_answer_is_kept(nursery: trio.Nursery):
     first = frame(BINARY, b"early", mask=None)
-    stream, there, request = await requested(SWITCHING + b"\r\n" + first)
+    stream, there, request = await requested(SWITCHING + b"\r\n" + first, nursery)
     assert request.startswith(b"GET / HTTP/1.1\r\n")
     assert b"\r\nHost: example.org:4101\r\n" in request
     assert b"extensions" not in request.lower()
@@ -177,7 +178,7 @@ async def test_an_answer_that_is_no_websocket_is_an_error(answer: bytes, error: 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(answer_request, there, answer)
         with pytest.raises(error, match=said):
-            await request_websocket(here, "example.org")
+            await request_websocket(here, "example.org", nursery)
 
 
 async def sent_as(stream: WebSocketStream, there: trio.abc.Stream, data: bytes) -> bytes:

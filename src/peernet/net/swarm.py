@@ -283,11 +283,12 @@ class Swarm:
         return await self._dial_ip(address, ips[-1]), ips[-1]
 
     async def _dial_ip(self, address: Address, ip: str) -> ByteStream:
+        assert self._nursery is not None
         match address:
             case TcpAddress():
-                return await self._tcp.dial(address, ip, self._bind)
+                return await self._tcp.dial(address, ip, self._bind, self._nursery)
             case WebSocketAddress():
-                return await self._websocket.dial(address, ip, self._bind)
+                return await self._websocket.dial(address, ip, self._bind, self._nursery)
         raise LocalProtocolError(f"{address} is of no transport that we have")
 
     async def _accept(self, incoming: Incoming) -> None:

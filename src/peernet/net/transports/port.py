@@ -2,8 +2,9 @@
 
 Rules:
 
-1. A byte stream is reliable and ordered, and one task reads while another one writes. Nothing of it stays when it is
-   closed: no task, no socket. Closing may say goodbye; who closes bounds that by a cancel scope, and a closing that is
+1. A byte stream is reliable and ordered, and one task reads while another one writes. What runs behind it runs in the
+   nursery that its dialler named, and never fails there. Nothing of it stays when it is closed: no task, no socket.
+   Closing may say goodbye; who closes bounds that by a cancel scope, and a closing that is
    cancelled still closes.
 2. `trio.BrokenResourceError` and `trio.ClosedResourceError` say that the stream is over; `RemoteProtocolError` that
    the other side broke the rules of the transport.
@@ -69,10 +70,11 @@ class Listener(Protocol):
 class Transport(Protocol[Address_contra]):
     """A way to get byte streams."""
 
-    async def dial(self, address: Address_contra, ip: str, local: str | None) -> ByteStream:
+    async def dial(self, address: Address_contra, ip: str, local: str | None, nursery: trio.Nursery) -> ByteStream:
         """A stream to `address`, whose host has the IP address `ip`, from `local` (None: any).
 
-        Raises `OSError`, `ConnectionFailed` or `RemoteProtocolError`. Waits without a bound of its own.
+        What runs behind the stream runs in `nursery`. Raises `OSError`, `ConnectionFailed` or `RemoteProtocolError`.
+        Waits without a bound of its own.
         """
 
     async def listen(self, address: Address_contra) -> Listener:

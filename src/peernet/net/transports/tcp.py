@@ -80,7 +80,7 @@ class SocketListener:
 class TcpTransport:
     """Plain TCP."""
 
-    async def dial(self, address: TcpAddress, ip: str, local: str | None) -> trio.SocketStream:
+    async def dial(self, address: TcpAddress, ip: str, local: str | None, nursery: trio.Nursery) -> trio.SocketStream:
         return await open_socket(ip, address.port, local)
 
     async def listen(self, address: TcpAddress) -> SocketListener:

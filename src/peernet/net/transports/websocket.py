@@ -1,23 +1,23 @@
 """WebSocket: libp2p's bytes in binary messages, in the clear or over TLS, as other libp2p implementations have it.
 
-Theory of operation. `wsproto` knows the protocol and does no I/O; a `WebSocketStream` drives it over the stream below,
-and only when somebody reads or writes. There is no task behind it, so none can be left over.
+Theory of operation. Who listens faces anybody. There `wsproto` knows the protocol and does no I/O; a `WebSocketStream`
+drives it over the stream below, and only when somebody reads or writes. There is no task behind it, so none can be
+left over. What we dial is trio-websocket's, in `dialled_websocket`.
 
-Rules:
+Rules, for both sides unless they say otherwise:
 
 1. One WebSocket is one connection. Its messages are binary, and what is in them is a stream: where one message ends
    and the next one begins means nothing. Multistream, Noise and yamux run inside as on TCP.
-2. A message is handed on in pieces as it comes, so that neither a long message nor endless empty fragments are held.
-   A message over `MAX_MESSAGE_SIZE` ends the connection, and so does a text message. Ours are at most
+2. Who listens hands a message on in pieces as it comes, so that neither a long message nor endless empty fragments
+   are held. A message over `MAX_MESSAGE_SIZE` ends the connection, and so does a text message. Ours are at most
    `MAX_SENT_SIZE`, which others take by default.
 3. The path is `/`, there are no subprotocols, and no extension is offered or accepted: compressing ciphertext only
    costs.
-4. Of the pings that come together the last is answered (RFC 6455 section 5.5.3). We send none: yamux has its own.
+4. Of the pings that come together who listens answers the last (RFC 6455 section 5.5.3). We send none: yamux has its
+   own.
 5. Closing sends a close frame, unless a cancelled write has left half a frame there, and waits for no answer.
 
-Source: RFC 6455; libp2p's specification of WebSockets. `trio-websocket` is not used: its reader is a task of its own,
-whose end nobody is told while a handshake waits for it, and it keeps every fragment until the message is whole, empty
-ones without any bound.
+Source: RFC 6455; libp2p's specification of WebSockets.
 """
 
 import ssl
@@ -45,22 +45,21 @@ from wsproto.utilities import RemoteProtocolError as WsRemoteError
 
 from peernet.core.errors import ConnectionFailed, RemoteProtocolError
 from peernet.net.addresses import WebSocketAddress, is_global
+from peernet.net.transports.dialled_websocket import MAX_SENT_SIZE, PATH, DialledWebSocket, request_websocket
 from peernet.net.transports.tcp import SocketListener, open_socket, remote_host
 from peernet.net.transports.tls import TlsFiles, accept_tls, dialling_context, listening_context, start_tls
 
-__all__ = ["MAX_MESSAGE_SIZE", "WebSocketStream", "WebSocketTransport", "accept_websocket", "request_websocket"]
+__all__ = ["MAX_MESSAGE_SIZE", "WebSocketStream", "WebSocketTransport", "accept_websocket"]
 
 MAX_MESSAGE_SIZE: Final = 16 * 1024 * 1024
-MAX_SENT_SIZE: Final = 256 * 1024
 
 _HANDSHAKE_READ_SIZE: Final = 4096
-_PATH: Final = "/"
 _DEFAULT_PORTS: Final = {False: 80, True: 443}
 _GONE: Final = "the other side closed the connection during the WebSocket handshake"
 
 
 class WebSocketStream:
-    """A byte stream in a WebSocket whose handshake is done."""
+    """A byte stream in a WebSocket that somebody asked us for, and whose handshake is done."""
 
     def __init__(self, below: trio.abc.Stream, protocol: WSConnection) -> None:
         self._below = below
@@ -168,31 +167,13 @@ async def accept_websocket(below: trio.abc.Stream) -> tuple[WebSocketStream, lis
             await _refuse(below, protocol, error.__cause__)
             raise
         assert isinstance(request, Request)
-        if request.target != _PATH:
+        if request.target != PATH:
             await below.send_all(protocol.send(RejectConnection(status_code=404)))
             raise RemoteProtocolError("a WebSocket was asked for at another path than /", reason="websocket_path")
         await below.send_all(protocol.send(AcceptConnection()))
     except trio.BrokenResourceError as error:
         raise ConnectionFailed(_GONE) from error
     return WebSocketStream(below, protocol), list(request.extra_headers)
-
-
-async def request_websocket(below: trio.abc.Stream, host: str) -> WebSocketStream:
-    """The WebSocket that we ask `host` for (a name or address, with the port if it is not the usual one).
-
-    Raises `ConnectionFailed` when it is refused or the other side goes, `RemoteProtocolError` when no WebSocket is
-    spoken there.
-    """
-    protocol = WSConnection(ConnectionType.CLIENT)
-    try:
-        await below.send_all(protocol.send(Request(host=host, target=_PATH)))
-        event = await _handshake_event(below, protocol)
-    except trio.BrokenResourceError as error:
-        raise ConnectionFailed(_GONE) from error
-    if isinstance(event, RejectConnection):
-        raise ConnectionFailed(f"no WebSocket is served there: HTTP status {event.status_code}")
-    assert isinstance(event, AcceptConnection)
-    return WebSocketStream(below, protocol)
 
 
 async def _handshake_event(below: trio.abc.Stream, protocol: WSConnection) -> Event:
@@ -256,11 +237,13 @@ class WebSocketTransport:
         # A mistake in the configuration is told now, and not at the first dial.
         self._dialling = dialling_context(files) if files.authority else None
 
-    async def dial(self, address: WebSocketAddress, ip: str, local: str | None) -> WebSocketStream:
+    async def dial(
+        self, address: WebSocketAddress, ip: str, local: str | None, nursery: trio.Nursery
+    ) -> DialledWebSocket:
         socket = await open_socket(ip, address.port, local)
         try:
             below = await start_tls(socket, await self._dialling_context(), address.name) if address.tls else socket
-            return await request_websocket(below, _host_header(address))
+            return await request_websocket(below, _host_header(address), nursery)
         except BaseException:
             await trio.aclose_forcefully(socket)
             raise
