@@ -1,7 +1,7 @@
 """What trio-websocket would hold, wait for or leave open without us, on the WebSockets that we dial."""
 
 import struct
-import tracemalloc
+import sys
 
 import pytest
 import trio
@@ -63,34 +63,36 @@ async def test_trio_websocket_is_what_speaks(nursery: trio.Nursery):
 
 
 @pytest.mark.parametrize("payload", [b"", b"x"])
-async def test_fragments_are_held_up_to_a_bound_and_no_further(nursery: trio.Nursery, payload: bytes):
+async def test_fragments_are_held_up_to_a_bound_and_no_further(
+    nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch, payload: bytes
+):
     """Empty ones are the cheapest to send, those of one byte the dearest to hold."""
+    real_bound = dialled_websocket.MAX_UNDELIVERED + dialled_websocket.READ_SIZE
+    monkeypatch.setattr(dialled_websocket, "MAX_UNDELIVERED", 20_000)
+    bound = 20_000 + dialled_websocket.READ_SIZE
     peers = await opened(nursery)
-    flood = frame(CONTINUATION, payload, fin=False, mask=None) * 4000
+    flood = frame(CONTINUATION, payload, fin=False, mask=None) * 1000
     errors: list[RemoteProtocolError] = []
+    came = held = 0
 
     async def read() -> None:
         with pytest.raises(RemoteProtocolError) as raised:
             await peers.stream.receive_some(65536)
         errors.append(raised.value)
 
-    tracemalloc.start()
-    before = tracemalloc.get_traced_memory()[0]
-    try:
-        async with trio.open_nursery() as reading:
-            reading.start_soon(read)
-            await peers.there.send_all(frame(BINARY, b"", fin=False, mask=None))
-            sent = 0
-            while not errors:
-                await peers.there.send_all(flood)
-                sent += len(flood)
-                assert sent < 2 * 2**20
-                await trio.testing.wait_all_tasks_blocked()
-        peak = tracemalloc.get_traced_memory()[1] - before
-    finally:
-        tracemalloc.stop()
+    async with trio.open_nursery() as reading:
+        reading.start_soon(read)
+        await peers.there.send_all(frame(BINARY, b"", fin=False, mask=None))
+        while not errors:
+            await peers.there.send_all(flood)
+            await trio.testing.wait_all_tasks_blocked()
+            came = peers.stream._meter.came
+            assert came <= bound
+            parts = peers.stream._websocket._message_parts
+            held = sys.getsizeof(parts) + sum(sys.getsizeof(part) for part in parts if part)
     assert errors[0].reason == "websocket_size"
-    assert peak < 5 * 2**20
+    # What that comes to with the bound as it is.
+    assert held / came * real_bound < 4.5 * 2**20
     await peers.stream.aclose()
     await peers.check_nothing_left()
 
@@ -253,13 +255,13 @@ async def test_after_a_cancelled_write_nothing_but_the_end_follows(nursery: trio
         both.cancel_scope.cancel()
     with pytest.raises(trio.ClosedResourceError):
         await peers.stream.send_all(b"more")
+    assert len(await peers.there.receive_some()) == 6 + 100
     # Not even the answer to a ping.
     async with trio.open_nursery() as both:
         both.start_soon(peers.there.send_all, frame(PING, b"1", mask=None))
         await trio.testing.wait_all_tasks_blocked()
     with trio.fail_after(1):
         await peers.stream.aclose()
-    assert len(await peers.there.receive_some()) == 6 + 100
     assert await peers.there.receive_some() == b""
     await peers.check_nothing_left()
 
