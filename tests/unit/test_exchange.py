@@ -205,7 +205,7 @@ def _funded(monkeypatch: pytest.MonkeyPatch) -> None:
 class Client:
     """A client, what it has of its one fragment, and what it told."""
 
-    def __init__(self, hosts: Sequence[Host], nursery: trio.Nursery, *, max_tokens: int = 200) -> None:
+    def __init__(self, hosts: Sequence[Host], nursery: trio.Nursery, parameters: Parameters) -> None:
         self._vault = Conversation(random.Random(1))
         self._hosts = {host.choice.peer: host for host in hosts}
         self._nursery = nursery
@@ -214,7 +214,7 @@ class Client:
         self.outcome = Outcome()
         tokens = Tokens(hosts[0].engine)
         network = SimpleNamespace(suite=SUITE, open_ring=self._open_ring)
-        self._parameters = Parameters(max_tokens=max_tokens, temperature_thousandths=0)
+        self._parameters = parameters
         self._exchange = Exchange(
             cast("Any", network), cast("Any", tokens), Screener(), POLICY, self.events.append, 0.0
         )
@@ -248,13 +248,15 @@ class Client:
 
 
 @asynccontextmanager
-async def hosts_of(*engines: ScriptedEngine, max_tokens: int = 200) -> AsyncIterator[tuple[Client, list[Host]]]:
+async def hosts_of(
+    *engines: ScriptedEngine, max_tokens: int = 200, stop: tuple[str, ...] = ()
+) -> AsyncIterator[tuple[Client, list[Host]]]:
     hosts = []
     for number, engine in enumerate(engines):
         await engine.load()
         hosts.append(Host(number, engine))
     async with trio.open_nursery() as nursery:
-        yield Client(hosts, nursery, max_tokens=max_tokens), hosts
+        yield Client(hosts, nursery, Parameters(max_tokens=max_tokens, temperature_thousandths=0, stop=stop)), hosts
         nursery.cancel_scope.cancel()
 
 
@@ -274,8 +276,8 @@ async def fails(client: Client, host: Host) -> AttemptFailed:
     return failures[0]
 
 
-async def undisturbed(max_tokens: int = 200) -> Client:
-    async with hosts_of(ScriptedEngine(answer), max_tokens=max_tokens) as (client, hosts):
+async def undisturbed(**parameters: Any) -> Client:
+    async with hosts_of(ScriptedEngine(answer), **parameters) as (client, hosts):
         await client.ask(hosts[0])
         assert client.outcome.whole
         assert client.shown == client.outcome.answer
@@ -295,6 +297,7 @@ async def test_wherever_a_host_dies_the_text_is_the_one_without_the_failure(auto
             assert outcome.whole
             assert outcome.answer == client.shown == calm.outcome.answer
             assert outcome.receipt_index is not None
+            assert outcome.finish_reason == "stop"
             # Tokens and money of both, and each host's own: what it was paid for, and a window at most beyond.
             before, after = outcome.lanes
             assert before.answer_tokens == cut
@@ -313,11 +316,35 @@ async def test_wherever_a_host_dies_the_text_is_the_one_without_the_failure(auto
             assert done.answer_tokens == outcome.answer_tokens
 
 
+async def test_a_stop_text_ends_the_answer_whichever_host_comes_to_it(autojump_clock: object):
+    stop = ("good of you", "never")
+    calm = await undisturbed(stop=stop)
+    assert calm.outcome.answer == f"Dear {NAME}, thank you for lunch. It was "
+    for cut in range(1, calm.outcome.answer_tokens + 1):
+        engines = ScriptedEngine(answer, stall_after=cut), ScriptedEngine(answer)
+        async with hosts_of(*engines, stop=stop) as (client, (first, second)):
+            await fails(client, first)
+            await client.ask(second)
+            assert client.outcome.answer == client.shown == calm.outcome.answer
+            assert client.outcome.finish_reason == "stop"
+
+
+async def test_a_stop_text_that_lies_across_the_seam_ends_the_answer_there(autojump_clock: object):
+    """The first host let its beginning pass, since it was about to write something else behind it."""
+    engines = ScriptedEngine(answer, stall_after=6), ScriptedEngine(lambda _: " of all that you did for me")
+    async with hosts_of(*engines, stop=("for of",)) as (client, (first, second)):
+        await fails(client, first)
+        assert client.shown.endswith("thank you for")
+        await client.ask(second)
+        assert client.outcome.answer.endswith("thank you for")
+        assert client.outcome.whole
+
+
 @pytest.mark.parametrize("max_tokens", [1, 7, 12])
 async def test_what_is_left_of_the_length_is_what_was_asked_for_less_what_came(
     autojump_clock: object, max_tokens: int
 ):
-    calm = await undisturbed(max_tokens)
+    calm = await undisturbed(max_tokens=max_tokens)
     assert calm.outcome.answer_tokens == max_tokens
     for cut in range(1, max_tokens):
         engines = ScriptedEngine(answer, stall_after=cut), ScriptedEngine(answer)
@@ -325,6 +352,7 @@ async def test_what_is_left_of_the_length_is_what_was_asked_for_less_what_came(
             await fails(client, first)
             await client.ask(second)
             assert client.outcome.answer == client.shown == calm.outcome.answer
+            assert client.outcome.finish_reason == "length"
     # All of it was there, and only the word that it is all was not: nobody else is asked.
     async with hosts_of(ScriptedEngine(answer, stall_after=max_tokens), max_tokens=max_tokens) as (client, (host,)):
         async with trio.open_nursery() as nursery:
