@@ -44,6 +44,7 @@ from peernet.core.directory_signing import (
     SigningMessages,
     check_listed,
     check_proposed_time,
+    proposal_time,
     turn_of,
 )
 from peernet.core.directory_transfer import DirectoryHead, GetDirectory, Wanted
@@ -136,7 +137,8 @@ class DirectoryService:
             await self._propose(found)
 
     async def _propose(self, found: Mapping[bytes, Body]) -> None:
-        issued_at_s = max(now_s(), self._signed_at_s + 1)
+        earliest_s = max(now_s(), self._signed_at_s + 1)
+        issued_at_s = proposal_time(self._peer.peer_id.public_key, self._copy.trusted, earliest_s)
         self._signed_at_s = issued_at_s
         snapshot = await trio.to_thread.run_sync(make_snapshot, found, issued_at_s)
         proposal = _Proposal(sign_directory(snapshot, [self._peer.keys.identity]), len(self._others))

@@ -1,7 +1,7 @@
 """The directory among peers, over loopback sockets: signed by several, served by any, completed by live lookups."""
 
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 
 import pytest
@@ -17,10 +17,14 @@ from peernet.core import serving
 from peernet.core.dht.records import sign_record
 from peernet.core.directory import MAX_KEPT_AGE_S, OVERDUE_S, check_seal, make_snapshot, sign_directory
 from peernet.core.directory_transfer import DIRECTORY_PROTOCOL, NOTHING, DirectoryMessages, NothingNewer
-from peernet.core.errors import UserError
+from peernet.core.errors import ConnectionFailed, UserError
+from peernet.core.identity import PeerId
+from peernet.net.addresses import Address
+from peernet.net.connection import PeerStream
 from peernet.net.messages import MessageStream
-from peernet.net.rings import RingFailed
-from peernet.node.peer import now_s
+from peernet.net.rings import RING_PROTOCOL, RingFailed
+from peernet.net.swarm import Swarm
+from peernet.node.peer import Peer, now_s
 from tests.directory_network import MODEL, Network, until
 from tests.directory_records import SUITE
 
@@ -65,6 +69,19 @@ async def says(view: NetworkView, host: HostChoice, text: bytes) -> bytes | None
         return await ring.receive()
     finally:
         ring.end()
+
+
+def _dials_by_record(swarm: Swarm, moved: Peer) -> None:
+    """Has a relay extend to a peer only where it is said to be: as if it had not greeted it where it is now."""
+    open_stream = swarm.open_stream
+
+    async def open_where_told(peer: PeerId, addresses: Iterable[Address], protocol: str) -> PeerStream:
+        wanted = tuple(addresses)
+        if protocol == RING_PROTOCOL and peer == moved.peer_id and not set(wanted) & set(moved.swarm.listening):
+            raise ConnectionFailed("nobody listens there")
+        return await open_stream(peer, wanted, protocol)
+
+    swarm.open_stream = open_where_told  # type: ignore[method-assign]
 
 
 # --- signing ---------------------------------------------------------------------------------------------------------
@@ -155,7 +172,19 @@ async def test_any_peer_serves_it_and_has_what_is_new_at_once(tmp_path: Path, nu
             assert len(client.directory.listings) == 6 + number
 
 
-async def test_a_peer_that_has_none_says_so(tmp_path: Path, nursery: trio.Nursery) -> None:
+async def test_a_client_waits_for_the_first_directory(tmp_path: Path, nursery: trio.Nursery) -> None:
+    network = Network(tmp_path, nursery, bootstraps=4)
+    await network.start("bootstrap 0")
+    async with network.client() as client:
+        nursery.start_soon(network.start_all, "bootstrap 1", "bootstrap 2")
+        await client.start()
+        assert len(client.directory.bootstraps) >= 1
+
+
+async def test_a_peer_that_has_none_says_so(
+    tmp_path: Path, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_network, "FIRST_DIRECTORY_WAIT_S", 0.1)
     network = Network(tmp_path, nursery, bootstraps=2)
     await network.start_all("bootstrap 0", RELAYS[0])
     async with network.client() as client:
@@ -219,11 +248,8 @@ async def test_a_host_that_moved_is_found_where_it_is_now(tmp_path: Path, nurser
         await until(lambda: now_s() > host.listing.record.sequence)
         moved = await network.start("host 0", port=4102)
         await network.until_published("host 0", RELAYS)
-        # It has greeted the relays; whoever extends to it shall have to dial.
         for name in RELAYS:
-            for connection in tuple(network.peers[name].swarm._held):
-                if connection.peer == moved.peer_id:
-                    connection.close()
+            _dials_by_record(network.peers[name].swarm, moved)
         assert await says(client, host, b"moved?") == b"moved?"
         (listing,) = [listing for listing in client.directory.listings if listing.peer == host.listing.peer]
         assert listing.record.addresses == (network.place("host 0", 4102),)

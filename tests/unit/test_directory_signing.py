@@ -14,6 +14,7 @@ from peernet.core.directory_signing import (
     SigningMessages,
     check_listed,
     check_proposed_time,
+    proposal_time,
     turn_of,
 )
 from peernet.core.errors import RemoteProtocolError
@@ -106,6 +107,16 @@ def test_every_member_has_one_turn_and_the_order_changes_with_every_snapshot():
         assert turns == {member: turn_of(member, members[::-1], number.to_bytes(32)) for member in members}
         firsts[min(turns, key=turns.__getitem__)] += 1
     assert min(firsts[member] for member in members) > 20
+
+
+def test_members_propose_at_seconds_of_their_own():
+    members = [relay.public_key for relay in RELAYS[:4]]
+    times = {proposal_time(member, members, NOW + late) for member in members for late in range(4)}
+    assert times >= set(range(NOW, NOW + 4))
+    for late in range(8):
+        own = [proposal_time(member, members, NOW + late) for member in members]
+        assert sorted(own) == list(range(NOW + late, NOW + late + 4))
+    assert proposal_time(members[0], members[:1], NOW) == NOW
 
 
 @pytest.mark.parametrize("reason", ["", "x" * 33, "two words", "ünder", "_"])

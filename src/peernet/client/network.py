@@ -58,6 +58,8 @@ MAX_RENEWALS: Final = 8
 GUARD_TRIES: Final = 3
 """How often further guards stand in while none can be reached."""
 EXPIRES_SOON_S: Final = 120
+FIRST_DIRECTORY_WAIT_S: Final = 15.0
+FIRST_DIRECTORY_PAUSE_S: Final = 0.25
 REFRESH_INTERVAL_S: Final = 600.0
 """How often a client asks for a newer directory, at random between half of it and one and a half."""
 
@@ -107,6 +109,7 @@ class NetworkView:
         self._looked_up: dict[FindPeers | FindHosts, float] = {}
         self._next_renewal = -math.inf
         self._away: set[str] = set()
+        self._problems: list[str] = []
 
     @property
     def directory(self) -> Directory:
@@ -123,28 +126,41 @@ class NetworkView:
         return self._known.notices()
 
     async def start(self) -> None:
-        """Begins with the directory remembered from before, or a newer one; raises `UserError` without any."""
+        """Begins with the directory remembered from before, or a newer one; raises `UserError` without any.
+
+        Bootstrap nodes that have just been started may have none yet: it is waited for, `FIRST_DIRECTORY_WAIT_S`.
+        """
         await self._known.remember_from_before()
+        until = trio.current_time() + FIRST_DIRECTORY_WAIT_S
+        while not await self._fetch_any() and trio.current_time() < until:  # noqa: ASYNC110  (others make it)
+            await trio.sleep(FIRST_DIRECTORY_PAUSE_S)
         await self.fetch_directory()
 
     async def fetch_directory(self) -> Directory:
         """The newest directory that is to be had; raises `UserError` where none can be trusted, or is fresh enough."""
-        problems = []
+        await self._fetch_any()
+        if self._known.known:
+            return self.directory
+        why = "; ".join(self._problems) or "they have none yet"
+        raise UserError(
+            f"no bootstrap node gives the directory ({why}): check --bootstrap, and that enough of them are running"
+        )
+
+    async def _fetch_any(self) -> bool:
+        """Asks until somebody has a fresh one; false where those who answered have none, and there may be one soon."""
+        self._problems = []
+        answers = 0
         for peer, addresses in self._sources():
             try:
                 await self._known.fetch(self.swarm, peer, addresses)
             except (ConnectionFailed, RemoteProtocolError, trio.TooSlowError) as error:
-                problems.append(f"{peer}: {error or 'no answer in time'}")
+                self._problems.append(f"{peer}: {error or 'no answer in time'}")
                 continue
+            answers += 1
             if self._known.known and not self._known.overdue:
                 self._away.clear()
-                return self.directory
-        if self._known.known:
-            return self.directory
-        why = "; ".join(problems) or "they have none yet"
-        raise UserError(
-            f"no bootstrap node gives the directory ({why}): check --bootstrap, and that enough of them are running"
-        )
+                return True
+        return self._known.known or not answers
 
     async def keep_fresh(self) -> None:
         """Asks for a newer directory now and then, at random times, until cancelled."""

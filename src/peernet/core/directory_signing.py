@@ -18,7 +18,8 @@ Every bootstrap node crawls the DHT itself, and any may propose. Rules of a chec
    rounded up. That bounds what one proposer can censor; that it lists peers of its own, nobody can tell.
 
 Whose turn it is follows from the last digest, so that it is nobody's for long, and a node that is down, or proposes
-what others refuse, is passed by after `TURN_S`.
+what others refuse, is passed by after `TURN_S`. Each member proposes at seconds of its own (`proposal_time`): of two
+that propose at once the later time can have everybody's signature, and they cannot block each other by a tie.
 """
 
 import hashlib
@@ -44,6 +45,7 @@ __all__ = [
     "SigningMessages",
     "check_listed",
     "check_proposed_time",
+    "proposal_time",
     "turn_of",
 ]
 
@@ -135,6 +137,11 @@ def check_listed(proposed: Directory, alive: Alive, now_s: float) -> None:
     for found, there in ((alive.peers, listed.peers), (alive.offers, listed.offers)):
         if len(found - there) > _may_be_missing(len(found)):
             raise RemoteProtocolError("a proposal leaves out too many that are alive", reason="left_out")
+
+
+def proposal_time(member: bytes, members: Collection[bytes], earliest_s: int) -> int:
+    """The first second from `earliest_s` on that is a member's own."""
+    return earliest_s + (sorted(members).index(member) - earliest_s) % len(members)
 
 
 def turn_of(member: bytes, members: Collection[bytes], last_digest: bytes) -> int:
