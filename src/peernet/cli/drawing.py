@@ -263,7 +263,7 @@ class RequestDrawing:
     def _draw_ledger(self, answered: Answered) -> None:
         table = Table(title="ledger", title_justify="left", box=box.SIMPLE_HEAD, title_style="bold", expand=True)
         for heading in ("fragment", "prompt", "answer", "paid", "log", "receipt in it", "quorum"):
-            table.add_column(heading, no_wrap=heading == "receipt in it", overflow="fold")
+            table.add_column(heading, no_wrap=heading in {"log", "receipt in it"}, overflow="fold")
         for fragment in answered.fragments:
             proven = "—" if fragment.receipt_index is None else f"entry {fragment.receipt_index}, proof verified"
             colour = "green" if fragment.finality is not None and fragment.finality.final else "yellow"
