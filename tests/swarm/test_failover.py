@@ -23,7 +23,6 @@ pytestmark = pytest.mark.swarm
 PROMPT = "Explain in two sentences why drinking enough water every day is good for your health."
 PIECES_BEFORE = 12
 """After how many pieces of the answer its host is killed; a window more may be on its way."""
-GAP_LIMIT_S = 5.0
 
 
 class _Killing:
@@ -32,10 +31,8 @@ class _Killing:
     def __init__(self, swarm: LocalSwarm) -> None:
         self._swarm = swarm
         self._host = ""
-        self._killed_s = 0.0
         self.shown: list[str] = []
         self.continued: list[FragmentContinued] = []
-        self.gap_s = 0.0
 
     def __call__(self, event: Event) -> None:
         match event:
@@ -44,11 +41,8 @@ class _Killing:
             case FragmentText():
                 self.shown.append(event.text)
                 if len(self.shown) == PIECES_BEFORE:
-                    self._killed_s = trio.current_time()
                     (host,) = [member for member in self._swarm.members if self._host in member.peers]
                     self._swarm.kill(host.name)
-                elif self.continued and not self.gap_s:
-                    self.gap_s = trio.current_time() - self._killed_s
             case FragmentContinued():
                 self.continued.append(event)
 
@@ -79,7 +73,8 @@ async def test_the_model_goes_on_where_the_killed_host_was(tmp_path: Path) -> No
     assert continued.host != continued.failed_host
     assert answered.text == "".join(killing.shown) == undisturbed.text
     assert 0 < continued.words < len(answered.text.split())
-    assert killing.gap_s < GAP_LIMIT_S
+    # Known by the connections that closed, and not by waiting for who says nothing.
+    assert "silent" not in continued.reason
     (calm,), (fragment,) = undisturbed.fragments, answered.fragments
     assert (fragment.host, fragment.restarts, fragment.continuations) == (continued.host, 0, 1)
     assert fragment.receipt_index is not None
