@@ -8,7 +8,8 @@ it is on the disk under a signed checkpoint.
 Rules:
 
 1. The log's time is its own, no finer than a minute, and never goes back, even when the machine's clock does.
-2. The checkpoint in the store must be signed by this log's key, or the log does not open.
+2. The checkpoint in the store must be signed by this log's key, and the entries must hash to its root and keep the
+   rules, or the log does not open.
 3. After a write that failed, what the log knows is read from the store again before anything else is done.
 
 It is synchronous and guarded by a lock: a server calls it in threads. Source: design section 8; C2SP tlog-tiles.
@@ -20,7 +21,7 @@ from typing import Final
 
 from attrs import evolve, field, frozen
 
-from bootstrap.store import CheckpointMoved, LedgerCorrupt, NewEntry, Store, edge_of
+from bootstrap.store import CheckpointMoved, LedgerCorrupt, NewEntry, Store
 from peernet.core.errors import RemoteProtocolError
 from peernet.core.ledger import merkle
 from peernet.core.ledger.checkpoint import Checkpoint, open_checkpoint, read_unverified, sign_checkpoint
@@ -40,7 +41,7 @@ from peernet.core.ledger.tiles import CHECKPOINT_PATH, TILE_HEIGHT, ResourceNotF
 from peernet.core.metering import GrantRequest, Settlement
 from peernet.core.suite import CipherSuite
 
-__all__ = ["MAX_BATCH", "Log", "Outcome", "Submission", "read_stored"]
+__all__ = ["MAX_BATCH", "Log", "Outcome", "Submission", "read_stored", "replay_stored"]
 
 MAX_BATCH: Final = 4096
 READ_BATCH: Final = 1000
@@ -76,7 +77,7 @@ class Log:
     def __init__(self, store: Store, origin: str, seed: bytes, suite: CipherSuite) -> None:
         """Opens the log of `origin`, signed by the Ed25519 key of `seed`; an empty store gets its first checkpoint.
 
-        Raises `LedgerCorrupt` when the store is another log's, or holds what the rules forbid.
+        Raises `LedgerCorrupt` when the store is another log's, or holds other entries than were signed.
         """
         self._store = store
         self._origin = origin
@@ -190,7 +191,7 @@ class Log:
         return self._head
 
     def _load(self) -> _Head:
-        """Everything from the store: the signature is checked, the rules are replayed."""
+        """Everything from the store: the signature is checked, the entries are hashed, the rules are replayed."""
         note = self._store.checkpoint()
         if note is None:
             raise LedgerCorrupt("the ledger has lost its checkpoint")
@@ -198,17 +199,8 @@ class Log:
             checkpoint = open_checkpoint(note, self._key, self._suite)
         except RemoteProtocolError as error:
             raise LedgerCorrupt(f"the stored checkpoint is not this log's ({self._key.text()}): {error}") from error
-        state = LedgerState()
-        for index, leaf in enumerate(self._leaves(checkpoint.size)):
-            try:
-                state.apply(decode_entry(leaf))
-            except (RemoteProtocolError, RuleViolation) as error:
-                raise LedgerCorrupt(f"entry {index} in the store breaks the rules: {error}") from error
-        return _Head(note, checkpoint, edge_of(self._store, checkpoint.size), state)
-
-    def _leaves(self, size: int) -> Iterator[bytes]:
-        for start in range(0, size, READ_BATCH):
-            yield from self._store.entries(start, min(start + READ_BATCH, size))
+        tree, state = replay_stored(self._store, checkpoint)
+        return _Head(note, checkpoint, tree, state)
 
     def _admit(self, submission: Submission, at_s: int, head: _Head, batch: _Batch) -> Outcome:
         try:
@@ -257,6 +249,29 @@ class Log:
 
     def _node(self, level: int, position: int) -> bytes:
         return self._store.nodes(level, position, position + 1)[0]
+
+
+def replay_stored(store: Store, checkpoint: Checkpoint) -> tuple[CompactRange, LedgerState]:
+    """The tree and the state that the stored entries lead to.
+
+    Raises `LedgerCorrupt` when one breaks the rules, or together they are not what `checkpoint` was signed over: the
+    tree's stored hashes may still be right where an entry was changed.
+    """
+    tree, state = CompactRange(), LedgerState()
+    for index, leaf in enumerate(_leaves(store, checkpoint.size)):
+        try:
+            state.apply(decode_entry(leaf))
+        except (RemoteProtocolError, RuleViolation) as error:
+            raise LedgerCorrupt(f"entry {index} in the store breaks the rules: {error}") from error
+        tree.append(merkle.leaf_hash(leaf))
+    if tree.root() != checkpoint.root:
+        raise LedgerCorrupt("the stored entries do not lead to the signed root")
+    return tree, state
+
+
+def _leaves(store: Store, size: int) -> Iterator[bytes]:
+    for start in range(0, size, READ_BATCH):
+        yield from store.entries(start, min(start + READ_BATCH, size))
 
 
 def read_stored(store: Store, path: str) -> bytes:

@@ -21,13 +21,13 @@ tlog-cosignature; design section 8.
 """
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from attrs import field, frozen
 
-from bootstrap.log import read_stored
+from bootstrap.log import read_stored, replay_stored
 from bootstrap.store import LedgerCorrupt, MirrorStore, NewEntry, Refusal, edge_of
 from peernet.core.errors import PeernetError, RemoteProtocolError, UserError
 from peernet.core.ledger import merkle
@@ -59,7 +59,6 @@ __all__ = [
 STATEMENT: Final = "every rule replayed up to this size"
 """What a validator's cosignature says beyond consistency: C2SP tlog-cosignature has it documented out of band."""
 MAX_AHEAD_S: Final = 300
-READ_BATCH: Final = 1000
 REFUSED_PATH: Final = "refused"
 """Below a mirror's prefix: the proof of why the log is refused."""
 EQUIVOCATION: Final = "equivocation"
@@ -318,7 +317,7 @@ class Mirror:
         return self._head
 
     def _load(self) -> _Head:
-        """Everything from the store: the signature is checked, the rules are replayed."""
+        """Everything from the store: the signature is checked, the entries are hashed, the rules are replayed."""
         note = self._store.checkpoint()
         if note is None:
             return _Head(None, 0, LedgerState())
@@ -326,17 +325,11 @@ class Mirror:
             checkpoint = open_checkpoint(note, self.log_key, self._suite)
         except RemoteProtocolError as error:
             raise LedgerCorrupt(f"the mirror of {self.log_key.name} is not that log's: {error}") from error
-        state = LedgerState()
-        for leaf in self._leaves(checkpoint.size):
-            try:
-                state.apply(decode_entry(leaf))
-            except (RemoteProtocolError, RuleViolation) as error:
-                raise LedgerCorrupt(f"the mirror of {self.log_key.name} breaks the rules: {error}") from error
+        try:
+            _, state = replay_stored(self._store, checkpoint)
+        except LedgerCorrupt as error:
+            raise LedgerCorrupt(f"the mirror of {self.log_key.name}: {error}") from error
         return _Head(note, checkpoint.size, state)
-
-    def _leaves(self, size: int) -> Iterator[bytes]:
-        for start in range(0, size, READ_BATCH):
-            yield from self._store.entries(start, min(start + READ_BATCH, size))
 
 
 class MirrorFolder:

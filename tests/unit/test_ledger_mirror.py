@@ -7,6 +7,7 @@ import pytest
 from attrs import evolve
 
 from bootstrap.mirror import EQUIVOCATION, INVALID_ENTRY, LogRefused, MirrorFolder, StandsElsewhere
+from bootstrap.store import LedgerCorrupt
 from peernet.core.errors import RemoteProtocolError, UserError
 from peernet.core.ledger.checkpoint import Checkpoint, read_unverified, sign_checkpoint
 from peernet.core.ledger.entries import Grant, Settle, encode_entry
@@ -275,6 +276,15 @@ def test_a_mirror_goes_on_after_a_restart_where_it_was(nodes, log, mirror):
     fill(log, 4)
     follow(again, log)
     assert again.size == 4
+
+
+def test_a_mirror_with_an_entry_that_was_not_signed_does_not_open(nodes, log, mirror):
+    fill(log, 1, 2, 3)
+    follow(mirror, log)
+    raised = encode_entry(evolve(log.entry(1), cap_microcredits=999_999))
+    mirror._store._connection.execute("UPDATE entry SET leaf = ? WHERE position = 1", (raised,))
+    with pytest.raises(LedgerCorrupt, match=r"mirror of .*entries do not lead to the signed root"):
+        nodes[1].mirror_of(nodes[0], reopen=True)
 
 
 def test_crash_between_replaying_and_writing_signs_nothing(nodes, log, mirror, monkeypatch):

@@ -14,7 +14,7 @@ from bootstrap.log import Log
 from bootstrap.store import CheckpointMoved, LedgerCorrupt, LedgerStore, NewEntry
 from peernet.core.errors import UserError
 from peernet.core.ledger.checkpoint import open_checkpoint
-from peernet.core.ledger.entries import Grant, Settle
+from peernet.core.ledger.entries import Grant, Settle, encode_entry
 from peernet.core.ledger.merkle import CompactRange, leaf_hash, verify_consistency
 from peernet.core.ledger.proofs import LogProof, open_entry_proof, verify_proof
 from peernet.core.ledger.rules import RuleViolation
@@ -298,6 +298,16 @@ def test_an_entry_that_breaks_the_rules_keeps_the_log_closed(path):
         fill(Log(store, ORIGIN, SEED, SUITE), 6)
     edit(path, "UPDATE entry SET leaf = (SELECT leaf FROM entry WHERE position = 1) WHERE position = 2")
     with LedgerStore(path) as store, pytest.raises(LedgerCorrupt, match="entry 2"):
+        Log(store, ORIGIN, SEED, SUITE)
+
+
+def test_an_entry_that_keeps_the_rules_and_is_not_the_one_that_was_signed_keeps_the_log_closed(path):
+    with LedgerStore(path, create=True) as store:
+        log = Log(store, ORIGIN, SEED, SUITE)
+        fill(log, 6)
+        raised = encode_entry(evolve(log.entry(2), cap_microcredits=999_999))
+    edit(path, f"UPDATE entry SET leaf = x'{raised.hex()}' WHERE position = 2")
+    with LedgerStore(path) as store, pytest.raises(LedgerCorrupt, match="entries do not lead to the signed root"):
         Log(store, ORIGIN, SEED, SUITE)
 
 
