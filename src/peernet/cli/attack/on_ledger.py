@@ -1,12 +1,17 @@
-"""Attacks on the ledger: a database that is edited behind the node's back, and a log that is kept twice."""
+"""Attacks on the ledger: a database that is edited behind the node's back, and a log that is kept twice.
+
+Both are on one log, the one that has the client's first receipt; the three other bootstrap nodes run all the time.
+"""
 
 import re
+import secrets
 import shutil
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final
 
+import apsw
 import trio
 from attrs import evolve, frozen
 
@@ -15,22 +20,21 @@ from peernet.cli.attack.on_requests import PLANTED
 from peernet.cli.attack.scene import Claim, Telling
 from peernet.cli.attack.stage import Audited, Stage
 from peernet.client.events import ReceiptProven
-from peernet.client.network import HostChoice, NetworkView
+from peernet.client.network import NetworkView
 from peernet.client.wallet import fund_lane
-from peernet.core.directory import Directory, Listing
-from peernet.core.errors import ConnectionFailed, RemoteProtocolError, UserError
+from peernet.core.errors import ConnectionFailed, UserError
 from peernet.core.ledger.checkpoint import Checkpoint, open_checkpoint
 from peernet.core.ledger.entries import Grant, Settle, decode_entry
-from peernet.core.ledger.equivocation import Equivocation, prove_equivocation, verify_equivocation
+from peernet.core.ledger.equivocation import Equivocation, verify_equivocation
 from peernet.core.ledger.merkle import CompactRange, leaf_hash
-from peernet.core.ledger.messages import TLOG_PROTOCOL, ReadFile, TlogFile, TlogMessages
-from peernet.core.ledger.notes import VerifierKey
+from peernet.core.ledger.messages import TLOG_PROTOCOL, ReadFile, TlogFile, TlogMessages, mirror_prefix
+from peernet.core.ledger.policy import Finality, PolicyLog
 from peernet.core.ledger.proofs import LogProof, open_entry_proof
-from peernet.core.ledger.tiles import decode_entry_bundle, entry_bundles
+from peernet.core.ledger.tiles import CHECKPOINT_PATH, decode_entry_bundle, entry_bundles
 from peernet.net.addresses import parse_peer_address
 from peernet.net.messages import MessageStream
 from peernet.net.tasks import background_nursery
-from peernet.node.config import NetworkConfig, load_table
+from peernet.node.config import NetworkConfig
 from peernet.node.policy import policy_of
 
 __all__ = ["edited_ledger", "forked_log"]
@@ -39,43 +43,50 @@ READ_TIMEOUT_S: Final = 10.0
 CAP_MICROCREDITS: Final = 1000
 ROOT_SHOWN: Final = 12
 """Hexadecimal digits of a root that are shown."""
-FORKS: Final = ("fork-a", "fork-b")
+COPY_NUMBER: Final = 51
+"""Which of the swarm's addresses the second copy of a node has."""
+FORKED: Final = "equivocation"
+"""Why a node refuses a log, as its database has it."""
+LEVEL_TIMEOUT_S: Final = 15.0
+REFUSAL_TIMEOUT_S: Final = 5.0
+POLL_S: Final = 0.05
 
 
 # --- an edited ledger ------------------------------------------------------------------------------------------------
 
 
 async def edited_ledger(stage: Stage) -> Telling:
-    """Somebody writes to the database of the running node, and then hides it as well as can be without the key."""
-    receipts = [event for asked in stage.asked for event in asked.events if isinstance(event, ReceiptProven)]
-    kept = receipts[0]
-    swarm, network = stage.swarm, stage.swarm.network_file
-    database = stage.folder / "bootstrap" / "state" / "ledger.sqlite"
+    """Somebody writes to the database of a running node, and then hides it as well as can be without the key."""
+    kept = _kept_receipt(stage)
+    origin, keeper = _log(stage).origin, _keeper(stage)
+    database = stage.folder / keeper / "state" / "ledger.sqlite"
     backup = stage.folder / "backup.sqlite"
     await trio.to_thread.run_sync(back_up, database, backup)
     edit = await trio.to_thread.run_sync(raise_amount, database, kept.index)
-    edited = await stage.audit(network)
-    own = await _compare_with(stage, kept)
-    root = await trio.to_thread.run_sync(rebuild_tree, database)
-    rebuilt = await stage.audit(network)
-    await swarm.end("bootstrap")
+    audits = [await stage.audit(origin)]
+    compared = await _compare_with(stage, kept)
+    await stage.swarm.end(keeper)
     refusals = [await _restart(stage)]
+    root = await trio.to_thread.run_sync(rebuild_tree, database)
+    audits.append(await stage.audit(origin, database))
+    refusals.append(await _restart(stage))
     await trio.to_thread.run_sync(forge_checkpoint, database, root)
-    forged = await stage.audit(network, database)
+    audits.append(await stage.audit(origin, database))
     refusals.append(await _restart(stage))
     everything = b"".join(path.read_bytes() for path in database.parent.glob(f"{database.name}*"))
     await trio.to_thread.run_sync(shutil.copy, backup, database)
-    return _told(stage, edit, own, (edited, rebuilt, forged), refusals, everything)
+    return _told(stage, edit, compared, audits, refusals, everything)
 
 
 def _told(
     stage: Stage, edit: Edit, own: "_Compared", audits: Sequence[Audited], refusals: Sequence[str], everything: bytes
 ) -> Telling:
     edited, rebuilt, forged = audits
+    others = len(stage.client.ledger.logs) - 1
     return Telling(
-        f"Somebody can write to the running node's database, and has not its key. Entry {edit.index} is made to pay "
-        f"{edit.after_microcredits} microcredits instead of {edit.before_microcredits}, which breaks no rule; then "
-        "the traces are covered.",
+        f"Somebody can write to the database of a running node, and has not its key. Entry {edit.index} is made to "
+        f"pay {edit.after_microcredits} microcredits instead of {edit.before_microcredits}, which breaks no rule; "
+        "then the traces are covered.",
         outcome=(),
         caught=(
             Claim(
@@ -90,13 +101,21 @@ def _told(
                 and own.root_then != own.root_now,
             ),
             Claim(
-                f"when all hashes are made to fit, the audit: “{_first(rebuilt)}”; the node, started again: "
-                f"“{refusals[0]}”",
-                not rebuilt.ok and "signed root" in _first(rebuilt) and "does not lead to" in refusals[0],
+                f"the copies that the {others} other nodes keep, and vouch for: there the entry still pays "
+                f"{edit.before_microcredits}",
+                own.copies_microcredits == (edit.before_microcredits,) * others,
             ),
             Claim(
-                f"when it is signed anew, by another key, the audit: “{_first(forged)}”; the node: “{refusals[1]}”",
-                not forged.ok and _first(forged).startswith("checkpoint") and "not this log's" in refusals[1],
+                f"the node itself, started again: “{refusals[0]}”",
+                "entries do not lead to the signed root" in refusals[0],
+            ),
+            Claim(
+                f"when all hashes are made to fit, both: “{refusals[1]}”",
+                not rebuilt.ok and refusals[1] in _first(rebuilt) and "tree does not lead to" in refusals[1],
+            ),
+            Claim(
+                f"when it is signed anew, by another key, the audit: “{_first(forged)}”; the node: “{refusals[2]}”",
+                not forged.ok and _first(forged).startswith("checkpoint") and "not this log's" in refusals[2],
             ),
         ),
         learned=(
@@ -132,50 +151,94 @@ class _Compared:
     root_now: str
     receipt_microcredits: int
     log_microcredits: int
+    copies_microcredits: tuple[int, ...]
+    """In the copies that the other nodes have."""
 
 
 async def _compare_with(stage: Stage, kept: ReceiptProven) -> _Compared:
-    """Reads the log as far as the client's old checkpoint goes, and compares."""
-    then = open_checkpoint(kept.checkpoint, _log_key(stage), stage.client.network.suite)
-    entries = await _entries(stage, then.size)
+    """Reads the log, and its copies, as far as the client's old checkpoint goes, and compares."""
+    log = _log(stage)
+    then = open_checkpoint(kept.checkpoint, log.key, stage.client.network.suite)
+    entries = await _entries(stage, log, then.size)
     tree = CompactRange()
     for entry in entries:
         tree.append(leaf_hash(entry))
-    settle = decode_entry(entries[kept.index])
+    prefix = mirror_prefix(log.origin)
+    copies = [await _entries(stage, other, then.size, prefix) for other in stage.client.ledger.logs if other != log]
     return _Compared(
         then.size,
         then.root.hex()[:ROOT_SHOWN],
         tree.root().hex()[:ROOT_SHOWN],
         kept.receipt.voucher.amount_microcredits,
-        settle.amount_microcredits if isinstance(settle, Settle) else 0,
+        _amount(entries[kept.index]),
+        tuple(_amount(copy[kept.index]) for copy in copies),
     )
 
 
-async def _entries(stage: Stage, size: int) -> list[bytes]:
-    """The first entries of the log, as the running node serves them."""
-    node = parse_peer_address(stage.network.bootstrap[0])
-    entries: list[bytes] = []
+def _amount(leaf: bytes) -> int:
+    entry = decode_entry(leaf)
+    return entry.amount_microcredits if isinstance(entry, Settle) else 0
+
+
+async def _entries(stage: Stage, keeper: PolicyLog, size: int, prefix: str = "") -> list[bytes]:
+    """The first entries of a log, as the running node that keeps `keeper` serves them: its own, or its copy."""
+    bundles = list(entry_bundles(size))
+    files = await _read(stage, keeper.url, [f"{prefix}{bundle.path()}" for bundle in bundles])
+    return [
+        entry for bundle, file in zip(bundles, files, strict=True) for entry in decode_entry_bundle(file, bundle.width)
+    ]
+
+
+async def _read(stage: Stage, url: str, paths: Sequence[str]) -> list[bytes]:
+    """Files that a node serves of its log."""
+    node = parse_peer_address(url)
+    files: list[bytes] = []
     with trio.move_on_after(READ_TIMEOUT_S):
         stream = await stage.client.network.swarm.open_stream(node.peer, [node.address], TLOG_PROTOCOL)
         async with stream:
             messages = MessageStream(stream, TlogMessages)
-            for bundle in entry_bundles(size):
-                await messages.send(ReadFile(bundle.path()))
+            for path in paths:
+                await messages.send(ReadFile(path))
                 reply = await messages.receive()
                 if not isinstance(reply, TlogFile) or reply.content is None:
-                    raise ConnectionFailed("the log does not serve its entries")
-                entries += decode_entry_bundle(reply.content, bundle.width)
-        return entries
-    raise ConnectionFailed(f"the log did not serve its entries within {READ_TIMEOUT_S:g} s")
+                    raise ConnectionFailed(f"the node does not serve {path}")
+                files.append(reply.content)
+        return files
+    raise ConnectionFailed(f"the node did not serve its log within {READ_TIMEOUT_S:g} s")
+
+
+def _kept_receipt(stage: Stage) -> ReceiptProven:
+    """The client's first receipt: what happens to its log is of interest."""
+    return next(event for asked in stage.asked for event in asked.events if isinstance(event, ReceiptProven))
+
+
+def _log(stage: Stage) -> PolicyLog:
+    """The log of that receipt."""
+    return stage.client.ledger.log(_kept_receipt(stage).receipt.voucher.log_origin)
+
+
+def _keeper(stage: Stage) -> str:
+    """What the process is called that keeps this log."""
+    return stage.nodes[str(parse_peer_address(_log(stage).url).peer)]
+
+
+def _words(stage: Stage, home: Path, listen: str) -> tuple[str, ...]:
+    """The command of a node that keeps this log, with what is in `home`."""
+    network = ("--network", str(stage.swarm.network_file))
+    return ("bootstrap", "--home", str(home), "--origin", _log(stage).origin, "--listen", listen, *network)
+
+
+def _address(stage: Stage) -> str:
+    """Where the log's node listens, as the policy has it."""
+    return _log(stage).url.partition("/p2p/")[0]
 
 
 async def _restart(stage: Stage) -> str:
     """Starts the bootstrap node on its home; what it says when it refuses."""
-    home = ("--home", str(stage.folder / "bootstrap"), "--origin", _log_key(stage).name)
-    words = ("bootstrap", *home, "--listen", stage.swarm.plan.address(1), "--test-network")
-    database = stage.folder / "bootstrap" / "state" / "ledger.sqlite"
+    home = stage.folder / _keeper(stage)
+    database = home / "state" / "ledger.sqlite"
     try:
-        await stage.swarm.start("bootstrap again", words)
+        await stage.swarm.start("bootstrap again", _words(stage, home, _address(stage)))
     except UserError as error:
         said = str(error).partition(": ")[2]
         said = said.removeprefix("the ledger is damaged: ").replace(f"{database}: ", "")
@@ -190,57 +253,107 @@ async def _restart(stage: Stage) -> str:
 
 
 @frozen
-class _Told:
-    """What one victim of a fork was told: its entry's proof, under a checkpoint signed by the log's key."""
+class _Victim:
+    """A client that was granted a lane in one of the two histories."""
 
     proof: bytes
     note: bytes
     checkpoint: Checkpoint
-    audited: Audited
+    finality: Finality
     client: str
     """The peer id that the client had."""
 
 
+@frozen
+class _Refusal:
+    """Why a node cosigns nothing more of a log, and the proof, as its database has them."""
+
+    reason: str
+    proof: bytes
+
+
+@frozen
+class _Fork:
+    """A node that runs on one of the two folders."""
+
+    home: Path
+    url: str
+    network: NetworkConfig
+    """The network as its clients are told: it stands for the log."""
+
+
 async def forked_log(stage: Stage) -> Telling:
-    """The operator copies the node's home, runs both copies, and tells two clients two histories."""
-    directory = stage.client.network.directory
-    hosts, relays = stage.client.hosts(), directory.relays
-    for number, fork in enumerate(FORKS, 51):
-        await _start_fork(stage, fork, number)
-    told = []
-    half = stage.swarm.plan.relays // 2
-    honest = [relay for relay in relays if str(relay.peer) in stage.swarm.member("relays").peers]
-    for fork, own in zip(FORKS, (honest[:half], honest[half:]), strict=True):
-        told.append(await _fund_on(stage, fork, hosts[0], own))
-    key, suite = _log_key(stage), stage.client.network.suite
+    """The operator copies the node's folder, runs both copies, and tells two clients two histories."""
+    log, policy = _log(stage), stage.client.ledger
+    forks = await _start_forks(stage)
+    told = [await _fund(stage, fork.network, log.origin) for fork in forks]
+    refusals = await _refusals(stage)
+    audits = [await stage.audit(log.origin, fork.home / "state" / "ledger.sqlite") for fork in forks]
+    (newest,) = await _read(stage, forks[1].url, [CHECKPOINT_PATH])
+    again = await _fund(stage, forks[0].network, log.origin)
+    elsewhere = [await _fund(stage, forks[0].network, other.origin) for other in policy.logs if other != log]
+    in_the_end = policy.finality(newest, stage.client.network.suite)
+    return _told_of_forks(stage, forks, told, in_the_end, refusals, audits, again, elsewhere)
+
+
+def _told_of_forks(
+    stage: Stage,
+    forks: Sequence[_Fork],
+    told: Sequence[_Victim],
+    in_the_end: Finality,
+    refusals: Sequence[_Refusal],
+    audits: Sequence[Audited],
+    again: _Victim,
+    elsewhere: Sequence[_Victim],
+) -> Telling:
+    log, suite = _log(stage), stage.client.network.suite
     one, other = told
-    try:
-        proof: Equivocation | None = prove_equivocation(one.note, other.note, key, suite)
-    except RemoteProtocolError:
-        proof = None
-    sent = proof.encode() if proof is not None else b""
-    granted = [decode_entry(open_entry_proof(victim.proof, key, suite)[0]) for victim in told]
+    others, needed = len(stage.client.ledger.logs) - 1, one.finality.needed
+    granted = [decode_entry(open_entry_proof(victim.proof, log.key, suite)[0]) for victim in told]
+    sizes = " and ".join(str(size) for size in sorted({len(refusal.proof) for refusal in refusals}))
     return Telling(
-        "The operator, who has the key, stops the node, copies its folder, and runs both copies: one history for you, "
-        "another for somebody else.",
+        f"The operator of {log.origin}, who has the keys, copies the node's folder, and runs both copies: one history "
+        "for you, another for somebody else.",
         outcome=(
             Claim(
-                f"Each of two clients has its grant in a log of {one.checkpoint.size} entries, with a valid proof. "
-                "Audited alone, each history is in perfect order.",
-                one.audited.ok and other.audited.ok,
+                f"Each of two clients has its grant as entry {one.checkpoint.size - 1} of the log, with a valid "
+                "proof. Audited alone, each history is in perfect order.",
+                all(audited.ok for audited in audits)
+                and one.checkpoint.size == other.checkpoint.size
+                and one.checkpoint.root != other.checkpoint.root
+                and granted[0] != granted[1],
+            ),
+            Claim(
+                f"The first is {one.finality.describe()}. The second client is told: “{other.finality.describe()}”; "
+                "no host gives more than one window of tokens for that. It stays so: nobody else cosigns it.",
+                one.finality.final
+                and not other.finality.final
+                and not in_the_end.final
+                and set(in_the_end.cosigned) == {f"{log.origin}/validator"}
+                and len(one.finality.cosigned) >= needed,
             ),
         ),
         caught=(
             Claim(
-                f"both signatures on one table: size {one.checkpoint.size} with the fingerprint "
-                f"{one.checkpoint.root.hex()[:ROOT_SHOWN]}…, and size {other.checkpoint.size} with "
+                f"the {others} other nodes, each by itself: they have seen both signatures under size "
+                f"{one.checkpoint.size}, with the fingerprints {one.checkpoint.root.hex()[:ROOT_SHOWN]}… and "
                 f"{other.checkpoint.root.hex()[:ROOT_SHOWN]}…. One of them is a lie",
-                one.checkpoint.size == other.checkpoint.size and one.checkpoint.root != other.checkpoint.root,
+                len(refusals) == others and all(_convicts(stage, refusal, told) for refusal in refusals),
             ),
             Claim(
-                f"they make a proof of {len(sent)} bytes. Whoever has the node's public key can verify it, and nobody "
-                "without its secret key could have made it",
-                proof is not None and _convicts(stage, sent),
+                f"a proof on the disk of each ({sizes} bytes): whoever has the log's public key can verify it, and "
+                "nobody without its secret key could have made it",
+                bool(refusals) and all(refusal.reason == FORKED for refusal in refusals),
+            ),
+            Claim(
+                "the same nodes, from then on: they refuse the log for good. The next grant in the first history, "
+                f"which had been final, is “{again.finality.describe()}”, too",
+                not again.finality.final and set(again.finality.cosigned) == {f"{log.origin}/validator"},
+            ),
+            Claim(
+                f"and nobody else pays for it: in the logs of the {others} others, grants are "
+                f"{', '.join(sorted({victim.finality.describe() for victim in elsewhere}))}",
+                len(elsewhere) == others and all(victim.finality.final for victim in elsewhere),
             ),
         ),
         learned=(
@@ -251,58 +364,100 @@ async def forked_log(stage: Stage) -> Telling:
         ),
         not_learned=(
             Claim(
-                "who asked for which grant: it came over a ring; neither copy has a client's address or key",
+                "who asked for which grant: it came over a ring; neither folder has a client's address or key",
                 not any(
-                    _mentions(stage.folder / fork, known)
-                    for fork in FORKS
+                    _mentions(fork.home, known)
+                    for fork in forks
                     for known in (stage.client_host, one.client, other.client)
                 ),
             ),
         ),
-        verdict=(
-            "It can lie to two people for as long as they do not compare. (Here one node keeps the log, and nobody "
-            "compares; with four, the other three do, and no two histories become final.)"
-        ),
+        verdict="It can sign two histories, and only one can become final. The attempt costs it all its credit.",
     )
 
 
-async def _start_fork(stage: Stage, fork: str, number: int) -> None:
-    home = stage.folder / fork
-    # Its remembered peers would bring the copies together.
-    copy = partial(shutil.copytree, ignore=shutil.ignore_patterns("peers.txt", "*.sqlite-*"))
-    await trio.to_thread.run_sync(copy, stage.folder / "bootstrap", home)
-    words = ("bootstrap", "--home", str(home), "--origin", _log_key(stage).name, "--test-network")
-    options = ("--listen", stage.swarm.plan.address(number), "--write-network", str(stage.folder / f"{fork}.toml"))
-    await stage.swarm.start(fork, (*words, *options))
+async def _start_forks(stage: Stage) -> tuple[_Fork, _Fork]:
+    """The node on its folder, and another one on a copy; both are level with the others before anything is asked."""
+    swarm, log = stage.swarm, _log(stage)
+    home, copied = stage.folder / _keeper(stage), stage.folder / "copied"
+    # The copy has the keys of log, witness and validator, and joins as a peer of its own: two peers of one name would
+    # get into each other's connections.
+    leave_out = shutil.ignore_patterns("identity.key", "onion.key", "peers.txt", "*.sqlite-*")
+    await trio.to_thread.run_sync(partial(shutil.copytree, ignore=leave_out), home, copied)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(swarm.start, "fork-1", _words(stage, home, _address(stage)))
+        nursery.start_soon(swarm.start, "fork-2", _words(stage, copied, swarm.plan.address(COPY_NUMBER)))
+    first, second = swarm.member("fork-1"), swarm.member("fork-2")
+    url = second.ready["addresses"][0]
+    await stage.wait_directory(bootstraps=(*first.peers, *second.peers))
+    network = stage.network
+    for node in (log.url, url):
+        await _wait_level(stage, node)
+    rewritten = evolve(
+        network,
+        bootstrap=tuple(url if text == log.url else text for text in network.bootstrap),
+        policy=network.policy.replace(log.url, url),
+    )
+    return _Fork(home, log.url, network), _Fork(copied, url, rewritten)
 
 
-async def _fund_on(stage: Stage, fork: str, host: HostChoice, relays: Sequence[Listing]) -> _Told:
-    """A client that knows this copy alone funds a lane, over a ring, as every client does."""
-    file = stage.folder / f"{fork}.toml"
-    network = evolve(load_table(file, "network", NetworkConfig, {}), listen=stage.network.listen)
-    view = NetworkView(network, stage.folder / f"{fork}-guards.json")
-    key, suite = _log_key(stage), view.suite
+async def _wait_level(stage: Stage, url: str) -> None:
+    """Waits until a node that was started again has heard from the others, and its checkpoint is final again."""
+    with trio.move_on_after(LEVEL_TIMEOUT_S):
+        while True:
+            (note,) = await _read(stage, url, [CHECKPOINT_PATH])
+            if stage.client.ledger.finality(note, stage.client.network.suite).final:
+                return
+            await trio.sleep(POLL_S)
+    raise UserError(
+        f"a bootstrap node that was started again is not level with the others after {LEVEL_TIMEOUT_S:g} s: this "
+        "machine may be too busy; try again"
+    )
+
+
+async def _refusals(stage: Stage) -> list[_Refusal]:
+    """What the other nodes have on their disks against the log, once all of them have, or time is up."""
+    name = mirror_prefix(_log(stage).origin).split("/")[1]
+    names = [node for node in stage.nodes.values() if node != _keeper(stage)]
+    found: list[_Refusal] = []
+    with trio.move_on_after(REFUSAL_TIMEOUT_S):
+        while len(found) < len(names):
+            files = [stage.folder / node / "state" / "mirrors" / f"{name}.sqlite" for node in names]
+            read = [await trio.to_thread.run_sync(_refusal_in, file) for file in files]
+            found = [refusal for refusal in read if refusal is not None]
+            await trio.sleep(POLL_S)
+    return found
+
+
+def _refusal_in(database: Path) -> _Refusal | None:
+    connection = apsw.Connection(str(database), flags=apsw.SQLITE_OPEN_READONLY)
+    try:
+        row = connection.execute("SELECT reason, proof FROM refusal").fetchone()
+        return None if row is None else _Refusal(*row)
+    finally:
+        connection.close()
+
+
+async def _fund(stage: Stage, network: NetworkConfig, origin: str) -> _Victim:
+    """A client that has this network's file funds a lane in one log, over a ring, as every client does."""
+    view = NetworkView(network, stage.folder / f"guards-{secrets.token_hex(8)}.json")
+    host, suite = stage.client.hosts()[0], view.suite
+    policy = policy_of(network)
     async with background_nursery() as nursery:
         await nursery.start(view.swarm.run)
-        alone = await view.fetch_directory()
-        # Each client is shown relays of its own, so that no relay has both copies of the node as its neighbour.
-        view.directory = Directory(alone.issued_at_s, (*alone.bootstraps, *relays))
+        view.directory = stage.client.network.directory
         (path,) = view.plan_rings([host], "private")
-        lane = await fund_lane(view, path, host.offer, CAP_MICROCREDITS, policy_of(network))
+        lane = await fund_lane(view, path, evolve(host.offer, issuers=(origin,)), CAP_MICROCREDITS, policy)
     note = LogProof.parse(lane.opening.proof).checkpoint
-    audited = await stage.audit(file)
-    return _Told(lane.opening.proof, note, open_checkpoint(note, key, suite), audited, str(view.swarm.peer_id))
+    checkpoint = open_checkpoint(note, policy.log(origin).key, suite)
+    return _Victim(lane.opening.proof, note, checkpoint, lane.finality, str(view.swarm.peer_id))
 
 
-def _log_key(stage: Stage) -> VerifierKey:
-    """The key of the one log of this swarm."""
-    return stage.client.ledger.logs[0].key
-
-
-def _convicts(stage: Stage, sent: bytes) -> bool:
+def _convicts(stage: Stage, refusal: _Refusal, told: Sequence[_Victim]) -> bool:
     """Whether the proof holds for somebody who has nothing but its bytes and the log's public key."""
-    found = verify_equivocation(Equivocation.parse(sent), _log_key(stage), stage.client.network.suite)
-    return found.first.size == found.second.size and found.first.root != found.second.root
+    found = verify_equivocation(Equivocation.parse(refusal.proof), _log(stage).key, stage.client.network.suite)
+    roots = {victim.checkpoint.root for victim in told}
+    return found.first.size == found.second.size and {found.first.root, found.second.root} == roots
 
 
 def _mentions(folder: Path, text: str) -> bool:

@@ -23,10 +23,11 @@ from peernet.cli.attack.scene import Claim, Telling, quoted
 from peernet.cli.attack.stage import Asked, Stage
 from peernet.cli.drawing import short
 from peernet.client.events import (
+    AnswerText,
     Event,
+    FragmentContinued,
     FragmentPlanned,
     FragmentReport,
-    FragmentRestarted,
     FragmentText,
     Masked,
     Planned,
@@ -43,7 +44,12 @@ FLIPPING_RELAY: Final = ("-m", "peernet.cli.adversaries.flipping_relay")
 FLIPPERS: Final = 6
 MAX_ASKS: Final = 8
 """With 6 of 12 middles hostile, 23 % of requests of two parts miss them, and 8 in a row do once in 140,000 runs."""
-PIECES_BEFORE_KILL: Final = 3
+PIECES_BEFORE_KILL: Final = 10
+WORDS_AT_SEAM: Final = 4
+"""How many words are shown on either side of where one answer was taken over by another."""
+BROKEN_CELL: Final = "a relay broke the ring: bad_tag"
+DEAD_HOST: Final = "the host or its connections ended: lost"
+MAX_CUT_PLACEHOLDER: Final = 24
 STRETCH: Final = 24
 """How many characters of a text in a row count as having read it."""
 
@@ -72,6 +78,7 @@ SHORT_PROMPT: Final = f"""\
 """
 
 _PLACEHOLDER: Final = re.compile(r"\b[A-Z][A-Z_]*_[A-Z]\d+\b")
+_CUT_PLACEHOLDER: Final = re.compile(r"[A-Z][A-Z_]*\d*")
 
 
 # --- a curious host --------------------------------------------------------------------------------------------------
@@ -215,9 +222,10 @@ def _flipped(
     attack: str,
 ) -> Telling:
     asked = tried[-1]
-    restart = next((event for event in asked.events if isinstance(event, FragmentRestarted)), None)
-    if restart is None:
-        return Telling.failed(attack, "nobody noticed")
+    handover = _handover(asked)
+    if handover is None:
+        return Telling.failed(attack, "no answer was taken over in mid-text")
+    reason = handover.continued.reason
     cells = [note for noted in notes.values() for note in noted if note.kind == CELL]
     everything = everything_in(note for noted in notes.values() for note in noted)
     before = sorted({note.peer for note in notes[culprit] if note.kind == LEG})
@@ -226,12 +234,12 @@ def _flipped(
     bits = _bits(flip)
     return Telling(
         attack,
-        outcome=_after_the_flip(stage, asked, restart),
+        outcome=_after_the_flip(stage, asked, handover, culprit),
         caught=(
             Claim(
                 f"the seal that every cell has: {bits} bit of {8 * CELL_SIZE:,} was different, so your client ended "
-                f"the ring, which ran over that relay: “{restart.reason}”",
-                bits == 1 and restart.reason.endswith("bad_tag") and culprit in _middles(asked.events, restart),
+                f"the ring, which ran over that relay: “{reason}”",
+                bits == 1 and reason == BROKEN_CELL and culprit in _middles(asked.events, handover.continued),
             ),
         ),
         learned=(
@@ -264,43 +272,48 @@ async def _start_flippers(stage: Stage) -> list[str]:
     home = ("--home", str(stage.folder / "flippers"), "--network", str(swarm.network_file))
     words = ("relay", *home, "--separate-operators", *notebooks, *listening)
     member = await swarm.start("flippers", words, (plan.command[0], *FLIPPING_RELAY))
-    await stage.wait_directory(hosts=plan.hosts, relays=plan.relays + FLIPPERS)
+    await stage.wait_directory(relays=plan.relays + FLIPPERS)
     return member.peers
 
 
-def _after_the_flip(stage: Stage, asked: Asked, restart: FragmentRestarted) -> tuple[Claim, ...]:
-    shown = _pieces_before(asked.events, restart)
-    said = _said(stage.notes_of(restart.failed_host), _planned(asked, restart.ordinal).text_sent)
-    report = asked.answered.fragments[restart.ordinal]
-    names = [text for event in asked.events if isinstance(event, Masked) for _, text in event.mentions]
-    as_written = _blank("".join(said), names).startswith(_blank("".join(shown), names))
+def _after_the_flip(stage: Stage, asked: Asked, handover: "_Handover", culprit: str) -> tuple[Claim, ...]:
+    continued = handover.continued
+    planned, report = _planned(asked, continued.ordinal), asked.answered.fragments[continued.ordinal]
+    notes = stage.notes_of(planned.host, asked.began_at_s)
+    exchanges = _exchanges(notes, planned.text_sent)
+    broken, whole = (exchanges[0].said, exchanges[-1]) if len(exchanges) == 2 else ("", None)
+    names = _names(asked)
+    planned_hosts = {fragment.host for fragment in _all_planned(asked)}
+    viewers = asked.answered.exposure.hosts
     return (
         Claim(
-            f"You had seen {len(shown)} pieces of the answer, as the host wrote them, and never the altered one.",
-            as_written and len(shown) < len(said),
+            f"You had seen {continued.words} words of the answer, as the host wrote them, and never the altered cell.",
+            _squeezed(broken, names).startswith(_squeezed(handover.before, names))
+            and len(_squeezed(handover.before, names)) < len(_squeezed(broken, names)),
         ),
         Claim(
-            f"The fragment went again, by other relays, to host {short(report.host)}, and was answered in full.",
-            asked.answered.complete and not {*report.out[1:], *report.back[1:]} & _middles(asked.events, restart),
+            f"Its ring alone had broken, so the same host, {short(report.host)}, went on from there, over a fresh "
+            f"ring without that relay. At the seam no word is missing or said twice: {handover.seam}.",
+            asked.answered.complete
+            and continued.host == continued.failed_host == report.host == planned.host
+            and (report.continuations, report.restarts) == (1, 0)
+            and culprit not in {*report.out, *report.back}
+            and whole is not None
+            and _goes_on(handover, whole, names),
+        ),
+        Claim(
+            f"So nobody else has read it: {len(viewers)} hosts for {len(planned_hosts)} fragments, as planned.",
+            {viewer.host for viewer in viewers} == planned_hosts
+            and len(planned_hosts) == len(asked.answered.fragments)
+            and not any(viewer.standby for viewer in viewers),
         ),
     )
 
 
-def _pieces_before(events: Iterable[Event], restart: FragmentRestarted) -> list[str]:
-    """What was shown of a fragment before it was restarted."""
-    pieces = []
-    for event in events:
-        if event is restart:
-            break
-        if isinstance(event, FragmentText) and event.ordinal == restart.ordinal:
-            pieces.append(event.text)
-    return pieces
-
-
-def _middles(events: Iterable[Event], restart: FragmentRestarted) -> set[str]:
+def _middles(events: Iterable[Event], continued: FragmentContinued) -> set[str]:
     """The relays, guards left out, of the ring that broke."""
     for event in events:
-        if isinstance(event, RingBuilt) and (event.ordinal, event.host) == (restart.ordinal, restart.failed_host):
+        if isinstance(event, RingBuilt) and (event.ordinal, event.host) == (continued.ordinal, continued.failed_host):
             return {*event.out[1:], *event.back[1:]}
     return set()
 
@@ -333,39 +346,54 @@ async def killed_host(stage: Stage) -> Telling:
         f"Host {short(planned[0].host)} is killed without warning (process {process.pid}, SIGKILL), "
         f"{PIECES_BEFORE_KILL} pieces into its answer."
     )
-    restart = next((event for event in asked.events if isinstance(event, FragmentRestarted)), None)
-    if restart is None or await process.wait() != -signal.SIGKILL:
-        return Telling.failed(attack, "its answer was whole before it died")
-    return _killed(stage, asked, restart, planned[0], attack)
+    handover = _handover(asked)
+    if handover is None or await process.wait() != -signal.SIGKILL:
+        return Telling.failed(attack, "its answer was not taken over in mid-text")
+    return _killed(stage, asked, handover, planned[0], attack)
 
 
-def _killed(stage: Stage, asked: Asked, restart: FragmentRestarted, planned: FragmentPlanned, attack: str) -> Telling:
+def _killed(stage: Stage, asked: Asked, handover: "_Handover", planned: FragmentPlanned, attack: str) -> Telling:
+    continued = handover.continued
     report, other = asked.answered.fragments
     exposed = {host.host: host for host in asked.answered.exposure.hosts}
-    read = {peer: everything_in(stage.notes_of(peer, asked.began_at_s)) for peer in (planned.host, report.host)}
+    notes = {peer: stage.notes_of(peer, asked.began_at_s) for peer in (planned.host, report.host)}
+    read = {peer: everything_in(noted) for peer, noted in notes.items()}
     common = set(_PLACEHOLDER.findall(planned.text_sent)) & set(_PLACEHOLDER.findall(report.text_sent))
+    taken_over = _exchanges(notes[report.host], report.text_sent)
+    given = (taken_over[0].ask.prefix or "") if taken_over else ""
     standby_share = exposed[report.host].share_of_words if report.host in exposed else 0.0
+    names = _names(asked)
     return Telling(
         attack,
         outcome=(
             Claim(
-                f"The fragment began anew on host {short(report.host)}, over a fresh ring. The whole answer is there, "
-                f"paid for and proven (entry {report.receipt_index} of the log).",
-                asked.answered.complete and report.host != planned.host and report.receipt_index is not None,
+                f"The {continued.words} words that you had seen stayed, and host {short(report.host)} went on from "
+                "them, over a fresh ring. The whole answer is there, paid for and proven (entry "
+                f"{report.receipt_index} of {report.receipt_log}).",
+                asked.answered.complete
+                and asked.answered.text.startswith(handover.answer_before)
+                and continued.host == report.host != planned.host
+                and (report.continuations, report.restarts) == (1, 0)
+                and report.receipt_index is not None,
+            ),
+            Claim(
+                f"At the seam no word is missing or said twice: {handover.seam}.",
+                len(taken_over) == 1 and _goes_on(handover, taken_over[0], names),
             ),
         ),
         caught=(
             Claim(
-                f"the ring, which a death ends: “{restart.reason}”",
-                restart.failed_host == planned.host and restart.ordinal == 0,
+                f"the ring, which a death ends on both of its arcs: “{continued.reason}”",
+                continued.failed_host == planned.host and continued.ordinal == 0 and continued.reason == DEAD_HOST,
             ),
             Claim(
                 f"your exposure receipt, which counts one viewer more: {len(exposed)} hosts for 2 fragments, "
-                f"{short(report.host)} as standby, with {standby_share:.0%} of your words",
+                f"{short(report.host)} as standby that went on, with {standby_share:.0%} of your words",
                 {planned.host, report.host, other.host} == set(exposed)
-                and len(exposed) == 3
+                and len(exposed) == len(asked.answered.fragments) + 1
                 and exposed[report.host].standby
-                and standby_share == share(SHORT_PROMPT, [report.text_sent]),
+                and exposed[report.host].continued == (0,)
+                and standby_share == share(SHORT_PROMPT, [report.text_sent, given]),
             ),
         ),
         learned=(
@@ -373,13 +401,20 @@ def _killed(stage: Stage, asked: Asked, restart: FragmentRestarted, planned: Fra
                 f"dead host and standby: the same fragment, masked: {quoted(report.text_sent)}",
                 planned.text_sent.encode() in read[planned.host] and report.text_sent.encode() in read[report.host],
             ),
+            Claim(
+                "the standby: what you had seen of the answer, masked again, in placeholders of its own: "
+                f"{quoted(given)}",
+                bool(given)
+                and _squeezed(given, names) == _squeezed(handover.before, names)
+                and set(_PLACEHOLDER.findall(given)).isdisjoint(_PLACEHOLDER.findall(planned.text_sent)),
+            ),
         ),
         not_learned=(
             _absent(_PLANTED_SHORT, list(read.values()), "in neither notebook"),
             Claim("the other fragment", not any(_has_read(one, other.text_sent) for one in read.values())),
             Claim("that their placeholders mean the same: they have none in common", not common),
         ),
-        verdict="You lost some seconds and no answer, and you are told who else has read it.",
+        verdict="You lost some seconds and not a word, and you are told who else has read it.",
     )
 
 
@@ -416,27 +451,96 @@ def _has_address(everything: bytes, host: str) -> bool:
 
 
 def _planned(asked: Asked, ordinal: int) -> FragmentPlanned:
+    return _all_planned(asked)[ordinal]
+
+
+def _all_planned(asked: Asked) -> tuple[FragmentPlanned, ...]:
     (planned,) = [event for event in asked.events if isinstance(event, Planned)]
-    return planned.fragments[ordinal]
+    return planned.fragments
 
 
-def _said(notes: Sequence[Note], text_sent: str) -> list[str]:
-    """The pieces of the answer that a host gave to a fragment, by its own notebook."""
-    rings = {
-        note.ring
+def _names(asked: Asked) -> list[str]:
+    """What was masked in a request."""
+    return [text for event in asked.events if isinstance(event, Masked) for _, text in event.mentions]
+
+
+@frozen
+class _Exchange:
+    """One ring's exchange with a host, by the host's own notebook."""
+
+    ask: Ask
+    said: str
+
+
+def _exchanges(notes: Sequence[Note], text_sent: str) -> list[_Exchange]:
+    """The exchanges over a fragment, in order."""
+    asks = {
+        note.ring: message
         for note in notes
         if note.kind == HEARD
         and isinstance(message := FromClient.decode(note.data), Ask)
         and message.turns[-1].content == text_sent
     }
-    messages = [FromHost.decode(note.data) for note in notes if note.kind == SAID and note.ring in rings]
-    return [message.text for message in messages if isinstance(message, Delta)]
+    said: dict[int, list[str]] = {ring: [] for ring in asks}
+    for note in notes:
+        if note.kind == SAID and note.ring in asks and isinstance(message := FromHost.decode(note.data), Delta):
+            said[note.ring].append(message.text)
+    return [_Exchange(asks[ring], "".join(said[ring])) for ring in sorted(asks)]
+
+
+@frozen
+class _Handover:
+    """What was shown of a fragment's answer before an attempt failed, and what after it."""
+
+    continued: FragmentContinued
+    before: str
+    after: str
+    answer_before: str
+    """What was shown by then of the whole answer."""
+
+    @property
+    def seam(self) -> str:
+        """The last words before, and the first ones after."""
+        before, after = self.before.split()[-WORDS_AT_SEAM:], self.after.split()[:WORDS_AT_SEAM]
+        return f"“…{' '.join(before)}” and then “{' '.join(after)}…”"
+
+
+def _handover(asked: Asked) -> _Handover | None:
+    """Where somebody went on with an answer, if that happened once."""
+    places = [place for place, event in enumerate(asked.events) if isinstance(event, FragmentContinued)]
+    if len(places) != 1:
+        return None
+    continued = asked.events[places[0]]
+    assert isinstance(continued, FragmentContinued)
+
+    def shown(events: Iterable[Event]) -> str:
+        texts = [event for event in events if isinstance(event, FragmentText)]
+        return "".join(event.text for event in texts if event.ordinal == continued.ordinal)
+
+    earlier, later = asked.events[: places[0]], asked.events[places[0] :]
+    answer_before = "".join(event.text for event in earlier if isinstance(event, AnswerText))
+    return _Handover(continued, shown(earlier), shown(later), answer_before)
+
+
+def _goes_on(handover: _Handover, exchange: _Exchange, names: Sequence[str]) -> bool:
+    """Whether what a host was given, and what it wrote then, are together what was shown: no more and no less.
+
+    But for the beginning of a placeholder that the answer's length cut in two, which is never shown.
+    """
+    if not exchange.ask.prefix or not handover.after:
+        return False
+    written = _squeezed(exchange.ask.prefix + exchange.said, names)
+    shown = _squeezed(handover.before + handover.after, names)
+    rest = written.removeprefix(shown)
+    is_cut = len(rest) <= MAX_CUT_PLACEHOLDER and _CUT_PLACEHOLDER.fullmatch(rest) is not None
+    return written.startswith(shown) and (not rest or is_cut)
 
 
 def _texts_of(stage: Stage, requests: Iterable[Asked]) -> list[str]:
     """What hosts were sent in these requests, and what they answered, by their own notebooks."""
     fragments = [fragment for asked in requests for fragment in asked.answered.fragments]
-    answers = ["".join(_said(stage.notes_of(fragment.host), fragment.text_sent)) for fragment in fragments]
+    exchanges = [_exchanges(stage.notes_of(fragment.host), fragment.text_sent) for fragment in fragments]
+    answers = [exchange.said for exchanged in exchanges for exchange in exchanged]
     return [text for text in (*(fragment.text_sent for fragment in fragments), *answers) if text]
 
 
@@ -445,3 +549,8 @@ def _blank(text: str, names: Iterable[str]) -> str:
     for name in sorted(names, key=len, reverse=True):
         text = text.replace(name, "_")
     return _PLACEHOLDER.sub("_", text)
+
+
+def _squeezed(text: str, names: Iterable[str]) -> str:
+    """As `_blank`, and without white space: what a word's space is written with depends on who writes."""
+    return "".join(_blank(text, names).split())

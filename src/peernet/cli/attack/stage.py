@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 __all__ = ["Asked", "Audited", "Stage", "play"]
 
 CURIOUS_HOST: Final = (sys.executable, "-m", "peernet.cli.adversaries.curious_host")
+BOOTSTRAPS: Final = 4
 HOSTS: Final = 3
 RELAYS: Final = 8
 CLIENT_NUMBER: Final = 200
@@ -77,6 +78,8 @@ class Stage:
     client: Client
     client_host: str
     """The network address that the client's connections come from, as it was seen from outside."""
+    nodes: Mapping[str, str]
+    """What the bootstrap nodes' processes are called, by their peers."""
     status: Callable[[str], None]
     """Tells whoever watches what goes on."""
     asked: list[Asked] = field(factory=list)
@@ -106,21 +109,28 @@ class Stage:
         self.asked.append(Asked(prompt, answered, tuple(events), began_at_s))
         return self.asked[-1]
 
-    async def wait_directory(self, *, hosts: int, relays: int) -> None:
-        """Waits until the directory lists so many; raises `UserError` if it does not for long."""
+    async def wait_directory(self, *, hosts: int = 0, relays: int = 0, bootstraps: Collection[str] = ()) -> None:
+        """Waits until the directory lists so many, and these bootstrap nodes; raises `UserError` otherwise."""
         with trio.move_on_after(DIRECTORY_TIMEOUT_S):
-            while len(self.client.hosts()) < hosts or len(self.client.network.directory.relays) < relays:
+            while not self._lists(hosts, relays, bootstraps):
                 await trio.sleep(DIRECTORY_INTERVAL_S)
                 await self.client.network.fetch_directory()
             return
         raise UserError(
-            f"the directory does not list {hosts} hosts and {relays} relays after {DIRECTORY_TIMEOUT_S:g} s: this "
-            "machine may be too busy; try again"
+            f"the directory does not list {hosts} hosts, {relays} relays and {len(bootstraps)} bootstrap nodes after "
+            f"{DIRECTORY_TIMEOUT_S:g} s: this machine may be too busy; try again"
         )
 
-    async def audit(self, network: Path, database: Path | None = None) -> Audited:
+    def _lists(self, hosts: int, relays: int, bootstraps: Collection[str]) -> bool:
+        directory = self.client.network.directory
+        nodes = {str(listing.peer) for listing in directory.bootstraps}
+        enough = len(self.client.hosts()) >= hosts and len(directory.relays) >= relays
+        return enough and nodes.issuperset(bootstraps)
+
+    async def audit(self, origin: str, database: Path | None = None) -> Audited:
         """Has a log audited by the command that anybody would use: a running node's, or a database at rest."""
-        words = ["ledger", "audit", "--json", "--network", str(network), "--home", str(self.folder / "auditor")]
+        words = ["ledger", "audit", "--json", "--network", str(self.swarm.network_file)]
+        words += ["--home", str(self.folder / "auditor")]
         done = await trio.run_process(
             [*self.swarm.plan.command, *words, *(["--database", str(database)] if database else [])],
             capture_stdout=True,
@@ -130,7 +140,8 @@ class Stage:
             start_new_session=True,
         )
         if done.stdout:
-            report: dict[str, Any] = json.loads(done.stdout)
+            logs: list[dict[str, Any]] = json.loads(done.stdout)["logs"]
+            report = next(log for log in logs if log["origin"] == origin)
             return Audited(report["ok"], report["size"], tuple(report["problems"]))
         said = done.stderr.decode("utf-8", "replace").strip().removeprefix("peernet: ")
         return Audited(ok=False, size=0, problems=(said or "the audit gave no reason",))
@@ -171,14 +182,16 @@ async def _play_in(arguments: argparse.Namespace, folder: Path, models: Path, co
         folder=folder,
         models=models,
         model=arguments.model or DEFAULT_MODEL,
+        bootstraps=BOOTSTRAPS,
         hosts=HOSTS,
         relays=RELAYS,
         host_command=CURIOUS_HOST,
         host_options=("--notebook", str(folder / "notebooks")),
     )
     console.print(
-        f"Starting 1 bootstrap node, {RELAYS} relays and {HOSTS} hosts, then five attacks: real processes, real "
-        "sockets.\n[dim]What has a ✓ was checked against what was recorded, most of all by the attackers.[/]"
+        f"Starting {BOOTSTRAPS} bootstrap nodes, {RELAYS} relays and {HOSTS} hosts, then five attacks: real "
+        "processes, real sockets.\n[dim]What has a ✓ was checked against what was recorded, most of all by the "
+        "attackers.[/]"
     )
     async with background_nursery() as nursery:
         # The swarm's processes and the client's own model take a while each.
@@ -192,8 +205,9 @@ async def _play_in(arguments: argparse.Namespace, folder: Path, models: Path, co
             detector = await detector_out.receive()
             async with open_client(network, config, home, detector=detector) as client:
                 with console.status("") as status:
-                    stage = Stage(swarm, network, client, await _source_of(client), status.update)
-                    await stage.wait_directory(hosts=HOSTS, relays=RELAYS)
+                    nodes = {peer: name for name in plan.bootstrap_names for peer in swarm.member(name).peers}
+                    stage = Stage(swarm, network, client, await _source_of(client), nodes, status.update)
+                    await stage.wait_directory(hosts=HOSTS, relays=RELAYS, bootstraps=nodes)
                     return await _play_all(stage, console)
 
 
