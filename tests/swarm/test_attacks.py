@@ -5,6 +5,7 @@ claim fails where something was learned.
 """
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 import trio
 
+from peernet.cli.attack.on_requests import SHORT_PROMPT
 from tests.swarm.scripted_peer import Script
 from tests.swarm.support import Done, model_folder, running
 
@@ -20,7 +22,8 @@ pytestmark = pytest.mark.swarm
 COMMAND = (sys.executable, "-m", "tests.swarm.scripted_adversary")
 SCRIPT = Script(seconds_per_token=0.01)
 """Slow enough that a piece of an answer is a cell, and that a host can die in the middle."""
-TIMEOUT_S = 60.0
+TIMEOUT_S = 100.0
+SEAM = re.compile(r"said twice: “…(.*)” and then “(.*)…”")
 SCENES = ["curious_host", "flipping_relay", "killed_host", "edited_ledger", "forked_log"]
 
 
@@ -64,19 +67,45 @@ def test_every_attack_ends_as_it_should(done: Done, result: Any) -> None:
     [
         ("curious_host", "the one fragment that your client says it sent, byte for byte"),
         ("flipping_relay", "1 bit of 8,192 was different"),
-        ("flipping_relay", "“the ring broke: bad_tag”"),
+        ("flipping_relay", "“a relay broke the ring: bad_tag”"),
+        ("killed_host", "“the host or its connections ended: lost”"),
         ("killed_host", "3 hosts for 2 fragments"),
         ("edited_ledger", "does not hash to what this tile says”"),
-        ("edited_ledger", "entries do not lead to the signed root”"),
+        ("edited_ledger", "the copies that the 3 other nodes keep"),
+        ("edited_ledger", "“the stored entries do not lead to the signed root”"),
         ("edited_ledger", "“the stored tree does not lead to the checkpoint's root”"),
         ("edited_ledger", "“the stored checkpoint is not this log's"),
+        ("forked_log", "the 3 other nodes, each by itself"),
         ("forked_log", "One of them is a lie"),
-        ("forked_log", "a proof of"),
+        ("forked_log", "a proof on the disk of each"),
+        ("forked_log", "is “not final: 1 of the 3 needed”, too"),
     ],
 )
 def test_each_is_caught_by_the_check_that_is_meant_to(result: Any, scene: str, evidence: str) -> None:
     (told,) = [one for one in result["scenes"] if one["name"] == scene]
     assert any(evidence in claim["claim"] for claim in told["caught"]), told["caught"]
+
+
+def outcome_of(result: Any, scene: str) -> str:
+    (told,) = [one for one in result["scenes"] if one["name"] == scene]
+    return " ".join(claim["claim"] for claim in told["outcome"])
+
+
+@pytest.mark.parametrize("scene", ["flipping_relay", "killed_host"])
+def test_an_answer_goes_on_as_its_engine_would_have(result: Any, scene: str) -> None:
+    """The scripted engine says its prompt again: what stands around the seam must stand there as well."""
+    found = SEAM.search(outcome_of(result, scene))
+    assert found is not None
+    before, after = ("".join(part.split()) for part in found.groups())
+    assert before
+    assert after
+    assert before + after in "".join(SHORT_PROMPT.split())
+
+
+def test_of_two_histories_one_becomes_final_and_the_other_one_cosignature(result: Any) -> None:
+    outcome = outcome_of(result, "forked_log")
+    assert re.search(r"The first is final \([34] of 4\)", outcome)
+    assert "“not final: 1 of the 3 needed”" in outcome
 
 
 def test_what_was_not_learned_names_what_was_searched_for(result: Any) -> None:

@@ -2,6 +2,7 @@
 
 import io
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -9,6 +10,9 @@ from rich.console import Console
 from peernet.cli.adversaries.notebook import HEARD, LEG, LEG_IN, Note, Notebook, everything_in, read_notes
 from peernet.cli.attack import on_requests
 from peernet.cli.attack.scene import Claim, Scene, Telling, draw_scene, quoted
+from peernet.cli.attack.stage import Asked
+from peernet.client.events import AnswerText, FragmentContinued, FragmentText
+from peernet.core.serving import Ask, Turn
 
 FRAGMENT = "Rewrite this more politely: PERSON_X5 wants the bank to block a card."
 
@@ -88,6 +92,49 @@ def test_altered_words_are_not_those_that_the_host_wrote() -> None:
     said = on_requests._blank("Dear PERSON_K7, thank you", ["Maria Kowalska"])
     assert said.startswith(on_requests._blank("Dear Maria Kowalska, th", ["Maria Kowalska"]))
     assert not said.startswith(on_requests._blank("Dear Maria Kowalska, ph", ["Maria Kowalska"]))
+
+
+def handover(before: str, after: str) -> on_requests._Handover:
+    continued = FragmentContinued(0, "one", "two", "why", len(before.split()))
+    events = (FragmentText(0, before), FragmentText(1, "other"), AnswerText(before), continued, FragmentText(0, after))
+    answered: Any = None
+    found = on_requests._handover(Asked("", answered, events, 0.0))
+    assert found is not None
+    return found
+
+
+def exchange(prefix: str | None, said: str) -> on_requests._Exchange:
+    opening: Any = None
+    return on_requests._Exchange(Ask(opening, "model", (Turn("user", ""),), 9, 0, 1000, None, (), prefix), said)
+
+
+def test_what_was_shown_is_parted_where_another_went_on() -> None:
+    found = handover("Dear Maria Kowalska, th", "ank you")
+    assert (found.before, found.after, found.answer_before) == (
+        "Dear Maria Kowalska, th",
+        "ank you",
+        "Dear Maria Kowalska, th",
+    )
+    assert found.seam == "“…Dear Maria Kowalska, th” and then “ank you…”"
+    answered: Any = None
+    assert on_requests._handover(Asked("", answered, (FragmentText(0, "calm"),), 0.0)) is None
+
+
+@pytest.mark.parametrize(
+    ("prefix", "said", "holds"),
+    [
+        ("Dear PERSON_K7, th", "ank you", True),
+        ("Dear PERSON_K7, th", "ank you PERS", True),
+        ("Dear PERSON_K7, th", "thank you", False),
+        ("Dear PERSON_K7, th", "nk you", False),
+        ("Dear PERSON_K7,", "ank you", False),
+        ("Dear PERSON_K7, th", "ank you and more", False),
+        (None, "Dear PERSON_K7, thank you", False),
+    ],
+)
+def test_a_word_that_is_missing_or_said_twice_at_the_seam_is_seen(prefix: str | None, said: str, holds: bool) -> None:
+    found = handover("Dear Maria Kowalska, th", "ank you")
+    assert on_requests._goes_on(found, exchange(prefix, said), ["Maria Kowalska"]) is holds
 
 
 def test_flipped_bits_are_counted() -> None:

@@ -6,10 +6,10 @@ Both are on one log, the one that has the client's first receipt; the three othe
 import re
 import secrets
 import shutil
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import apsw
 import trio
@@ -47,9 +47,12 @@ COPY_NUMBER: Final = 51
 """Which of the swarm's addresses the second copy of a node has."""
 FORKED: Final = "equivocation"
 """Why a node refuses a log, as its database has it."""
-LEVEL_TIMEOUT_S: Final = 15.0
+FINAL_TIMEOUT_S: Final = 15.0
 REFUSAL_TIMEOUT_S: Final = 5.0
 POLL_S: Final = 0.05
+
+_A = TypeVar("_A")
+_B = TypeVar("_B")
 
 
 # --- an edited ledger ------------------------------------------------------------------------------------------------
@@ -63,19 +66,19 @@ async def edited_ledger(stage: Stage) -> Telling:
     backup = stage.folder / "backup.sqlite"
     await trio.to_thread.run_sync(back_up, database, backup)
     edit = await trio.to_thread.run_sync(raise_amount, database, kept.index)
-    audits = [await stage.audit(origin)]
-    compared = await _compare_with(stage, kept)
+    edited, compared = await _at_once(partial(stage.audit, origin), partial(_compare_with, stage, kept))
     await stage.swarm.end(keeper)
     refusals = [await _restart(stage)]
     root = await trio.to_thread.run_sync(rebuild_tree, database)
-    audits.append(await stage.audit(origin, database))
-    refusals.append(await _restart(stage))
+    at_rest = partial(stage.audit, origin, database)
+    rebuilt, refused = await _at_once(at_rest, partial(_restart, stage))
+    refusals.append(refused)
     await trio.to_thread.run_sync(forge_checkpoint, database, root)
-    audits.append(await stage.audit(origin, database))
-    refusals.append(await _restart(stage))
+    forged, refused = await _at_once(at_rest, partial(_restart, stage))
+    refusals.append(refused)
     everything = b"".join(path.read_bytes() for path in database.parent.glob(f"{database.name}*"))
     await trio.to_thread.run_sync(shutil.copy, backup, database)
-    return _told(stage, edit, compared, audits, refusals, everything)
+    return _told(stage, edit, compared, (edited, rebuilt, forged), refusals, everything)
 
 
 def _told(
@@ -286,14 +289,23 @@ async def forked_log(stage: Stage) -> Telling:
     """The operator copies the node's folder, runs both copies, and tells two clients two histories."""
     log, policy = _log(stage), stage.client.ledger
     forks = await _start_forks(stage)
-    told = [await _fund(stage, fork.network, log.origin) for fork in forks]
+    first = await _fund(stage, forks[0].network, log.origin)
+    first_finality = await _wait_final(stage, log.url)
+    second = await _fund(stage, forks[1].network, log.origin)
     refusals = await _refusals(stage)
-    audits = [await stage.audit(log.origin, fork.home / "state" / "ledger.sqlite") for fork in forks]
+    one, other = (partial(stage.audit, log.origin, fork.home / "state" / "ledger.sqlite") for fork in forks)
+    audits = await _at_once(one, other)
     (newest,) = await _read(stage, forks[1].url, [CHECKPOINT_PATH])
-    again = await _fund(stage, forks[0].network, log.origin)
-    elsewhere = [await _fund(stage, forks[0].network, other.origin) for other in policy.logs if other != log]
     in_the_end = policy.finality(newest, stage.client.network.suite)
-    return _told_of_forks(stage, forks, told, in_the_end, refusals, audits, again, elsewhere)
+    again = await _fund(stage, forks[0].network, log.origin)
+    elsewhere = []
+    for another in policy.logs:
+        if another != log:
+            await _fund(stage, stage.network, another.origin)
+            elsewhere.append(await _wait_final(stage, another.url))
+    return _told_of_forks(
+        stage, forks, (evolve(first, finality=first_finality), second), in_the_end, refusals, audits, again, elsewhere
+    )
 
 
 def _told_of_forks(
@@ -304,7 +316,7 @@ def _told_of_forks(
     refusals: Sequence[_Refusal],
     audits: Sequence[Audited],
     again: _Victim,
-    elsewhere: Sequence[_Victim],
+    elsewhere: Sequence[Finality],
 ) -> Telling:
     log, suite = _log(stage), stage.client.network.suite
     one, other = told
@@ -324,8 +336,8 @@ def _told_of_forks(
                 and granted[0] != granted[1],
             ),
             Claim(
-                f"The first is {one.finality.describe()}. The second client is told: “{other.finality.describe()}”; "
-                "no host gives more than one window of tokens for that. It stays so: nobody else cosigns it.",
+                f"The first is {one.finality.describe()}. The second client is told: “{other.finality.describe()}”, "
+                "and so it stays: nobody else cosigns it.",
                 one.finality.final
                 and not other.finality.final
                 and not in_the_end.final
@@ -352,8 +364,8 @@ def _told_of_forks(
             ),
             Claim(
                 f"and nobody else pays for it: in the logs of the {others} others, grants are "
-                f"{', '.join(sorted({victim.finality.describe() for victim in elsewhere}))}",
-                len(elsewhere) == others and all(victim.finality.final for victim in elsewhere),
+                f"{', '.join(sorted({finality.describe() for finality in elsewhere}))}",
+                len(elsewhere) == others and all(finality.final for finality in elsewhere),
             ),
         ),
         learned=(
@@ -392,7 +404,7 @@ async def _start_forks(stage: Stage) -> tuple[_Fork, _Fork]:
     await stage.wait_directory(bootstraps=(*first.peers, *second.peers))
     network = stage.network
     for node in (log.url, url):
-        await _wait_level(stage, node)
+        await _wait_final(stage, node)
     rewritten = evolve(
         network,
         bootstrap=tuple(url if text == log.url else text for text in network.bootstrap),
@@ -401,17 +413,18 @@ async def _start_forks(stage: Stage) -> tuple[_Fork, _Fork]:
     return _Fork(home, log.url, network), _Fork(copied, url, rewritten)
 
 
-async def _wait_level(stage: Stage, url: str) -> None:
-    """Waits until a node that was started again has heard from the others, and its checkpoint is final again."""
-    with trio.move_on_after(LEVEL_TIMEOUT_S):
+async def _wait_final(stage: Stage, url: str) -> Finality:
+    """Waits until a node's newest checkpoint is final: one that was started again has heard from the others then."""
+    with trio.move_on_after(FINAL_TIMEOUT_S):
         while True:
             (note,) = await _read(stage, url, [CHECKPOINT_PATH])
-            if stage.client.ledger.finality(note, stage.client.network.suite).final:
-                return
+            finality = stage.client.ledger.finality(note, stage.client.network.suite)
+            if finality.final:
+                return finality
             await trio.sleep(POLL_S)
     raise UserError(
-        f"a bootstrap node that was started again is not level with the others after {LEVEL_TIMEOUT_S:g} s: this "
-        "machine may be too busy; try again"
+        f"a bootstrap node has no final checkpoint after {FINAL_TIMEOUT_S:g} s: this machine may be too busy; try "
+        "again"
     )
 
 
@@ -462,3 +475,16 @@ def _convicts(stage: Stage, refusal: _Refusal, told: Sequence[_Victim]) -> bool:
 
 def _mentions(folder: Path, text: str) -> bool:
     return any(text.encode() in path.read_bytes() for path in folder.rglob("*") if path.is_file())
+
+
+async def _at_once(one: Callable[[], Awaitable[_A]], other: Callable[[], Awaitable[_B]]) -> tuple[_A, _B]:
+    """What two tasks give that are run side by side."""
+    firsts: list[_A] = []
+
+    async def run_first() -> None:
+        firsts.append(await one())
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run_first)
+        second = await other()
+    return firsts[0], second

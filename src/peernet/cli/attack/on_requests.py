@@ -38,7 +38,7 @@ from peernet.core.ring.cells import CELL_SIZE
 from peernet.core.serving import Ask, Delta, FromClient, FromHost, Pay
 from privacy.exposure import share
 
-__all__ = ["PLANTED", "curious_host", "flipping_relay", "killed_host"]
+__all__ = ["PLANTED", "SHORT_PROMPT", "curious_host", "flipping_relay", "killed_host"]
 
 FLIPPING_RELAY: Final = ("-m", "peernet.cli.adversaries.flipping_relay")
 FLIPPERS: Final = 6
