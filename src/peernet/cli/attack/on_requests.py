@@ -245,8 +245,8 @@ def _flipped(
         learned=(
             Claim(
                 f"{len(cells):,} cells of {CELL_SIZE:,} bytes that look like noise, their times, and who stood next "
-                f"to it: guard {', '.join(map(short, before))}, host {', '.join(map(short, hosts))}, and the "
-                "bootstrap node",
+                f"to it: guard {', '.join(map(short, before))}, host {', '.join(map(short, hosts))}, and "
+                "bootstrap nodes",
                 bool(cells and before and hosts),
             ),
         ),
@@ -363,6 +363,7 @@ def _killed(stage: Stage, asked: Asked, handover: "_Handover", planned: Fragment
     given = (taken_over[0].ask.prefix or "") if taken_over else ""
     standby_share = exposed[report.host].share_of_words if report.host in exposed else 0.0
     names = _names(asked)
+    masked = "in placeholders of its own" if _PLACEHOLDER.search(given) else "with no name in it"
     return Telling(
         attack,
         outcome=(
@@ -402,8 +403,7 @@ def _killed(stage: Stage, asked: Asked, handover: "_Handover", planned: Fragment
                 planned.text_sent.encode() in read[planned.host] and report.text_sent.encode() in read[report.host],
             ),
             Claim(
-                "the standby: what you had seen of the answer, masked again, in placeholders of its own: "
-                f"{quoted(given)}",
+                f"the standby: what you had seen of the answer, {masked}: {quoted(given)}",
                 bool(given)
                 and _squeezed(given, names) == _squeezed(handover.before, names)
                 and set(_PLACEHOLDER.findall(given)).isdisjoint(_PLACEHOLDER.findall(planned.text_sent)),
