@@ -288,8 +288,8 @@ def _after_the_flip(stage: Stage, asked: Asked, handover: "_Handover", culprit: 
     return (
         Claim(
             f"You had seen {continued.words} words of the answer, as the host wrote them, and never the altered cell.",
-            _squeezed(broken, names).startswith(_squeezed(handover.before, names))
-            and len(_squeezed(handover.before, names)) < len(_squeezed(broken, names)),
+            # An altered one would not be what the host wrote. It may have held nothing but white space.
+            bool(handover.before) and _squeezed(broken, names).startswith(_squeezed(handover.before, names)),
         ),
         Claim(
             f"Its ring alone had broken, so the same host, {short(report.host)}, went on from there, over a fresh "
