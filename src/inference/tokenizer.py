@@ -1,7 +1,8 @@
 """Counting tokens as the model does: both sides of a voucher count with this, and neither asks the engine.
 
-A model's folder holds `tokenizer.json` (byte-level BPE in the format of the package `tokenizers`) and
-`tokenizer_config.json` (chat template, special tokens), which `inference.models` derives from the GGUF's metadata.
+A model's folder holds `tokenizer.json` (in the format of the package `tokenizers`; byte-level BPE, for the models that
+peernet fetches) and `tokenizer_config.json` (chat template, special tokens), which `inference.models` derives from the
+GGUF's metadata, or takes from a folder that somebody has.
 Both together have one digest, which stands in a host's offer: who has the same digest counts the same.
 
 Rules:
@@ -23,7 +24,7 @@ import re
 import string
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from inference.engine import Message, ModelUnusable, Unsupported
 
@@ -31,11 +32,16 @@ if TYPE_CHECKING:
     import jinja2
     import tokenizers
 
-__all__ = ["CONFIG_FILE", "TOKENIZER_FILE", "IncrementalCounter", "Tokenizer", "digest_of_files"]
+__all__ = ["CONFIG_FILE", "DIGITS_AND_GPT2", "TOKENIZER_FILE", "IncrementalCounter", "Tokenizer", "digest_of_files"]
 
 TOKENIZER_FILE: Final = "tokenizer.json"
 CONFIG_FILE: Final = "tokenizer_config.json"
 MAX_FILE_SIZE: Final = 64 << 20
+DIGITS_AND_GPT2: Final[list[dict[str, Any]]] = [
+    {"type": "Digits", "individual_digits": True},
+    {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True},
+]
+"""The pre-tokenizer, in the format of `tokenizer.json`, for which it is known where a text can be cut."""
 
 
 def digest_of_files(tokenizer: bytes, config: bytes) -> bytes:
@@ -62,7 +68,8 @@ class Tokenizer:
         self._special = {
             name: settings[name] for name in ("bos_token", "eos_token", "unk_token", "pad_token") if name in settings
         }
-        self._cut = _cut_pattern([token.content for token in self._encoder.get_added_tokens_decoder().values()])
+        special = [token.content for token in self._encoder.get_added_tokens_decoder().values()]
+        self._cut = _cut_pattern(special) if _is_cuttable(tokenizer) else _NOWHERE
 
     @classmethod
     def load(cls, model_folder: Path) -> "Tokenizer":
@@ -128,7 +135,8 @@ class IncrementalCounter:
     """Counts a text that comes in pieces: after each, the total is exactly `count_text` of the whole so far.
 
     The total may fall, where a piece completes a token. What stands before the last safe cut is counted once; text
-    without any (a long run of letters) is counted again with each piece.
+    without any (a long run of letters, or all of it with a tokenizer that we know little of) is counted again with
+    each piece.
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
@@ -149,6 +157,18 @@ class IncrementalCounter:
         return self.total
 
 
+_NOWHERE: Final = re.compile(r"(?!)")
+
+
+def _is_cuttable(tokenizer: bytes) -> bool:
+    """Whether texts are parted as `_cut_pattern` takes for granted; of other tokenizers nothing is assumed."""
+    stored = json.loads(tokenizer)
+    return stored.get("normalizer") is None and stored.get("pre_tokenizer") == {
+        "type": "Sequence",
+        "pretokenizers": DIGITS_AND_GPT2,
+    }
+
+
 def _cut_pattern(special_tokens: Sequence[str]) -> re.Pattern[str]:
     """Matches at every place that is a border between pre-tokens whatever follows; BPE never merges across those.
 
@@ -166,7 +186,7 @@ def _cut_pattern(special_tokens: Sequence[str]) -> re.Pattern[str]:
     """
     inner = {character for token in special_tokens for character in token[1:]}
     if any(token != token.strip() or any(c.isspace() for c in token) for token in special_tokens):
-        return re.compile(r"(?!)")
+        return _NOWHERE
     marks = "".join(mark for mark in ".,;:!?)]}，。、；：！？」』）" if mark not in inner)
     letters = "A-Za-z\u3041-\u3096\u30a1-\u30fa\u4e00-\u9fa5"
     solid = re.escape(string.punctuation) + "0-9" + letters

