@@ -45,6 +45,7 @@ from inference._embedded_worker import (
     pack_tokens,
 )
 from inference.engine import (
+    COUNTED,
     PREFIX,
     SEED,
     ContextOverflow,
@@ -124,7 +125,7 @@ class EmbeddedEngine:
                 tokenizer.digest,
                 model.quantisation,
                 self._context_tokens,
-                frozenset({PREFIX, SEED}),
+                frozenset({PREFIX, SEED, COUNTED}),
             )
         await self._running_child()
 

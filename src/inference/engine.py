@@ -8,6 +8,7 @@ Rules:
    is known.
 3. What may cost a token is counted by the model's own tokenizer: `count_tokens` for a conversation as it will be
    prompted, `count_text_tokens` for an answer or a prefix. The prompt's price is the first plus the prefix's second.
+   An engine on somebody's server may count with a tokenizer that is not the model's: then it lacks `COUNTED`.
 4. With `prefix` the answer goes on where that text ends; only models whose `capabilities` hold `PREFIX` take one.
 5. No prompt and no answer is in an exception's message, in a `repr`, in a log or in a file.
 
@@ -23,6 +24,7 @@ from attrs import Attribute, field, frozen
 from peernet.core.errors import PeernetError, UserError
 
 __all__ = [
+    "COUNTED",
     "EMBED",
     "MAX_STOPS",
     "MAX_STOP_LENGTH",
@@ -57,6 +59,7 @@ MAX_SEED: Final = 0xFFFF_FFFE
 PREFIX: Final = "prefix"  # goes on from a text already received
 SEED: Final = "seed"  # the same seed and parameters give the same answer on the same machine
 EMBED: Final = "embed"  # `embed` answers
+COUNTED: Final = "counted"  # the engine's own usage is what `count_tokens` says; metering goes by the latter anyway
 
 
 class EngineError(PeernetError):
@@ -156,7 +159,10 @@ class Delta:
 
 @frozen
 class Usage:
-    """What the engine itself counted. The answer's tokens may include the one that ended it."""
+    """What the engine itself counted, or this node where a server says nothing.
+
+    The answer's tokens may include the one that ended it.
+    """
 
     prompt_tokens: int
     completion_tokens: int
@@ -170,7 +176,7 @@ class ModelInfo:
 
     name: str
     digest: bytes
-    """SHA-256 of the weights' file."""
+    """SHA-256 of the weights' file; 32 zero bytes where a server has them, and this node does not."""
     tokenizer_digest: bytes
     """SHA-256 over the files that metering counts with (`inference.tokenizer`)."""
     quantisation: str
@@ -190,7 +196,11 @@ class Health:
     restarts: int
     """Since `load`."""
     steps: int
-    """Batches that it has computed since it was started, as the engine counts them: idle engines stand still."""
+    """Batches that it has computed since it was started, as the engine counts them: idle engines stand still.
+
+    An engine on a server that publishes no such number counts the pieces that it was sent, and `generating` is then
+    what it has asked for and not left.
+    """
 
 
 class Generation(Protocol):

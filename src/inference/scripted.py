@@ -17,6 +17,7 @@ from typing import Final
 import trio
 
 from inference.engine import (
+    COUNTED,
     EMBED,
     PREFIX,
     SEED,
@@ -36,7 +37,7 @@ __all__ = ["TOKENS_PER_MESSAGE", "ScriptedEngine", "echo"]
 TOKENS_PER_MESSAGE: Final = 4
 EMBEDDING_SIZE: Final = 8
 _PIECE: Final = re.compile(r"\s?\S{1,6}|\s")
-_CAPABILITIES: Final = frozenset({PREFIX, SEED, EMBED})
+_CAPABILITIES: Final = frozenset({PREFIX, SEED, EMBED, COUNTED})
 
 
 def echo(messages: Sequence[Message]) -> str:
