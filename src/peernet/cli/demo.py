@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from peernet.cli.asking import add_request
+from peernet.cli.engines import add_engine, options_of_engine
 from peernet.cli.options import add_home, home_of, table_of
 from peernet.cli.services import run_until_signal
 
@@ -33,6 +34,7 @@ Traders Ltd for the lunch in Lisbon on 14 March 2026.
 MAX_BOOTSTRAPS: Final = 8
 PEERS_TIMEOUT_S: Final = 30.0
 PEERS_INTERVAL_S: Final = 0.2
+ENGINE_READY_TIMEOUT_S: Final = 900.0  # three vLLM servers that start at a time on two cores take two minutes
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -47,6 +49,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--relays", type=int, default=8, metavar="N", help="default: %(default)s")
     parser.add_argument("--model", metavar="NAME", help="the model that the hosts serve")
     parser.add_argument("--models", type=Path, metavar="DIR", help="where models are kept, instead of the home")
+    add_engine(parser)
     add_request(parser)
     parser.add_argument(
         "--attack",
@@ -80,8 +83,11 @@ def run(arguments: argparse.Namespace) -> int:
 def _attack(arguments: argparse.Namespace) -> int:
     from peernet.core.errors import UserError
 
-    if arguments.keep or arguments.prompt != DEFAULT_PROMPT:
-        raise UserError("--attack has prompts of its own and leaves nothing running: leave out --prompt and --keep")
+    if arguments.keep or arguments.prompt != DEFAULT_PROMPT or options_of_engine(arguments):
+        raise UserError(
+            "--attack has prompts and hosts of its own and leaves nothing running: leave out --prompt, --keep and the "
+            "options about the engine"
+        )
     models = _pull_model(arguments)
     from peernet.cli.attack.stage import play
 
@@ -90,14 +96,26 @@ def _attack(arguments: argparse.Namespace) -> int:
 
 def _pull_model(arguments: argparse.Namespace) -> Path:
     """The folder of models, with the one that is needed in it."""
-    from inference.models import DEFAULT_MODEL, pull
+    from inference.models import CATALOGUE, DEFAULT_MODEL, pull
 
     folder = arguments.models if arguments.models is not None else home_of(arguments).models
     model = arguments.model or DEFAULT_MODEL
+    if model not in {entry.name for entry in CATALOGUE} and (arguments.engine_url or (folder / model).exists()):
+        return _add_model(model, folder)
     if not (folder / model).exists():
         print(f"fetching the model {model} (once)", file=sys.stderr)
     pull(model, folder)
     return Path(folder).absolute()
+
+
+def _add_model(model: str, folder: Path) -> Path:
+    """The folder of models, with a server's model in it, which is counted with the tokenizer that we have."""
+    from inference.models import DEFAULT_MODEL, add, pull
+
+    if not (folder / model).exists():
+        print(f"the tokens of {model} are counted with the tokenizer of {DEFAULT_MODEL}", file=sys.stderr)
+        add(model, folder, pull(DEFAULT_MODEL, folder).parent)
+    return folder.absolute()
 
 
 async def _demo(arguments: argparse.Namespace, models: Path) -> int:
@@ -114,13 +132,14 @@ async def _demo(arguments: argparse.Namespace, models: Path) -> int:
 
 async def _demo_in(arguments: argparse.Namespace, folder: Path, models: Path, console: "Console") -> int:
     from inference.models import DEFAULT_MODEL
-    from peernet.cli.local_swarm import SwarmPlan, running_swarm
+    from peernet.cli.local_swarm import READY_TIMEOUT_S, SwarmPlan, running_swarm
     from peernet.client.client import open_client
     from peernet.node.config import ClientConfig, NetworkConfig, load_table
     from peernet.node.home import Home
 
     began = time.perf_counter()
     config: ClientConfig = table_of(arguments, "client", ClientConfig)
+    engine = options_of_engine(arguments)
     plan = SwarmPlan(
         folder=folder,
         models=models,
@@ -128,13 +147,17 @@ async def _demo_in(arguments: argparse.Namespace, folder: Path, models: Path, co
         hosts=arguments.hosts,
         relays=arguments.relays,
         bootstraps=arguments.bootstraps,
+        host_options=engine,
+        ready_timeout_s=ENGINE_READY_TIMEOUT_S if engine else READY_TIMEOUT_S,
     )
     keepers = "1 bootstrap node" if plan.bootstraps == 1 else f"{plan.bootstraps} bootstrap nodes"
     console.rule("[bold]peernet demo")
     console.print(
         f"starting {keepers}, {plan.hosts} hosts and {plan.relays} relays on this machine: each a peer with "
-        f"its own key, operator and address\n[dim]the model, {plan.model}, is tiny: watch the path, not the prose[/]"
+        "its own key, operator and address"
     )
+    tiny = ", is tiny: watch the path, not the prose" if plan.model == DEFAULT_MODEL else ""
+    console.print(f"[dim]the model, {plan.model}{tiny}[/]")
     async with running_swarm(plan) as swarm:
         network = load_table(swarm.network_file, "network", NetworkConfig, {})
         home = Home(folder / "client" / "config", folder / "client" / "state", models)

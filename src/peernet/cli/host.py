@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from peernet.cli.engines import add_engine, make_engine
 from peernet.cli.options import add_home, add_network, home_of, network_of, table_of
 from peernet.cli.services import add_service, announce, run_service
 
@@ -30,6 +31,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--threads", type=int, metavar="N", help="CPU threads of the engine")
     group.add_argument("--parallel", type=int, metavar="N", help="answers at the same time")
     group.add_argument("--context-tokens", type=int, metavar="N", help="prompt and answer together")
+    add_engine(parser)
     price = parser.add_argument_group("price, in microcredits a token")
     price.add_argument("--prompt-price", type=int, metavar="N")
     price.add_argument("--answer-price", type=int, metavar="N")
@@ -82,14 +84,15 @@ async def serve(arguments: argparse.Namespace, make_peer: "Callable[..., Peer] |
 
 
 async def _load_engine(arguments: argparse.Namespace, config: "HostConfig") -> "Engine":
-    from inference.embedded import EmbeddedEngine
-    from inference.models import read_installed
+    engine = make_engine(config, models_folder(arguments))
+    try:
+        await engine.load()
+    except BaseException:
+        import trio
 
-    weights = config.model_file or read_installed(models_folder(arguments) / config.model).path
-    engine = EmbeddedEngine(
-        Path(weights), threads=config.threads, parallel=config.parallel, context_tokens=config.context_tokens
-    )
-    await engine.load()
+        with trio.CancelScope(shield=True):
+            await engine.aclose()
+        raise
     return engine
 
 

@@ -45,6 +45,7 @@ class SwarmPlan:
     host_command: tuple[str, ...] = ()
     """The command of the hosts, where it is another one."""
     host_options: tuple[str, ...] = ()
+    ready_timeout_s: float = READY_TIMEOUT_S
     transports: tuple[str, ...] = ("",)
     """What follows the port in the peers' addresses, in turns: nothing (TCP), `/ws` or `/tls/ws`."""
     peer_options: tuple[str, ...] = ()
@@ -104,7 +105,7 @@ class LocalSwarm:
         """
         member = await _spawn(self.plan, command or self.plan.command, name, words, self.nursery)
         self.members.append(member)
-        await _wait_ready(member)
+        await _wait_ready(member, self.plan.ready_timeout_s)
         return member
 
     async def end(self, name: str) -> None:
@@ -146,7 +147,7 @@ async def _start(swarm: LocalSwarm) -> None:
         command = plan.host_command if name.startswith("host-") and plan.host_command else plan.command
         swarm.members.append(await _spawn(plan, command, name, words, swarm.nursery))
     for member in swarm.members[plan.bootstraps :]:
-        await _wait_ready(member)
+        await _wait_ready(member, plan.ready_timeout_s)
 
 
 async def _start_bootstraps(swarm: LocalSwarm) -> None:
@@ -160,7 +161,7 @@ async def _start_bootstraps(swarm: LocalSwarm) -> None:
         words = ("bootstrap", *where, "--origin", origin, "--directory-interval-s", "1", *agreeing)
         swarm.members.append(await _spawn(plan, plan.command, name, words, swarm.nursery))
     for member in swarm.members:
-        await _wait_ready(member)
+        await _wait_ready(member, plan.ready_timeout_s)
 
 
 async def _spawn(
@@ -188,10 +189,10 @@ async def _drain(member: Member) -> None:
     member.silent.set()
 
 
-async def _wait_ready(member: Member) -> None:
+async def _wait_ready(member: Member, timeout_s: float) -> None:
     assert member.process.stdout is not None
     line = bytearray()
-    with trio.move_on_after(READY_TIMEOUT_S):
+    with trio.move_on_after(timeout_s):
         while not line.endswith(b"\n"):
             data = await member.process.stdout.receive_some()
             if not data:

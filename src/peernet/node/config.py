@@ -17,8 +17,9 @@ from attrs.validators import ge, in_, le
 from peernet.core.errors import UserError
 from peernet.core.ring.paths import PROFILES
 
-__all__ = ["ClientConfig", "HostConfig", "NetworkConfig", "load_table"]
+__all__ = ["ENGINES", "ClientConfig", "HostConfig", "NetworkConfig", "load_table"]
 
+ENGINES: Final = ("embedded", "vllm", "openai")
 TABLES: Final = frozenset({"network", "host", "relay", "client", "bootstrap"})
 
 T = TypeVar("T")
@@ -64,6 +65,18 @@ class HostConfig:
     model: str = "smollm2-135m-instruct"
     model_file: str = ""
     """The weights (GGUF) of an installed model, by path, instead of a name."""
+    engine: str = field(default="", validator=in_(("", *ENGINES)))
+    """What computes; empty for openai where there is an `engine_url`, and for embedded where there is none."""
+    engine_url: str = ""
+    """openai: the server's API, such as http://127.0.0.1:11434/v1; outside this machine https:// only."""
+    engine_key_file: str = ""
+    """openai: a file with the key that the server wants, if not the environment variable PEERNET_ENGINE_KEY."""
+    engine_model: str = ""
+    """openai: the model's name on the server. vllm: a folder in Hugging Face's format, in place of the GGUF."""
+    engine_python: str = ""
+    """vllm: the interpreter of its environment, if not the one that runs this."""
+    engine_args: tuple[str, ...] = ()
+    """vllm: further arguments of its server, which win over ours."""
     threads: int = field(default=1, validator=ge(1))
     parallel: int = field(default=2, validator=ge(1))
     context_tokens: int = field(default=2048, validator=ge(1))
