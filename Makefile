@@ -1,6 +1,7 @@
 # The commands of a checkout. Each works first, alone, and again: what it needs is made when it is missing.
 #
 #   make demo     a swarm on this machine answers a prompt, with everything shown      (make demo PROMPT='...')
+#                 with vLLM, or with four bootstrap nodes                (make demo ENGINE=vllm, make demo BOOTSTRAPS=4)
 #   make vllm     an environment with vLLM for the CPU, for 'make demo ENGINE=vllm' and the tests of it: 2.7 GB
 #   make attack   the same swarm, attacked in five ways, with what catches each
 #   make test     the tests
@@ -32,7 +33,8 @@ setup: $(VENV)/.demo $(MODEL)
 WITH_ENGINE = $(if $(ENGINE),--engine $(ENGINE)) $(if $(filter vllm,$(ENGINE)),--engine-python $(VLLM_PYTHON))
 
 demo: setup $(filter vllm,$(ENGINE))
-	$(BIN)/peernet demo --models $(MODELS) $(WITH_ENGINE) $(if $(PROMPT),--prompt '$(PROMPT)') $(OPTIONS)
+	$(BIN)/peernet demo --models $(MODELS) $(WITH_ENGINE) $(if $(BOOTSTRAPS),--bootstraps $(BOOTSTRAPS)) \
+		$(if $(PROMPT),--prompt '$(PROMPT)') $(OPTIONS)
 
 vllm: setup $(VLLM)/.ready $(CONVERTED)
 
