@@ -11,7 +11,7 @@ Rules:
 3. The server's temporary files are in a folder for this run alone, open to this user alone, and removed at the end by
    who made it: this process. `{folder}` in the command stands for it; its path is the one line on standard output.
 4. What the server prints goes to standard error as long as somebody listens there, and else nowhere: it may quote.
-5. If this process is killed, the system asks the server to end (Linux).
+5. If this process is killed, the system asks the server to end (Linux); the folder, with its sockets, is then left.
 
 It is a file that runs alone, with nothing but the standard library, so that it costs 10 MB beside a server of
 gigabytes.

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -38,11 +39,14 @@ class KeptLlama(VllmEngine):
 
 @pytest.fixture(autouse=True)
 def away_from_here(tmp_path, monkeypatch):
-    """What is tested here removes folders: it runs in one that nobody would miss."""
+    """What is tested here removes folders, or is killed before it can: it has a place that nobody would miss."""
     pytest.importorskip("xllamacpp")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine").touch()
-    yield
+    # Not below tmp_path, which is too long for a socket's name.
+    with tempfile.TemporaryDirectory(prefix="peernet-") as folder:
+        monkeypatch.setenv("TMPDIR", folder)
+        yield
     assert (tmp_path / "mine").exists()
 
 
