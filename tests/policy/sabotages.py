@@ -102,7 +102,7 @@ SABOTAGES: Final = (
                 "            try:\n"
                 "                return await trio.to_thread.run_sync(detect, abandon_on_cancel=True)\n"
                 "            except DetectionFailed:\n"
-                "                return [[] for _ in messages]",
+                "                return [[] for _ in texts]",
             ),
         ),
     ),
@@ -115,7 +115,7 @@ SABOTAGES: Final = (
             Change(
                 SESSION,
                 '        raise DetectionFailed(f"looking',
-                '        return [[] for _ in messages]\n        raise DetectionFailed(f"looking',
+                '        return [[] for _ in texts]\n        raise DetectionFailed(f"looking',
             ),
         ),
     ),
