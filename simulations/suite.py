@@ -8,7 +8,7 @@ apart. Hashes are the real ones: ids and cookies are made of them.
 import hashlib
 
 from peernet.core.errors import RemoteProtocolError
-from peernet.core.suite import KEY_SIZE, SIGNATURE_SIZE, TAG_SIZE, SodiumSuite
+from peernet.core.suite import KEY_SIZE, SIGNATURE_SIZE, TAG_SIZE, Bytes, SodiumSuite
 
 __all__ = ["NullSuite"]
 
@@ -44,14 +44,8 @@ class NullSuite(SodiumSuite):
     def verify(self, public: bytes, message: bytes, signature: bytes) -> bool:
         return signature == self._signature(public, message)
 
-    def seal(self, key: bytes, nonce: bytes, plaintext: bytes, associated: bytes) -> bytes:
-        return plaintext + self._tag(key, nonce, plaintext, associated)
-
-    def open(self, key: bytes, nonce: bytes, ciphertext: bytes, associated: bytes) -> bytes:
-        plaintext = ciphertext[:-TAG_SIZE]
-        if ciphertext[-TAG_SIZE:] != self._tag(key, nonce, plaintext, associated):
-            raise RemoteProtocolError("a ciphertext failed authentication", reason="bad_tag")
-        return plaintext
+    def aead(self, key: bytes) -> "_NullAead":
+        return _NullAead(key)
 
     def keystream(self, key: bytes) -> _Unchanged:
         return _UNCHANGED
@@ -60,6 +54,23 @@ class NullSuite(SodiumSuite):
     def _signature(public: bytes, message: bytes) -> bytes:
         return hashlib.blake2b(public + message, digest_size=SIGNATURE_SIZE).digest()
 
-    @staticmethod
-    def _tag(key: bytes, nonce: bytes, plaintext: bytes, associated: bytes) -> bytes:
-        return hashlib.blake2b(nonce + associated + plaintext, key=key, digest_size=TAG_SIZE).digest()
+
+class _NullAead:
+    """The plaintext, and a digest as its tag."""
+
+    __slots__ = ("_key",)
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    def seal(self, nonce: bytes, plaintext: Bytes, associated: bytes) -> bytes:
+        return bytes(plaintext) + self._tag(nonce, plaintext, associated)
+
+    def open(self, nonce: bytes, ciphertext: Bytes, associated: bytes) -> bytes:
+        plaintext = bytes(ciphertext[:-TAG_SIZE])
+        if ciphertext[-TAG_SIZE:] != self._tag(nonce, plaintext, associated):
+            raise RemoteProtocolError("a ciphertext failed authentication", reason="bad_tag")
+        return plaintext
+
+    def _tag(self, nonce: bytes, plaintext: Bytes, associated: bytes) -> bytes:
+        return hashlib.blake2b(nonce + associated + bytes(plaintext), key=self._key, digest_size=TAG_SIZE).digest()

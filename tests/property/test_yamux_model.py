@@ -122,7 +122,7 @@ class YamuxPair(RuleBasedStateMachine):
         half = self.sides[1 - who].sent[stream]
         size = round(half.unread * share)
         half.unread -= size
-        side.session.acknowledge(stream, size)
+        side.session.acknowledge(stream, size, 0.0)
 
     @rule(who=SIDES)
     def flush(self, who: int) -> None:

@@ -428,7 +428,7 @@ def test_half_close_reset_stall_and_resume_over_a_connection() -> None:
     _, seen = exchange(dialer, listener)
     assert len(data_of(seen, stream)) == INITIAL_WINDOW
     assert dialer.yamux.send(stream, b"x") == 0
-    listener.yamux.acknowledge(stream, INITIAL_WINDOW)
+    listener.yamux.acknowledge(stream, INITIAL_WINDOW, 0.0)
     listener.yamux.reset(doomed)
     assert exchange(dialer, listener)[0] == [SendWindowOpened(stream), StreamReset(doomed)]
     assert dialer.yamux.send(stream, b"x") == 1

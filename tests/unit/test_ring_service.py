@@ -369,7 +369,7 @@ async def test_one_arc_failing_ends_the_other_that_is_still_being_built():
             assert error.arc == OUT
             assert trio.current_time() - began < 2
             await until(lambda: not w.client.connections[w.guard.peer_id].stream_count)
-            assert len(w.client._nursery.child_tasks) == 2  # the sweep and the connection
+            assert len(w.client._nursery.child_tasks) == 3  # the sweep, the flusher and the connection
             w.guard.rings._limits = RingLimits()
 
 

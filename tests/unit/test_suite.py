@@ -57,10 +57,10 @@ def test_chacha20_poly1305_of_rfc_8439(suite: CipherSuite):
         b"Ladies and Gentlemen of the class of '99: "
         b"If I could offer you only one tip for the future, sunscreen would be it."
     )
-    sealed = suite.seal(key, nonce, text, associated)
+    sealed = suite.aead(key).seal(nonce, text, associated)
     assert sealed[:16].hex() == "d31a8d34648e60db7b86afbc53ef7ec2"
     assert sealed[-16:].hex() == "1ae10b594f09e26a7e902ecbd0600691"
-    assert suite.open(key, nonce, sealed, associated) == text
+    assert suite.aead(key).open(nonce, sealed, associated) == text
 
 
 @EACH
@@ -97,9 +97,9 @@ def test_both_suites_compute_the_same(key: bytes, other: bytes, nonce: bytes, te
     assert mixed.x25519_public(other) == public
     assert sodium.x25519(key, public) == mixed.x25519(key, public)
     assert sodium.sign(key, text) == mixed.sign(key, text)
-    sealed = sodium.seal(key, nonce, text, associated)
-    assert mixed.seal(key, nonce, text, associated) == sealed
-    assert mixed.open(key, nonce, sealed, associated) == sodium.open(key, nonce, sealed, associated) == text
+    sealed = sodium.aead(key).seal(nonce, text, associated)
+    assert mixed.aead(key).seal(nonce, text, associated) == sealed
+    assert mixed.aead(key).open(nonce, sealed, associated) == sodium.aead(key).open(nonce, sealed, associated) == text
     assert sodium.keystream(key).update(text) == mixed.keystream(key).update(text)
 
 
@@ -122,13 +122,13 @@ def test_keys_of_other_lengths_never_reach_the_library(suite: CipherSuite, size:
 @EACH
 def test_whatever_is_altered_fails_to_open(suite: CipherSuite):
     key, nonce = b"k" * 32, b"n" * 12
-    sealed = suite.seal(key, nonce, b"text", b"associated")
+    sealed = suite.aead(key).seal(nonce, b"text", b"associated")
     for position in range(len(sealed)):
         altered = bytearray(sealed)
         altered[position] ^= 0x80
-        assert reason(lambda altered=bytes(altered): suite.open(key, nonce, altered, b"associated")) == "bad_tag"
+        assert reason(lambda altered=bytes(altered): suite.aead(key).open(nonce, altered, b"associated")) == "bad_tag"
     for ciphertext, associated in ((sealed, b""), (sealed[:-1], b"associated"), (b"", b"associated")):
-        assert reason(lambda c=ciphertext, a=associated: suite.open(key, nonce, c, a)) == "bad_tag"
+        assert reason(lambda c=ciphertext, a=associated: suite.aead(key).open(nonce, c, a)) == "bad_tag"
 
 
 @EACH

@@ -17,10 +17,11 @@ from peernet.net.addresses import TcpAddress
 from peernet.net.connection import PeerStream
 from peernet.net.limits import Limits
 from peernet.net.swarm import Swarm
-from peernet.net.transports.tcp import TcpIncoming
 
 SUITE = MixedSuite()
 ECHO = "/test/echo/1"
+SWARM_TASKS = 3
+"""The sweep, the flusher, and who listens."""
 _numbers = count(1)
 
 
@@ -258,13 +259,9 @@ async def test_who_has_gone_before_it_was_accepted_harms_nobody():
         def getpeername(self) -> tuple[str, int]:
             raise OSError(107, "Transport endpoint is not connected")
 
-        @property
-        def socket(self) -> "Gone":
-            return self
-
     two = new_swarm()
     async with running(two):
-        await two._accept(TcpIncoming.of(Gone()))
+        await two._accept(two._tcp._took(Gone()))
         assert two.counters["refused"] == 1
 
 
@@ -386,9 +383,8 @@ async def test_two_hundred_connects_and_closes_leave_nothing_held():
             assert swarm.connections == {}
             assert swarm._handshaking == swarm._dialling == {}
             assert swarm._nursery is not None
-            # The sweep, and who listens.
-            await until(lambda swarm=swarm: len(swarm._nursery.child_tasks) == 2)
-        assert len(nursery.child_tasks) == 2
+            await until(lambda swarm=swarm: len(swarm._nursery.child_tasks) == SWARM_TASKS)
+        assert len(nursery.child_tasks) == 2  # the two swarms
 
 
 async def test_connections_of_one_prefix_are_bounded_and_the_idlest_makes_room():

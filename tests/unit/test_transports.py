@@ -26,6 +26,8 @@ from peernet.net.transports.tls import TlsFiles, dialling_context, listening_con
 
 SUITE = MixedSuite()
 ECHO = "/test/echo/1"
+SWARM_TASKS = 3
+"""The sweep, the flusher, and who listens."""
 TRANSPORTS = ["", "/ws", "/tls/ws"]
 REQUEST = (
     b"GET / HTTP/1.1\r\nHost: example.org\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -169,7 +171,7 @@ async def test_a_peer_with_several_addresses_is_reached_by_the_cheapest_that_ans
             connection.close()
             await connection.closed.wait()
         assert used == [
-            ("SocketStream", "NoneType"),
+            ("TcpStream", "NoneType"),
             ("DialledWebSocket", "SSLStream"),
             ("DialledWebSocket", "SocketStream"),
         ]
@@ -204,8 +206,7 @@ async def test_connects_and_closes_leave_nothing_held(files: TlsFiles, suffix: s
         for swarm in (one, two):
             assert swarm._handshaking == swarm._dialling == {}
             assert swarm._nursery is not None
-            # The sweep, and who listens.
-            await until(lambda swarm=swarm: len(swarm._nursery.child_tasks) == 2)
+            await until(lambda swarm=swarm: len(swarm._nursery.child_tasks) == SWARM_TASKS)
         assert sockets() == before
 
 
@@ -265,7 +266,7 @@ async def test_hostile_handshakes_harm_nobody_and_leave_nothing(files: TlsFiles,
         await until(lambda: two.connection_count == one.connection_count == 0)
         await until(lambda: sockets() == before)
         assert two._nursery is not None
-        await until(lambda: len(two._nursery.child_tasks) == 2)
+        await until(lambda: len(two._nursery.child_tasks) == SWARM_TASKS)
 
 
 async def test_who_breaks_the_rules_is_told_which_before_the_socket_closes():

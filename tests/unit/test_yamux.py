@@ -81,7 +81,7 @@ def test_an_incoming_stream_is_acknowledged_when_it_is_first_used() -> None:
     uses: list[Callable[[Yamux, int], object]] = [
         lambda session, stream: session.accept(stream),
         lambda session, stream: session.send(stream, b"x"),
-        lambda session, stream: session.acknowledge(stream, 0),
+        lambda session, stream: session.acknowledge(stream, 0, 0.0),
         lambda session, stream: session.close(stream),
     ]
     for use in uses:
@@ -113,7 +113,7 @@ def test_frames_are_at_most_64_kib() -> None:
     ours.send(stream, b"ab")
     ours.send(stream, bytes(2 * MAX_FRAME_DATA + 1))
     lengths = [length for _, _, _, length in frames(ours.data_to_send())]
-    assert lengths == [MAX_FRAME_DATA - 1, 2, MAX_FRAME_DATA, MAX_FRAME_DATA, 1]
+    assert lengths == [MAX_FRAME_DATA, MAX_FRAME_DATA, MAX_FRAME_DATA, 2]
 
 
 def test_what_is_sent_may_be_changed_afterwards() -> None:
@@ -146,12 +146,12 @@ def test_a_window_stalls_and_resumes() -> None:
     events = theirs.receive(ours.data_to_send())
     assert sum(len(event.data) for event in events if isinstance(event, DataReceived)) == INITIAL_WINDOW
     theirs.accept(stream)
-    theirs.acknowledge(stream, INITIAL_WINDOW // 2 - 1)
+    theirs.acknowledge(stream, INITIAL_WINDOW // 2 - 1, 0.0)
     assert frames(theirs.data_to_send()) == [(WINDOW, ACK, stream, 0)]
-    theirs.acknowledge(stream, 1)
+    theirs.acknowledge(stream, 1, 0.0)
     assert ours.receive(theirs.data_to_send()) == [SendWindowOpened(stream)]
     assert ours.send_window(stream) == INITIAL_WINDOW // 2
-    theirs.acknowledge(stream, INITIAL_WINDOW // 2)
+    theirs.acknowledge(stream, INITIAL_WINDOW // 2, 0.0)
     assert ours.receive(theirs.data_to_send()) == []
     assert ours.send(stream, bytes(INITIAL_WINDOW + 1)) == INITIAL_WINDOW
 
@@ -168,7 +168,7 @@ def test_a_larger_window_is_granted_at_the_opening_and_at_the_acknowledgement() 
     assert ours.send_window(stream) == 3 * INITIAL_WINDOW
     ours.send(stream, bytes(3 * INITIAL_WINDOW))
     theirs.receive(ours.data_to_send())
-    theirs.acknowledge(stream, 3 * INITIAL_WINDOW)
+    theirs.acknowledge(stream, 3 * INITIAL_WINDOW, 0.0)
     ours.receive(theirs.data_to_send())
     assert ours.send_window(stream) == 3 * INITIAL_WINDOW
     with pytest.raises(LocalProtocolError):
@@ -207,7 +207,7 @@ def test_a_reset_is_heard_once_and_forgets() -> None:
     assert not ours.is_open(stream)
     assert not theirs.is_open(stream)
     ours.reset(stream)
-    ours.acknowledge(stream, 5)
+    ours.acknowledge(stream, 5, 0.0)
     assert ours.data_to_send() == b""
     with pytest.raises(LocalProtocolError):
         ours.send(stream, b"x")
@@ -300,7 +300,7 @@ def test_nothing_is_granted_to_a_side_that_closed() -> None:
     theirs.receive(data_frame(stream, bytes(INITIAL_WINDOW), FIN))
     theirs.accept(stream)
     theirs.data_to_send()
-    theirs.acknowledge(stream, INITIAL_WINDOW)
+    theirs.acknowledge(stream, INITIAL_WINDOW, 0.0)
     assert theirs.data_to_send() == b""
 
 
@@ -325,7 +325,7 @@ def test_no_frames_do_worse_than_a_protocol_error(headers: list[tuple[int, int, 
         for offset in range(0, len(wire), cut):
             for event in session.receive(wire[offset : offset + cut]):
                 if isinstance(event, DataReceived):
-                    session.acknowledge(event.stream_id, len(event.data))
+                    session.acknowledge(event.stream_id, len(event.data), 0.0)
     except RemoteProtocolError:
         pass
     assert session._inbound_streams <= 2
@@ -400,9 +400,9 @@ def test_a_window_is_spent_over_many_frames() -> None:
 def test_acknowledging_more_than_came_is_our_bug() -> None:
     _, theirs, stream = opened()
     theirs.receive(data_frame(stream, b"abc"))
-    theirs.acknowledge(stream, 2)
+    theirs.acknowledge(stream, 2, 0.0)
     with pytest.raises(LocalProtocolError):
-        theirs.acknowledge(stream, 2)
+        theirs.acknowledge(stream, 2, 0.0)
 
 
 def test_a_rejected_stream_cannot_send_without_end() -> None:

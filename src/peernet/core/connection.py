@@ -36,7 +36,7 @@ from peernet.core.multistream import Dialer, Listener
 from peernet.core.noise import MAX_MESSAGE_SIZE, CipherState, HandshakeState
 from peernet.core.protobuf import bytes_field, decode_fields
 from peernet.core.suite import KEY_SIZE, TAG_SIZE, CipherSuite
-from peernet.core.yamux import DEFAULT_LIMITS, PROTOCOL, Yamux, YamuxEvent, YamuxLimits
+from peernet.core.yamux import DEFAULT_LIMITS, NO_BUDGET, PROTOCOL, WindowBudget, Yamux, YamuxEvent, YamuxLimits
 
 __all__ = [
     "MAX_HANDSHAKE_MESSAGE_SIZE",
@@ -106,6 +106,7 @@ class Connection:
     """
 
     __slots__ = (
+        "_budget",
         "_expected_peer",
         "_handshake",
         "_inbox",
@@ -136,6 +137,7 @@ class Connection:
         expected_peer: PeerId | None = None,
         swarm_key: bytes | None = None,
         limits: YamuxLimits = DEFAULT_LIMITS,
+        budget: WindowBudget = NO_BUDGET,
         early_muxer: bool = True,
     ) -> None:
         if swarm_key is not None and len(swarm_key) != KEY_SIZE:
@@ -144,6 +146,7 @@ class Connection:
         self._initiator = initiator
         self._expected_peer = expected_peer
         self._limits = limits
+        self._budget = budget
         self._phase = _Phase.SECURITY
         if identity_signature is None:
             identity_signature = identity_signature_of(keypair, static_secret, suite)
@@ -265,7 +268,12 @@ class Connection:
             stop = offset + 2 + self._message_size(view, offset)
             if stop > end:
                 break
-            self._handle_message(bytes(view[offset + 2 : stop]), events)
+            if self._yamux is None or self._opener is None:
+                self._handle_message(bytes(view[offset + 2 : stop]), events)
+            else:
+                with view[offset + 2 : stop] as sealed:  # an error's traceback would keep the caller's buffer
+                    plaintext = self._opener.decrypt(sealed)
+                self._yamux.receive_into(plaintext, events)
             offset = stop
         if offset < end:
             inbox += view[offset:]
@@ -282,7 +290,7 @@ class Connection:
             return
         plaintext = self._opener.decrypt(message)
         if self._yamux is not None:
-            events += self._yamux.receive(plaintext)
+            self._yamux.receive_into(plaintext, events)
         else:
             self._negotiate_muxer(plaintext, events)
 
@@ -355,7 +363,7 @@ class Connection:
 
     def _open(self, events: list[Event]) -> Yamux:
         self._phase = _Phase.OPEN
-        self._yamux = Yamux(self._initiator, self._limits)
+        self._yamux = Yamux(self._initiator, self._limits, self._budget)
         events.append(Established(self.peer_id))
         return self._yamux
 

@@ -29,7 +29,7 @@ from typing import Final
 from attrs import frozen
 
 from peernet.core.errors import LocalProtocolError, RemoteProtocolError
-from peernet.core.suite import KEY_SIZE, TAG_SIZE, CipherSuite
+from peernet.core.suite import KEY_SIZE, TAG_SIZE, Bytes, CipherSuite
 
 __all__ = ["CLOSE_AT_NONCE", "MAX_MESSAGE_SIZE", "MAX_NONCE", "PATTERNS", "CipherState", "HandshakeState"]
 
@@ -132,36 +132,40 @@ def _protocol(name: str) -> _Protocol:
 class CipherState:
     """One direction's key and message counter (section 5.1)."""
 
-    __slots__ = ("_key", "_suite", "nonce")
+    __slots__ = ("_key", "_open", "_seal", "_suite", "nonce")
 
     def __init__(self, suite: CipherSuite, key: bytes) -> None:
         self._suite = suite
-        self._key = key
         self.nonce = 0
         """The number of the next message."""
+        self._set_key(key)
+
+    def _set_key(self, key: bytes) -> None:
+        self._key = key
+        aead = self._suite.aead(key)
+        # Every message goes through one of these two.
+        self._seal, self._open = aead.seal, aead.open
 
     @property
     def must_close(self) -> bool:
         """Whether so many messages passed under this key that its connection must end."""
         return self.nonce >= CLOSE_AT_NONCE
 
-    def encrypt(self, plaintext: bytes, associated: bytes = b"") -> bytes:
+    def encrypt(self, plaintext: Bytes, associated: bytes = b"") -> bytes:
         """The next message: ciphertext and tag; raises `LocalProtocolError` when nonces have run out."""
         nonce = self.nonce
         if nonce >= MAX_NONCE:
             raise LocalProtocolError("a Noise key has no nonces left")
-        sealed = self._suite.seal(self._key, _NONCE.pack(nonce), plaintext, associated)
+        sealed = self._seal(_NONCE.pack(nonce), plaintext, associated)
         self.nonce = nonce + 1
         return sealed
 
-    def decrypt(self, ciphertext: bytes, associated: bytes = b"") -> bytes:
+    def decrypt(self, ciphertext: Bytes, associated: bytes = b"") -> bytes:
         """The next message's plaintext; on `RemoteProtocolError` the counter stays."""
         nonce = self.nonce
         if nonce >= MAX_NONCE:
             raise RemoteProtocolError("a Noise key has no nonces left", reason="nonces_used_up")
-        if len(ciphertext) < TAG_SIZE:
-            raise RemoteProtocolError("a ciphertext is shorter than its tag", reason="bad_tag")
-        plaintext = self._suite.open(self._key, _NONCE.pack(nonce), ciphertext, associated)
+        plaintext = self._open(_NONCE.pack(nonce), ciphertext, associated)
         self.nonce = nonce + 1
         return plaintext
 
@@ -171,7 +175,7 @@ class CipherState:
 
     def rekey(self) -> None:
         """Replaces the key by a one-way function of it; the counter goes on (section 4.2)."""
-        self._key = self._suite.seal(self._key, _NONCE.pack(MAX_NONCE), bytes(KEY_SIZE), b"")[:KEY_SIZE]
+        self._set_key(self._seal(_NONCE.pack(MAX_NONCE), bytes(KEY_SIZE), b"")[:KEY_SIZE])
 
 
 class _SymmetricState:

@@ -21,7 +21,17 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from peernet.core.errors import LocalProtocolError, RemoteProtocolError
 
-__all__ = ["KEY_SIZE", "SIGNATURE_SIZE", "TAG_SIZE", "CipherSuite", "Keystream", "MixedSuite", "SodiumSuite"]
+__all__ = [
+    "KEY_SIZE",
+    "SIGNATURE_SIZE",
+    "TAG_SIZE",
+    "Aead",
+    "Bytes",
+    "CipherSuite",
+    "Keystream",
+    "MixedSuite",
+    "SodiumSuite",
+]
 
 KEY_SIZE = 32
 SIGNATURE_SIZE = 64
@@ -35,6 +45,21 @@ class Keystream(Protocol):
 
     def update(self, data: bytes) -> bytes:
         """`data` exclusive-or the next `len(data)` bytes of the stream."""
+        ...
+
+
+Bytes = bytes | bytearray | memoryview
+
+
+class Aead(Protocol):
+    """An authenticated cipher with its key set up: what a session does for every message."""
+
+    def seal(self, nonce: bytes, plaintext: Bytes, associated: bytes) -> bytes:
+        """Ciphertext and 16-byte tag; the nonce has 12 bytes and is used once."""
+        ...
+
+    def open(self, nonce: bytes, ciphertext: Bytes, associated: bytes) -> bytes:
+        """The plaintext; raises `RemoteProtocolError` when the tag does not fit."""
         ...
 
 
@@ -63,12 +88,8 @@ class CipherSuite(Protocol):
         """Whether `signature` is `public`'s over `message`; malformed keys and signatures are just false."""
         ...
 
-    def seal(self, key: bytes, nonce: bytes, plaintext: bytes, associated: bytes) -> bytes:
-        """ChaCha20-Poly1305 with a 12-byte nonce: ciphertext and 16-byte tag."""
-        ...
-
-    def open(self, key: bytes, nonce: bytes, ciphertext: bytes, associated: bytes) -> bytes:
-        """The plaintext; raises `RemoteProtocolError` when the tag does not fit."""
+    def aead(self, key: bytes) -> Aead:
+        """ChaCha20-Poly1305 (RFC 8439) under a 32-byte key."""
         ...
 
     def keystream(self, key: bytes) -> Keystream:
@@ -125,16 +146,8 @@ class SodiumSuite:
             return False
         return True
 
-    def seal(self, key: bytes, nonce: bytes, plaintext: bytes, associated: bytes) -> bytes:
-        return nacl.bindings.crypto_aead_chacha20poly1305_ietf_encrypt(plaintext, associated, nonce, key)
-
-    def open(self, key: bytes, nonce: bytes, ciphertext: bytes, associated: bytes) -> bytes:
-        if len(ciphertext) < TAG_SIZE:
-            raise RemoteProtocolError("a ciphertext is shorter than its tag", reason="bad_tag")
-        try:
-            return nacl.bindings.crypto_aead_chacha20poly1305_ietf_decrypt(ciphertext, associated, nonce, key)
-        except nacl.exceptions.CryptoError as error:
-            raise RemoteProtocolError("a ciphertext failed authentication", reason="bad_tag") from error
+    def aead(self, key: bytes) -> Aead:
+        return _SodiumAead(key)
 
     def keystream(self, key: bytes) -> Keystream:
         # `cryptography` takes the block counter and nonce as one 16-byte value, RFC 8439's counter first.
@@ -157,11 +170,41 @@ class MixedSuite(SodiumSuite):
 
     name = "mixed"
 
-    def seal(self, key: bytes, nonce: bytes, plaintext: bytes, associated: bytes) -> bytes:
-        return ChaCha20Poly1305(key).encrypt(nonce, plaintext, associated)
+    def aead(self, key: bytes) -> Aead:
+        return _OpensslAead(key)
 
-    def open(self, key: bytes, nonce: bytes, ciphertext: bytes, associated: bytes) -> bytes:
+
+class _SodiumAead:
+    __slots__ = ("_key",)
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    def seal(self, nonce: bytes, plaintext: Bytes, associated: bytes) -> bytes:
+        # PyNaCl takes nothing but bytes; where these are bytes already, nothing is copied.
+        return nacl.bindings.crypto_aead_chacha20poly1305_ietf_encrypt(bytes(plaintext), associated, nonce, self._key)
+
+    def open(self, nonce: bytes, ciphertext: Bytes, associated: bytes) -> bytes:
+        if len(ciphertext) < TAG_SIZE:
+            raise RemoteProtocolError("a ciphertext is shorter than its tag", reason="bad_tag")
         try:
-            return ChaCha20Poly1305(key).decrypt(nonce, ciphertext, associated)
+            return nacl.bindings.crypto_aead_chacha20poly1305_ietf_decrypt(
+                bytes(ciphertext), associated, nonce, self._key
+            )
+        except nacl.exceptions.CryptoError as error:
+            raise RemoteProtocolError("a ciphertext failed authentication", reason="bad_tag") from error
+
+
+class _OpensslAead:
+    __slots__ = ("_open", "seal")
+
+    def __init__(self, key: bytes) -> None:
+        cipher = ChaCha20Poly1305(key)
+        self.seal = cipher.encrypt
+        self._open = cipher.decrypt
+
+    def open(self, nonce: bytes, ciphertext: Bytes, associated: bytes) -> bytes:
+        try:
+            return self._open(nonce, ciphertext, associated)
         except InvalidTag as error:
             raise RemoteProtocolError("a ciphertext failed authentication", reason="bad_tag") from error

@@ -10,9 +10,12 @@ Rules:
 1. `send` takes what the window and the queue allow and says how much that was. If it took less than offered, then
    either `send_window` is 0, and a `SendWindowOpened` will tell when to go on, or the queue is full, and the caller
    goes on after `data_to_send`.
-2. The application says by `acknowledge` what it has consumed; when that is half the window, it is granted again.
+2. The application says by `acknowledge` what it has consumed; when that is half the window, it is granted again. If
+   that took less than `ROUND_TRIPS_A_GRANT` round trips, the window is what holds the other side up, and doubles: so
+   it comes to fit the bandwidth-delay product. A reader that is slow keeps the window that it has. Growth is reserved
+   in a budget first; a window does not grow where that says no, nor over its limit.
 3. Data events carry what has come, in pieces if need be: no frame is waited for, and none is buffered.
-4. Small writes on one stream in a row become one frame, as long as nobody asked for the bytes in between.
+4. Writes on one stream in a row become one frame, as far as it holds them and nobody asked for the bytes in between.
 5. A stream is forgotten when both sides closed it or one reset it, and then costs nothing. Frames that cross with
    that are dropped: the data among them against an allowance, which each of our resets raises by what the other
    side may still have sent in good faith.
@@ -22,11 +25,12 @@ SYN and ACK travel as window updates, FIN and RST as empty data frames: the spel
 An incoming stream is acknowledged when the application first does something with it (the ACK backlog of the libp2p
 text): `accept` alone, or any other call on it.
 
-Source: hashicorp/yamux, spec.md; libp2p specifications, "yamux".
+Source: hashicorp/yamux, spec.md; libp2p specifications, "yamux". That windows grow by the round trip is done by the
+implementations for Go and Rust, too, and needs nothing of the other side.
 """
 
 import struct
-from typing import Final
+from typing import Any, Final, Protocol
 
 from attrs import frozen
 
@@ -39,7 +43,9 @@ __all__ = [
     "HEADER_SIZE",
     "INITIAL_WINDOW",
     "MAX_FRAME_DATA",
+    "NO_BUDGET",
     "PROTOCOL",
+    "ROUND_TRIPS_A_GRANT",
     "DataReceived",
     "GoneAway",
     "PongReceived",
@@ -47,6 +53,7 @@ __all__ = [
     "SendWindowOpened",
     "StreamOpened",
     "StreamReset",
+    "WindowBudget",
     "Yamux",
     "YamuxEvent",
     "YamuxLimits",
@@ -55,8 +62,12 @@ __all__ = [
 PROTOCOL: Final = "/yamux/1.0.0"
 HEADER_SIZE: Final = 12
 INITIAL_WINDOW: Final = 256 * 1024
-MAX_FRAME_DATA: Final = 64 * 1024
-"""Bytes of data in one of our frames; the other side's are bounded by the window alone."""
+MAX_FRAME_DATA: Final = 65535 - 16 - HEADER_SIZE
+"""Bytes of data in one of our frames; with its header it fills a Noise message, and so is opened with one call. The
+other side's frames are bounded by the window alone."""
+
+ROUND_TRIPS_A_GRANT: Final = 2
+"""A reader that frees half of the window in fewer round trips is held up by it."""
 
 GO_AWAY_NORMAL: Final = 0
 GO_AWAY_PROTOCOL_ERROR: Final = 1
@@ -89,7 +100,9 @@ class YamuxLimits:
     max_backlog: int = 256
     """Streams not yet acknowledged, in each direction."""
     receive_window: int = INITIAL_WINDOW
-    """What a stream may have received and not yet consumed; not below the initial window."""
+    """What a stream may have received and not yet consumed, at first; not below the initial window."""
+    max_receive_window: int = 16 << 20
+    """What that may grow to: 16 MiB carry 160 MB/s over a round trip of 100 ms."""
     max_queued: int = 1 << 20
     """Stream data queued between two calls of `data_to_send`."""
     max_queued_replies: int = 1024
@@ -102,9 +115,34 @@ class YamuxLimits:
     def __attrs_post_init__(self) -> None:
         if not INITIAL_WINDOW <= self.receive_window <= _MAX_UINT32:
             raise LocalProtocolError(f"a receive window is at least {INITIAL_WINDOW} bytes, not {self.receive_window}")
+        if not self.max_receive_window <= _MAX_UINT32:
+            raise LocalProtocolError(f"a receive window has 32 bits, {self.max_receive_window} has not")
 
 
 DEFAULT_LIMITS: Final = YamuxLimits()
+
+
+class WindowBudget(Protocol):
+    """Who is asked before a receive window grows; what was reserved is given back when the stream is forgotten."""
+
+    def reserve(self, size_bytes: int) -> bool:
+        """Whether so many bytes more may be held."""
+
+    def release(self, size_bytes: int) -> None:
+        """So many are not needed any more."""
+
+
+class _NoBudget:
+    """Windows grow to their limit."""
+
+    def reserve(self, size_bytes: int) -> bool:
+        return True
+
+    def release(self, size_bytes: int) -> None:
+        pass
+
+
+NO_BUDGET: Final = _NoBudget()
 
 
 @frozen
@@ -161,11 +199,24 @@ YamuxEvent = StreamOpened | DataReceived | SendWindowOpened | RemoteClosed | Str
 
 
 class _Stream:
-    """What we know of one stream. `receive_window` + `ungranted` + what the application holds = our window."""
+    """What we know of one stream. `receive_window` + `ungranted` + what the application holds = `window`."""
 
-    __slots__ = ("acknowledged", "local_closed", "receive_window", "remote_closed", "send_window", "ungranted")
+    __slots__ = (
+        "acknowledged",
+        "granted_at_s",
+        "local_closed",
+        "receive_window",
+        "remote_closed",
+        "reserved",
+        "send_window",
+        "ungranted",
+        "window",
+    )
 
-    def __init__(self, *, ungranted: int) -> None:
+    def __init__(self, *, window: int, ungranted: int) -> None:
+        self.window = window
+        self.reserved = 0
+        self.granted_at_s: float | None = None
         self.send_window = INITIAL_WINDOW
         self.receive_window = INITIAL_WINDOW
         self.ungranted = ungranted
@@ -182,6 +233,7 @@ class Yamux:
         "_body_id",
         "_body_size",
         "_body_stream",
+        "_budget",
         "_inbound_backlog",
         "_inbound_streams",
         "_last_data_id",
@@ -201,10 +253,16 @@ class Yamux:
         "_streams",
         "going_away",
         "gone_away",
+        "round_trip_s",
     )
 
-    def __init__(self, initiator: bool, limits: YamuxLimits = DEFAULT_LIMITS) -> None:
+    def __init__(
+        self, initiator: bool, limits: YamuxLimits = DEFAULT_LIMITS, budget: WindowBudget = NO_BUDGET
+    ) -> None:
         self._limits = limits
+        self._budget = budget
+        self.round_trip_s: float | None = None
+        """The round trip, in seconds, as whoever sends pings has measured it; until then no window grows."""
         self._next_id = 1 if initiator else 2
         self._remote_parity = 0 if initiator else 1
         self._streams: dict[int, _Stream] = {}
@@ -262,8 +320,9 @@ class Yamux:
             raise LocalProtocolError("no stream can be opened now: look at can_open first")
         stream_id = self._next_id
         self._next_id += 2
-        self._streams[stream_id] = stream = _Stream(ungranted=0)
-        extra = self._limits.receive_window - INITIAL_WINDOW
+        window = self._limits.receive_window
+        self._streams[stream_id] = stream = _Stream(window=window, ungranted=0)
+        extra = window - INITIAL_WINDOW
         stream.receive_window += extra
         self._outbound_streams += 1
         self._outbound_backlog += 1
@@ -288,7 +347,10 @@ class Yamux:
         stream = self._stream(stream_id)
         if stream.local_closed:
             raise LocalProtocolError(f"stream {stream_id} is closed for sending")
-        size = min(len(data), stream.send_window, self._limits.max_queued - self._queued)
+        size = len(data)
+        room = self._limits.max_queued - self._queued
+        if size > room or size > stream.send_window:
+            size = min(room, stream.send_window)
         if size <= 0:
             return 0
         if not stream.acknowledged:
@@ -304,22 +366,41 @@ class Yamux:
             self._queue_data(stream_id, data)
         return size
 
-    def acknowledge(self, stream_id: int, size: int) -> None:
-        """Says that the application consumed `size` bytes of this stream; nothing for a forgotten stream."""
+    def acknowledge(self, stream_id: int, size: int, now_s: float) -> bool:
+        """Says that the application consumed `size` bytes of this stream; nothing for a forgotten stream.
+
+        `now_s` is any clock that goes forward. Returns whether window was granted.
+        """
         stream = self._streams.get(stream_id)
         if stream is None:
-            return
+            return False
         if not stream.acknowledged:
             self._acknowledge_opening(stream_id, stream)
-        window = self._limits.receive_window
-        held = window - stream.receive_window - stream.ungranted
+        held = stream.window - stream.receive_window - stream.ungranted
         if not 0 <= size <= held:
             raise LocalProtocolError(f"{size} bytes of stream {stream_id} consumed, of {held} received")
         stream.ungranted += size
-        if stream.ungranted * 2 >= window and not stream.remote_closed:
-            self._queue(_WINDOW_UPDATE, 0, stream_id, stream.ungranted)
-            stream.receive_window += stream.ungranted
-            stream.ungranted = 0
+        if stream.ungranted * 2 < stream.window or stream.remote_closed:
+            return False
+        if (
+            self.round_trip_s is not None
+            and stream.granted_at_s is not None
+            and now_s - stream.granted_at_s < ROUND_TRIPS_A_GRANT * self.round_trip_s
+        ):
+            self._grow(stream)
+        stream.granted_at_s = now_s
+        self._queue(_WINDOW_UPDATE, 0, stream_id, stream.ungranted)
+        stream.receive_window += stream.ungranted
+        stream.ungranted = 0
+        return True
+
+    def _grow(self, stream: _Stream) -> None:
+        """Doubles a window, within its limit and the budget; what is new of it is there to be granted."""
+        growth = min(stream.window, self._limits.max_receive_window - stream.window)
+        if growth > 0 and self._budget.reserve(growth):
+            stream.window += growth
+            stream.reserved += growth
+            stream.ungranted += growth
 
     def close(self, stream_id: int) -> None:
         """Ends our half of a stream; a second call does nothing."""
@@ -375,6 +456,12 @@ class Yamux:
             return []
         if self._last_data_id:
             self._finish_data()
+        if self._queued < max_size // 2:
+            # Little was written: one piece holds it, if the frames that are no data do not fill it by themselves.
+            whole = b"".join(self._out)
+            if len(whole) <= max_size:
+                self._empty_queue()
+                return [whole]
         pieces: list[bytes] = []
         piece: list[bytes | memoryview] = []
         room = max_size
@@ -388,10 +475,13 @@ class Yamux:
             piece.append(part)
             room -= len(part)
         pieces.append(b"".join(piece))
+        self._empty_queue()
+        return pieces
+
+    def _empty_queue(self) -> None:
         self._out.clear()
         self._queued = 0
         self._queued_replies = 0
-        return pieces
 
     def _queue(self, kind: int, flags: int, stream_id: int, length: int) -> None:
         if self._last_data_id:
@@ -399,15 +489,22 @@ class Yamux:
         self._out.append(_HEADER.pack(0, kind, flags, stream_id, length))
 
     def _queue_data(self, stream_id: int, data: bytes) -> None:
+        """Queues data that the last frame does not hold, or not all of it."""
+        offset = 0
         whole = memoryview(data)
-        for offset in range(0, len(data), MAX_FRAME_DATA):
+        if self._last_data_id == stream_id:
+            offset = MAX_FRAME_DATA - self._last_data_size
+            self._out.append(whole[:offset])
+            self._last_data_size = MAX_FRAME_DATA
+        while offset < len(data):
             if self._last_data_id:
                 self._finish_data()
-            part = data if len(data) <= MAX_FRAME_DATA else whole[offset : offset + MAX_FRAME_DATA]
+            part = data if not offset and len(data) <= MAX_FRAME_DATA else whole[offset : offset + MAX_FRAME_DATA]
             self._last_data_id = stream_id
             self._last_data_index = len(self._out)
             self._last_data_size = len(part)
             self._out += (b"", part)
+            offset += len(part)
 
     def _finish_data(self) -> None:
         """Writes the header of the data frame that could still grow."""
@@ -426,6 +523,11 @@ class Yamux:
     def receive(self, data: bytes) -> list[YamuxEvent]:
         """Takes bytes as they come; what they mean, in order. Raises `RemoteProtocolError`."""
         events: list[YamuxEvent] = []
+        self.receive_into(data, events)
+        return events
+
+    def receive_into(self, data: bytes, events: list[Any]) -> None:
+        """`receive` for a caller that gathers the events of several pieces, with its own among them."""
         if self._partial_header:
             data = self._partial_header + data
             self._partial_header = b""
@@ -451,7 +553,6 @@ class Yamux:
                 self._handle_go_away(stream_id, length, events)
             else:
                 raise RemoteProtocolError(f"yamux frame type {kind}", reason="bad_frame")
-        return events
 
     def _handle_data(self, flags: int, stream_id: int, length: int, events: list[YamuxEvent]) -> None:
         stream = self._addressed(flags, stream_id, events)
@@ -532,7 +633,8 @@ class Yamux:
             self._queue_reply(_DATA, _RST, stream_id, 0)
             self._allow_late(INITIAL_WINDOW)
             return
-        self._streams[stream_id] = _Stream(ungranted=self._limits.receive_window - INITIAL_WINDOW)
+        window = self._limits.receive_window
+        self._streams[stream_id] = _Stream(window=window, ungranted=window - INITIAL_WINDOW)
         self._inbound_streams += 1
         self._inbound_backlog += 1
         events.append(StreamOpened(stream_id))
@@ -585,6 +687,8 @@ class Yamux:
 
     def _forget(self, stream_id: int) -> None:
         stream = self._streams.pop(stream_id)
+        if stream.reserved:
+            self._budget.release(stream.reserved)
         if self._is_ours(stream_id):
             self._outbound_streams -= 1
             self._outbound_backlog -= not stream.acknowledged

@@ -1,21 +1,26 @@
-"""A connection on trio: one reader, one writer, and the streams between them.
+"""A connection on trio: one reader, whoever has something to say, and the streams between them.
 
-The protocol is `core.connection.Connection`; this drives it over a byte stream. Rules:
+The protocol is `core.connection.Connection`; this drives it over a byte stream. Theory of operation. The reader takes
+what has come, hands each stream its bytes, and then sends at once what the protocol has to answer. A task that writes
+sends by itself, in its own turn, where the connection was quiet; what follows at once is gathered and sent together,
+by the node's flusher or when there is much of it. Rules:
 
-1. One task reads, one task writes. Whoever queues bytes wakes the writer; a cancelled sender leaves no half frame.
-2. `Stream.send_all` waits only when its stream's window or the connection's outbox is full, and always checks for
-   cancellation.
-3. A stream that is read slowly holds at most its window. The reader never waits for one stream.
-4. When the connection ends, every stream of it ends: reads and writes raise `ConnectionFailed`. What a stream has
+1. **Sending yields only when it would block, and always checks for cancellation.** It would block when the stream's
+   window is used up or the connection's outbox is full: then the writer waits. A cancelled sender leaves no half
+   frame: what the protocol took will be sent.
+2. A stream that is read slowly holds at most its window. The reader never waits for one stream.
+3. When the connection ends, every stream of it ends: reads and writes raise `ConnectionFailed`. What a stream has
    received before can still be read.
-5. Nothing waits for the peer without a bound: ending a connection ends its tasks at once, and `check`, which the
+4. Nothing waits for the peer without a bound: ending a connection ends its tasks at once, and `check`, which the
    owner calls now and then, gives up a peer that says nothing or takes nothing. (A timer for each write would cost
    more than the write.)
+5. A connection that goes away, on whichever side that was said, takes no new streams, and ends with its last one.
 """
 
 from collections import deque
 from collections.abc import Callable
-from typing import Final
+from functools import partial
+from typing import Any, Final
 
 import trio
 
@@ -31,18 +36,59 @@ from peernet.core.yamux import (
     StreamOpened,
     StreamReset,
 )
+from peernet.net.flusher import Flusher
 from peernet.net.limits import Limits
-from peernet.net.transports.port import ByteStream
+from peernet.net.transports.port import ByteStream, DirectStream
 
 __all__ = ["PeerConnection", "PeerStream"]
 
 _READ_SIZE: Final = 256 * 1024
+_GATHERED_SIZE: Final = 128 * 1024
+"""With so many gathered bytes a writer sends them itself: one call for more of them is hardly cheaper."""
 _SMALL: Final = 1024
 """Pieces of fewer bytes are put together while they wait, so that no peer makes a window cost much more than it is."""
+_LARGE: Final = 16 * 1024
+"""Pieces of at least so many bytes are handed to the reader one by one: putting them together costs a copy."""
+
+
+class _Waiters:
+    """Tasks that wait for something to change. An event does the same, and costs three times as much."""
+
+    __slots__ = ("_tasks",)
+
+    def __init__(self) -> None:
+        self._tasks: list[trio.lowlevel.Task] = []
+
+    async def wait(self) -> None:
+        task = trio.lowlevel.current_task()
+        self._tasks.append(task)
+        await trio.lowlevel.wait_task_rescheduled(partial(self._give_up, task))
+
+    def _give_up(self, task: trio.lowlevel.Task, _: Any) -> trio.lowlevel.Abort:
+        self._tasks.remove(task)
+        return trio.lowlevel.Abort.SUCCEEDED
+
+    def wake(self) -> None:
+        if self._tasks:
+            for task in self._tasks:
+                trio.lowlevel.reschedule(task)
+            self._tasks.clear()
 
 
 class PeerStream:
     """One yamux stream to a peer: bytes both ways, each direction closed on its own."""
+
+    __slots__ = (
+        "__weakref__",
+        "_changed",
+        "_connection",
+        "_failed",
+        "_id",
+        "_local_closed",
+        "_received",
+        "_remote_closed",
+        "_unread",
+    )
 
     def __init__(self, connection: "PeerConnection", stream_id: int) -> None:
         self._connection = connection
@@ -52,7 +98,7 @@ class PeerStream:
         self._local_closed = False
         self._unread = 0
         self._failed: str | None = None
-        self._changed = trio.Event()
+        self._changed = _Waiters()
 
     @property
     def peer(self) -> PeerId:
@@ -69,11 +115,21 @@ class PeerStream:
         await trio.lowlevel.checkpoint_if_cancelled()
         if self._local_closed:
             raise LocalProtocolError("a stream whose sending half is closed sends nothing more")
-        rest: bytes | memoryview = data
+        if self._failed is not None:
+            raise ConnectionFailed(self._failed)
+        connection = self._connection
+        # Who comes to a full outbox waits before anything is taken, so that many writers do not fill it further.
+        taken = 0 if connection.congested else connection.send(self, data)
+        if taken < len(data) or connection.congested:
+            await self._send_slowly(memoryview(data)[taken:])
+
+    async def _send_slowly(self, rest: memoryview) -> None:
+        """Sends the rest as the window and the outbox allow."""
+        await self._connection.wait_writable(self, more=bool(rest))
         while rest:
             self._check()
             taken = self._connection.send(self, rest)
-            rest = memoryview(rest)[taken:]
+            rest = rest[taken:]
             await self._connection.wait_writable(self, more=bool(rest))
 
     async def receive_some(self) -> bytes:
@@ -85,10 +141,17 @@ class PeerStream:
             self._check()
             await self._changed.wait()
         await trio.lowlevel.checkpoint_if_cancelled()
-        data = b"".join(self._received)
-        self._received.clear()
-        self._connection.acknowledge(self, len(data) - self._unread)
-        self._unread = 0
+        received = self._received
+        if len(received) == 1 or len(received[0]) >= _LARGE:
+            data = bytes(received.popleft())
+        else:
+            data = b"".join(received)
+            received.clear()
+        new = len(data)
+        if self._unread:
+            new = max(0, new - self._unread)
+            self._unread -= len(data) - new
+        self._connection.acknowledge(self, new)
         return data
 
     async def close_sending(self) -> None:
@@ -159,13 +222,14 @@ class PeerStream:
 
     def on_data(self, data: bytes) -> None:
         """The peer sent bytes."""
-        if len(data) >= _SMALL:
-            self._received.append(data)
-        elif self._received and type(self._received[-1]) is bytearray:
-            self._received[-1] += data
+        received = self._received
+        if not received or len(data) >= _SMALL:
+            received.append(data)
+        elif type(received[-1]) is bytearray:
+            received[-1] += data
         else:
-            self._received.append(bytearray(data) if self._received else data)
-        self.on_changed()
+            received.append(bytearray(data))
+        self._changed.wake()
 
     def on_remote_closed(self) -> None:
         """The peer closed its half."""
@@ -180,8 +244,7 @@ class PeerStream:
 
     def on_changed(self) -> None:
         """Wakes whoever waits on this stream."""
-        self._changed.set()
-        self._changed = trio.Event()
+        self._changed.wake()
 
 
 class PeerConnection:
@@ -192,7 +255,46 @@ class PeerConnection:
         protocol: the state machine, fresh.
         on_stream: takes each stream that the peer opens (it must not wait).
         observed: the multiaddr of the peer's network address, without a port.
+        flusher: the node's; without one the connection runs its own.
     """
+
+    __slots__ = (
+        "__weakref__",
+        "_awaits_pong",
+        "_crash",
+        "_direct",
+        "_drained",
+        "_draining_scope",
+        "_established_or_ended",
+        "_flusher",
+        "_gathering",
+        "_in_flight",
+        "_limits",
+        "_on_stream",
+        "_peer",
+        "_pinged_at",
+        "_pings",
+        "_protocol",
+        "_rest",
+        "_scheduled",
+        "_scope",
+        "_streams",
+        "_transport",
+        "_unsent",
+        "_writers",
+        "_writing_since",
+        "bytes_received",
+        "bytes_sent",
+        "closed",
+        "draining",
+        "ended",
+        "failure",
+        "last_heard",
+        "last_used",
+        "observed",
+        "streams_opened_in",
+        "streams_opened_out",
+    )
 
     def __init__(
         self,
@@ -202,19 +304,33 @@ class PeerConnection:
         on_stream: Callable[["PeerConnection", PeerStream], None],
         *,
         observed: str | None = None,
+        flusher: Flusher | None = None,
     ) -> None:
         self._transport = transport
+        self._direct = transport if isinstance(transport, DirectStream) else None
+        self._flusher = flusher
         self._protocol = protocol
         self._limits = limits
         self._on_stream = on_stream
         self._streams: dict[int, PeerStream] = {}
         self._writers: set[PeerStream] = set()
         self._peer: PeerId | None = None
-        self._work = trio.Event()
         self._scope = trio.CancelScope()
-        self._outbox_size = 0
+
+        # What goes out: bytes that the protocol holds, those it gave and the socket did not take, those being sent.
+        self._unsent = 0
+        self._rest = b""
+        self._in_flight = 0
+        self._gathering = False
+        """Whether something was sent just now: what follows is gathered."""
+        self._scheduled = False
+        self._draining_scope: trio.CancelScope | None = None
+        self._drained: trio.Event | None = None
         self._writing_since: float | None = None
+        self._crash: Exception | None = None
+
         self._pings = 0
+        self._pinged_at = 0.0
         self._awaits_pong = False
         self._established_or_ended = trio.Event()
         self.observed = observed
@@ -222,7 +338,13 @@ class PeerConnection:
         self.ended: str | None = None
         self.failure: RemoteProtocolError | None = None
         self.last_used = trio.current_time()
-        self.last_heard = trio.current_time()
+        self.last_heard = self.last_used
+        self.draining = False
+        """Whether one side has said that it goes away: the connection takes no new streams."""
+        self.bytes_received = 0
+        self.bytes_sent = 0
+        self.streams_opened_in = 0
+        self.streams_opened_out = 0
 
     @property
     def peer(self) -> PeerId:
@@ -248,22 +370,44 @@ class PeerConnection:
     @property
     def congested(self) -> bool:
         """Whether more bytes wait to be written than the limit."""
-        return self._outbox_size > self._limits.outbox_high_water
+        return self.unsent_bytes > self._limits.outbox_high_water
+
+    @property
+    def unsent_bytes(self) -> int:
+        """Bytes that wait to be written: of the streams, and, where they are sealed already, of what they became."""
+        return self._unsent + len(self._rest) + self._in_flight
+
+    @property
+    def round_trip_s(self) -> float | None:
+        """The round trip to the peer, in seconds, as pings measured it; None until one has."""
+        return self._protocol.yamux.round_trip_s if self._protocol.established else None
 
     async def run(self) -> None:
         """Drives the connection until it ends; afterwards `ended` says why, and `failure` what the peer broke."""
         try:
             with self._scope:
-                async with trio.open_nursery() as nursery:
-                    nursery.start_soon(self._write)
+                if self._flusher is not None:
                     await self._read()
+                else:
+                    await self._run_alone()
         finally:
             self._end("the connection was cancelled")
             try:
                 with trio.move_on_after(self._limits.farewell_s, shield=True):
+                    if self._drained is not None:
+                        await self._drained.wait()
                     await self._transport.aclose()
             finally:
                 self.closed.set()
+        if self._crash is not None:
+            raise self._crash
+
+    async def _run_alone(self) -> None:
+        async with trio.open_nursery() as nursery:
+            self._flusher = Flusher(nursery)
+            nursery.start_soon(self._flusher.run)
+            await self._read()
+            nursery.cancel_scope.cancel()
 
     async def wait_established(self) -> PeerId:
         """The peer's id once the handshake is done; raises what ended the connection before that."""
@@ -278,12 +422,17 @@ class PeerConnection:
         """A new stream to the peer; raises `ConnectionFailed` when the connection has ended, or bears no more."""
         if self.ended is not None:
             raise ConnectionFailed(self.ended)
+        if self.draining:
+            raise ConnectionFailed("the connection is going away, and takes no new streams")
         if not self._protocol.yamux.can_open:
             raise ConnectionFailed("the connection has as many streams as it bears")
         self.last_used = trio.current_time()
         stream_id = self._protocol.yamux.open_stream()
         stream = self._streams[stream_id] = PeerStream(self, stream_id)
-        self._work.set()
+        self.streams_opened_out += 1
+        # The frame that opens it leaves together with what is written first.
+        self._gathering = True
+        self._schedule()
         return stream
 
     def ping(self) -> None:
@@ -291,8 +440,17 @@ class PeerConnection:
         if self.alive and not self._awaits_pong:
             self._awaits_pong = True
             self._pings = (self._pings + 1) % 2**32
+            self._pinged_at = trio.current_time()
             self._protocol.yamux.ping(self._pings)
-            self._work.set()
+            self._queued()
+
+    def go_away(self) -> None:
+        """Says that nothing new is taken; the connection ends by itself with its last stream."""
+        if self.alive and not self.draining:
+            self._protocol.yamux.go_away()
+            self.draining = True
+            self._queued()
+            self._end_if_idle("the connection went away")
 
     def check(self) -> None:
         """Ends the connection if the peer has said or taken nothing for too long; pings it before that."""
@@ -323,28 +481,33 @@ class PeerConnection:
     def send(self, stream: PeerStream, data: bytes | memoryview) -> int:
         """Queues what the stream's window allows and returns how many bytes that were."""
         taken = self._protocol.yamux.send(stream.stream_id, data)
-        self._outbox_size += taken
-        self._work.set()
+        if taken:
+            self._unsent += taken
+            self._queued()
         return taken
 
     def acknowledge(self, stream: PeerStream, size: int) -> None:
         """The stream's reader has consumed `size` bytes: its window opens again."""
         if stream.stream_id in self._streams:
-            self._protocol.yamux.acknowledge(stream.stream_id, size)
-            self._work.set()
+            yamux = self._protocol.yamux
+            if yamux.acknowledge(stream.stream_id, size, trio.current_time()) and yamux.round_trip_s is None:
+                self.ping()
+            if yamux.has_data_to_send:
+                self._queued()
 
     def close_stream(self, stream: PeerStream) -> None:
         """Closes our half of the stream."""
         if stream.stream_id in self._streams:
             self._protocol.yamux.close(stream.stream_id)
+            self._queued()
             self._forget_if_over(stream)
-            self._work.set()
 
     def reset_stream(self, stream: PeerStream) -> None:
         """Ends the stream both ways."""
         if self._streams.pop(stream.stream_id, None) is not None:
             self._protocol.yamux.reset(stream.stream_id)
-            self._work.set()
+            self._queued()
+            self._end_if_idle("its last stream is over")
 
     def _is_writable(self, stream: PeerStream, more: bool) -> bool:
         """Whether a writer need not wait; one whose stream is over is told by its next call."""
@@ -352,32 +515,101 @@ class PeerConnection:
             return True
         return not self.congested and (not more or self._protocol.yamux.send_window(stream.stream_id) > 0)
 
-    async def _write(self) -> None:
+    # What goes out.
+
+    def _queued(self) -> None:
+        """Something was queued: it is sent now, or gathered with what follows."""
+        if not self._gathering:
+            self._gathering = True
+            self._send_out()
+        elif self._unsent >= _GATHERED_SIZE:
+            self._send_out()
+        else:
+            self._schedule()
+
+    def _schedule(self) -> None:
+        if not self._scheduled and self._flusher is not None:
+            self._scheduled = True
+            self._flusher.schedule(self)
+
+    def flush(self) -> None:
+        """Sends what was gathered; for the flusher."""
+        self._scheduled = False
+        self._gathering = False
         try:
-            while self.ended is None:
-                self._work = trio.Event()
-                size = self._outbox_size
-                if data := self._protocol.data_to_send():
-                    self._writing_since = trio.current_time()
-                    await self._transport.send_all(data)
-                    self._writing_since = None
-                    self._outbox_size -= size
-                    if self._writers:
-                        for stream in tuple(self._writers):
-                            stream.on_changed()
-                else:
-                    await self._work.wait()
+            self._send_out()
+        except Exception as error:  # noqa: BLE001  (the flusher serves all connections: raised where this one runs)
+            self._crashed(error)
+
+    def _send_out(self) -> None:
+        """Sends what the protocol holds, as far as that goes without waiting; the rest is drained."""
+        if self._drained is not None or self.ended is not None:
+            return
+        buffers = self._protocol.buffers_to_send()
+        if not buffers:
+            return
+        self._unsent = 0
+        size = sum(map(len, buffers))
+        self.bytes_sent += size
+        try:
+            sent = 0 if self._direct is None else self._direct.send_now(buffers)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             self._end("the connection broke")
+            return
+        if sent < size:
+            self._rest = b"".join(buffers)[sent:]
+            self._drained = trio.Event()
+            self._draining_scope = trio.CancelScope()
+            assert self._flusher is not None
+            self._flusher.start_draining(self)
+        if self._protocol.must_close:
+            self._end("the connection's keys are used up")
+
+    async def drain(self) -> None:
+        """Sends what the socket did not take at once, and what is queued in the meantime; for the flusher."""
+        drained, scope = self._drained, self._draining_scope
+        assert drained is not None
+        assert scope is not None
+        try:
+            with scope:
+                await self._drain()
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            self._end("the connection broke")
+        except Exception as error:  # noqa: BLE001  (the flusher serves all connections: raised where this one runs)
+            self._crashed(error)
+        finally:
+            self._drained = self._draining_scope = None
+            drained.set()
+        self._end_if_idle("its last stream is over")
+
+    async def _drain(self) -> None:
+        while self.ended is None:
+            data, self._rest = self._rest, b""
+            if not data:
+                data = self._protocol.data_to_send()
+                self.bytes_sent += len(data)
+                self._unsent = 0
+            if not data:
+                return
+            self._in_flight = len(data)
+            self._writing_since = trio.current_time()
+            await self._transport.send_all(data)
+            self._in_flight = 0
+            self._writing_since = None
+            for stream in tuple(self._writers):
+                stream.on_changed()
+
+    def _crashed(self, error: Exception) -> None:
+        self._crash = error
+        self._end("the connection crashed")
+
+    # What comes in.
 
     async def _read(self) -> None:
-        self._work.set()
+        self._send_out()
         try:
             while data := await self._transport.receive_some(_READ_SIZE):
-                self.last_heard = trio.current_time()
-                for event in self._protocol.receive(data):
-                    self._dispatch(event)
-                self._work.set()
+                self._take(data)
                 if self._protocol.must_close:
                     self._end("the connection's keys are used up")
                     return
@@ -388,12 +620,24 @@ class PeerConnection:
             self._end("the peer broke the protocol")
         self._end("the peer closed the connection")
 
+    def _take(self, data: bytes | bytearray | memoryview) -> None:
+        """Takes what has come; all of it is dispatched before anything is answered."""
+        now = trio.current_time()
+        self.last_heard = now
+        self.bytes_received += len(data)
+        for event in self._protocol.receive(data):
+            if type(event) is DataReceived:
+                self.last_used = now
+                stream = self._streams.get(event.stream_id)
+                if stream is not None:
+                    stream.on_data(event.data)
+            else:
+                self._dispatch(event)
+        self._gathering = False
+        self._send_out()
+
     def _dispatch(self, event: object) -> None:
         match event:
-            case DataReceived():
-                self.last_used = trio.current_time()
-                if stream := self._streams.get(event.stream_id):
-                    stream.on_data(event.data)
             case SendWindowOpened():
                 if stream := self._streams.get(event.stream_id):
                     stream.on_changed()
@@ -406,27 +650,43 @@ class PeerConnection:
             case StreamReset():
                 if stream := self._streams.pop(event.stream_id, None):
                     stream.on_failed("the peer reset the stream")
+                    self._end_if_idle("its last stream is over")
             case PongReceived():
-                self._awaits_pong = False
+                self._take_pong()
             case Established():
                 self._peer = event.peer_id
                 self._established_or_ended.set()
             case GoneAway():
-                self._end("the peer is going away")
+                self.draining = True
+                self._end_if_idle("the peer is going away")
 
     def _take_stream(self, stream_id: int) -> None:
         # What came in one piece is dispatched when all of it was taken in: the stream may have been reset since.
         if not self._protocol.yamux.is_open(stream_id):
             return
-        self.last_used = trio.current_time()
+        self.last_used = self.last_heard
         stream = self._streams[stream_id] = PeerStream(self, stream_id)
+        self.streams_opened_in += 1
         self._protocol.yamux.accept(stream_id)
         self._on_stream(self, stream)
+
+    def _take_pong(self) -> None:
+        self._awaits_pong = False
+        yamux, measured_s = self._protocol.yamux, self.last_heard - self._pinged_at
+        yamux.round_trip_s = measured_s if yamux.round_trip_s is None else (yamux.round_trip_s + measured_s) / 2
 
     def _forget_if_over(self, stream: PeerStream) -> None:
         """Drops a stream whose halves are both closed; what it has received can still be read."""
         if stream.over:
             del self._streams[stream.stream_id]
+            self._end_if_idle("its last stream is over")
+
+    def _end_if_idle(self, why: str) -> None:
+        """Ends a connection that goes away once nothing is left of it to do (rule 5)."""
+        if self.draining and not self._streams and self.ended is None:
+            self._send_out()
+            if self._drained is None:
+                self._end(why)
 
     def _end(self, why: str) -> None:
         """Everything of this connection is over; only the first reason counts."""
@@ -438,3 +698,5 @@ class PeerConnection:
         self._streams.clear()
         self._established_or_ended.set()
         self._scope.cancel()
+        if self._draining_scope is not None:
+            self._draining_scope.cancel()

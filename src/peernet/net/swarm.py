@@ -35,6 +35,7 @@ from peernet.core.suite import CipherSuite
 from peernet.core.yamux import YamuxLimits
 from peernet.net.addresses import Address, TcpAddress, WebSocketAddress, preference
 from peernet.net.connection import PeerConnection, PeerStream
+from peernet.net.flusher import Flusher
 from peernet.net.limits import Limits
 from peernet.net.transports.names import Resolver, SystemResolver, reachable_ips
 from peernet.net.transports.port import ByteStream, Incoming
@@ -125,6 +126,7 @@ class Swarm:
         self._handshaking: dict[_Handshake, None] = {}
         self._dialling: dict[PeerId, _Dial] = {}
         self._nursery: trio.Nursery | None = None
+        self._flusher: Flusher | None = None
         self.counters: Counter[str] = Counter()
         self.listening: list[Address] = []
 
@@ -151,6 +153,8 @@ class Swarm:
         """Runs the swarm until it is cancelled; it may dial and listen once started."""
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
+            self._flusher = Flusher(nursery)
+            nursery.start_soon(self._flusher.run)
             nursery.start_soon(self._sweep)
             task_status.started()
 
@@ -367,7 +371,9 @@ class Swarm:
             limits=self._yamux_limits,
         )
         where = f"/{'ip6' if ':' in observed else 'ip4'}/{observed}"
-        connection = PeerConnection(transport, protocol, self._limits, self._on_stream, observed=where)
+        connection = PeerConnection(
+            transport, protocol, self._limits, self._on_stream, observed=where, flusher=self._flusher
+        )
         assert self._nursery is not None
         self._nursery.start_soon(self._run_connection, connection)
         return connection

@@ -11,16 +11,17 @@ Rules:
 3. Who listens is handed a connection as soon as it came, before any of its bytes are read, so that it is counted and
    bounded from its first moment. `Incoming.open` is what the transport still has to do: nothing, or handshakes.
 4. A transport dials an IP address. Names are resolved before, where the rule of what may be dialled is.
+5. What `receive_some` returns is valid until the next checkpoint: a transport may use its buffer again then.
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 import trio
 
 from peernet.net.addresses import Address
 
-__all__ = ["ByteStream", "Incoming", "IncomingHandler", "Listener", "Transport"]
+__all__ = ["ByteStream", "DirectStream", "Incoming", "IncomingHandler", "Listener", "Transport"]
 
 Address_contra = TypeVar("Address_contra", bound=Address, contravariant=True)
 
@@ -31,11 +32,22 @@ class ByteStream(Protocol):
     async def send_all(self, data: bytes) -> None:
         """Sends all of `data`; a call that is cancelled leaves a stream that can only be closed."""
 
-    async def receive_some(self, max_bytes: int) -> bytes | bytearray:
+    async def receive_some(self, max_bytes: int) -> bytes | bytearray | memoryview:
         """At least one byte, and about `max_bytes` at most; nothing at the end of what the other side sent."""
 
     async def aclose(self) -> None:
         """Closes both directions."""
+
+
+@runtime_checkable
+class DirectStream(ByteStream, Protocol):
+    """A byte stream that takes bytes without a task switch, as far as the system has room for them."""
+
+    def send_now(self, buffers: list[bytes]) -> int:
+        """How many bytes of `buffers`, from the first on, were sent without waiting; perhaps none.
+
+        Raises `trio.BrokenResourceError` or `trio.ClosedResourceError`. Not while a `send_all` is under way.
+        """
 
 
 class Incoming(Protocol):

@@ -20,6 +20,7 @@ Rules, for both sides unless they say otherwise:
 Source: RFC 6455; libp2p's specification of WebSockets.
 """
 
+import socket
 import ssl
 from contextlib import suppress
 from functools import partial
@@ -46,7 +47,7 @@ from wsproto.utilities import RemoteProtocolError as WsRemoteError
 from peernet.core.errors import ConnectionFailed, RemoteProtocolError
 from peernet.net.addresses import WebSocketAddress, is_global
 from peernet.net.transports.dialled_websocket import MAX_SENT_SIZE, PATH, DialledWebSocket, request_websocket
-from peernet.net.transports.tcp import SocketListener, open_socket, remote_host
+from peernet.net.transports.tcp import SocketListener, open_socket, remote_host, trio_stream
 from peernet.net.transports.tls import TlsFiles, accept_tls, dialling_context, listening_context, start_tls
 
 __all__ = ["MAX_MESSAGE_SIZE", "WebSocketStream", "WebSocketTransport", "accept_websocket"]
@@ -201,16 +202,16 @@ class WebSocketIncoming:
     """Somebody's connection before its handshakes.
 
     Args:
-        socket: the socket.
+        accepted: the socket.
         context: TLS, or None for a WebSocket in the clear.
         behind_proxy: whether to believe a proxy near us about who it speaks for.
     """
 
-    def __init__(self, socket: trio.SocketStream, *, context: ssl.SSLContext | None, behind_proxy: bool) -> None:
-        self._socket = socket
+    def __init__(self, accepted: socket.socket, *, context: ssl.SSLContext | None, behind_proxy: bool) -> None:
+        self._socket = trio_stream(accepted)
         self._context = context
         self._behind_proxy = behind_proxy
-        self.host = remote_host(socket)
+        self.host = remote_host(accepted)
 
     async def open(self) -> WebSocketStream:
         """TLS, if this is for it, and the WebSocket's handshake."""
@@ -240,12 +241,14 @@ class WebSocketTransport:
     async def dial(
         self, address: WebSocketAddress, ip: str, local: str | None, nursery: trio.Nursery
     ) -> DialledWebSocket:
-        socket = await open_socket(ip, address.port, local)
+        below: trio.abc.Stream
+        plain = below = trio_stream(await open_socket(ip, address.port, local))
         try:
-            below = await start_tls(socket, await self._dialling_context(), address.name) if address.tls else socket
+            if address.tls:
+                below = await start_tls(plain, await self._dialling_context(), address.name)
             return await request_websocket(below, _host_header(address), nursery)
         except BaseException:
-            await trio.aclose_forcefully(socket)
+            await trio.aclose_forcefully(plain)
             raise
 
     async def _dialling_context(self) -> ssl.SSLContext:
