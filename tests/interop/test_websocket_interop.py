@@ -14,7 +14,7 @@ import trio
 import trio_websocket
 import trustme
 
-from peernet.core.connection import Connection
+from peernet.core.connection import Connection, NoiseIdentity
 from peernet.core.identity import Keypair, PeerId
 from peernet.core.multistream import Dialer
 from peernet.core.suite import MixedSuite
@@ -63,9 +63,8 @@ class TheirStream:
 def their_connection(stream: TheirStream, *, dials: bool, expected: PeerId | None = None) -> PeerConnection:
     protocol = Connection(
         SUITE,
-        THEIRS,
+        NoiseIdentity.of(THEIRS, b"1" * 32, SUITE),
         initiator=dials,
-        static_secret=b"1" * 32,
         ephemeral_secret=b"2" * 32,
         expected_peer=expected,
     )

@@ -5,6 +5,7 @@ from contextlib import suppress
 from functools import partial
 
 import pytest
+from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,7 +15,7 @@ from peernet.core.connection import (
     Connection,
     Established,
     Event,
-    identity_signature_of,
+    NoiseIdentity,
 )
 from peernet.core.errors import LocalProtocolError, RemoteProtocolError
 from peernet.core.identity import Keypair, PeerId, encode_public_key
@@ -36,8 +37,10 @@ SUITE = MixedSuite()
 DIALER = Keypair.from_seed(b"d" * 32, SUITE)
 LISTENER = Keypair.from_seed(b"l" * 32, SUITE)
 STRANGER = Keypair.from_seed(b"s" * 32, SUITE)
-STATIC = {DIALER.peer_id: b"1" * 32, LISTENER.peer_id: b"2" * 32}
-SIGNATURES = {pair.peer_id: identity_signature_of(pair, STATIC[pair.peer_id], SUITE) for pair in (DIALER, LISTENER)}
+IDENTITIES = {
+    DIALER.peer_id: NoiseIdentity.of(DIALER, b"1" * 32, SUITE),
+    LISTENER.peer_id: NoiseIdentity.of(LISTENER, b"2" * 32, SUITE),
+}
 SWARM_KEY = b"k" * 32
 
 SELECT_NOISE = b"\x13/multistream/1.0.0\n\x07/noise\n"
@@ -48,11 +51,9 @@ def dial(
 ) -> Connection:
     return Connection(
         SUITE,
-        DIALER,
+        IDENTITIES[DIALER.peer_id],
         initiator=True,
-        static_secret=STATIC[DIALER.peer_id],
         ephemeral_secret=b"3" * 32,
-        identity_signature=SIGNATURES[DIALER.peer_id],
         expected_peer=expected,
         swarm_key=swarm_key,
         early_muxer=early,
@@ -64,15 +65,13 @@ def listen(
     early: bool = True,
     expected: PeerId | None = None,
     swarm_key: bytes | None = None,
-    signature: bytes | None = SIGNATURES[LISTENER.peer_id],
+    signature: bytes = IDENTITIES[LISTENER.peer_id].signature,
 ) -> Connection:
     return Connection(
         SodiumSuite(),
-        LISTENER,
+        evolve(IDENTITIES[LISTENER.peer_id], signature=signature),
         initiator=False,
-        static_secret=STATIC[LISTENER.peer_id],
         ephemeral_secret=b"4" * 32,
-        identity_signature=signature,
         expected_peer=expected,
         swarm_key=swarm_key,
         early_muxer=early,
@@ -216,7 +215,7 @@ def test_the_wrong_peer_is_told_nothing() -> None:
 
 
 def test_a_signature_of_another_key_or_over_another_is_refused() -> None:
-    for signature in (SIGNATURES[DIALER.peer_id], bytes(64), b"", STRANGER.sign(b"x")):
+    for signature in (IDENTITIES[DIALER.peer_id].signature, bytes(64), b"", STRANGER.sign(b"x")):
         assert reason(partial(exchange, dial(), listen(signature=signature))) == "bad_signature"
 
 
@@ -313,7 +312,7 @@ def test_who_knows_the_prologue_and_not_the_key_cannot_finish(key: bytes, expect
         "Noise_XXpsk3_25519_ChaChaPoly_SHA256",
         initiator=True,
         prologue=SUITE.hash("SHA256", SWARM_KEY),
-        static=STATIC[DIALER.peer_id],
+        static=IDENTITIES[DIALER.peer_id].static_secret,
         ephemeral=b"3" * 32,
         psks=[key],
     )
@@ -459,10 +458,11 @@ def test_a_multistream_dialer_of_another_implementation_that_waits_for_every_ans
     while other.selected is None:
         listener.receive(other.data_to_send())
         other.receive(listener.data_to_send())
-    handshake = HandshakeState(SUITE, initiator=True, static=STATIC[DIALER.peer_id], ephemeral=b"3" * 32)
+    identity = IDENTITIES[DIALER.peer_id]
+    handshake = HandshakeState(SUITE, initiator=True, static=identity.static_secret, ephemeral=b"3" * 32)
     listener.receive(b"\x00\x20" + handshake.write_message())
     handshake.read_message(listener.data_to_send()[2:])
-    payload = bytes_field(1, encode_public_key(DIALER.public_key)) + bytes_field(2, SIGNATURES[DIALER.peer_id])
+    payload = bytes_field(1, encode_public_key(DIALER.public_key)) + bytes_field(2, identity.signature)
     last = handshake.write_message(payload)
     assert listener.receive(len(last).to_bytes(2, "big") + last) == []
     assert not listener.established

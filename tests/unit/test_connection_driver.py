@@ -8,7 +8,7 @@ import trio
 import trio.testing
 from attrs import define
 
-from peernet.core.connection import Connection, Established, Event
+from peernet.core.connection import Connection, Established, Event, NoiseIdentity
 from peernet.core.errors import ConnectionFailed, LocalProtocolError, RemoteProtocolError
 from peernet.core.identity import Keypair, PeerId
 from peernet.core.suite import MixedSuite
@@ -28,9 +28,8 @@ OVERHEAD = 200
 def protocol(*, dials: bool, expected: PeerId | None = None, limits: YamuxLimits | None = None) -> Connection:
     return Connection(
         SUITE,
-        DIALER if dials else LISTENER,
+        NoiseIdentity.of(DIALER if dials else LISTENER, b"1" * 32 if dials else b"2" * 32, SUITE),
         initiator=dials,
-        static_secret=b"1" * 32 if dials else b"2" * 32,
         ephemeral_secret=b"3" * 32 if dials else b"4" * 32,
         expected_peer=expected,
         limits=limits or YamuxLimits(),

@@ -17,6 +17,7 @@ from peernet.net.addresses import TcpAddress
 from peernet.net.connection import PeerStream
 from peernet.net.limits import Limits
 from peernet.net.swarm import Swarm
+from peernet.net.transports.tcp import TcpIncoming
 
 SUITE = MixedSuite()
 ECHO = "/test/echo/1"
@@ -198,7 +199,7 @@ async def test_nobody_dials_itself():
         with pytest.raises(ConnectionFailed, match="itself"):
             await one.connect(one.peer_id, one.listening)
         twin = new_swarm(host="127.88.251.1")
-        twin._keypair, twin._signature, twin._static = one._keypair, one._signature, one._static
+        twin._keypair, twin._identity = one._keypair, one._identity
         async with running(twin):
             # A second node with the same key is no peer either.
             twin._connections.clear()
@@ -261,7 +262,7 @@ async def test_who_has_gone_before_it_was_accepted_harms_nobody():
 
     two = new_swarm()
     async with running(two):
-        await two._accept(two._tcp._took(Gone()))
+        await two._accept(TcpIncoming.of(Gone()))
         assert two.counters["refused"] == 1
 
 

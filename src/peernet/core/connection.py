@@ -25,10 +25,11 @@ Source: libp2p specifications, "Connection establishment", "noise-libp2p", "Earl
 """
 
 import struct
+from collections.abc import Sequence
 from enum import Enum
 from typing import Final
 
-from attrs import frozen
+from attrs import field, frozen
 
 from peernet.core.errors import LocalProtocolError, RemoteProtocolError
 from peernet.core.identity import Keypair, PeerId, decode_public_key, encode_public_key
@@ -44,7 +45,7 @@ __all__ = [
     "Connection",
     "Established",
     "Event",
-    "identity_signature_of",
+    "NoiseIdentity",
 ]
 
 MAX_HANDSHAKE_MESSAGE_SIZE: Final = 4096
@@ -53,6 +54,7 @@ MAX_HANDSHAKE_MESSAGE_SIZE: Final = 4096
 MAX_PLAINTEXT_SIZE: Final = MAX_MESSAGE_SIZE - TAG_SIZE
 
 _NOISE: Final = "/noise"
+_PROTOCOL_BYTES: Final = PROTOCOL.encode()
 _OPEN_SWARM: Final = "Noise_XX_25519_ChaChaPoly_SHA256"
 _PRIVATE_SWARM: Final = "Noise_XXpsk3_25519_ChaChaPoly_SHA256"
 _SIGNED_PREFIX: Final = b"noise-libp2p-static-key:"
@@ -92,23 +94,39 @@ class _Phase(Enum):
     FAILED = "failed"
 
 
-def identity_signature_of(keypair: Keypair, static_secret: bytes, suite: CipherSuite) -> bytes:
-    """The identity's signature over a Noise static key: computed once for as long as both keys last."""
-    return keypair.sign(_SIGNED_PREFIX + suite.x25519_public(static_secret))
+@frozen
+class NoiseIdentity:
+    """Who a node is in handshakes: its Noise static key, signed by its identity. Made once for all connections."""
+
+    peer_id: PeerId
+    static_secret: bytes = field(repr=False)
+    static_public: bytes
+    signature: bytes
+
+    @classmethod
+    def of(cls, keypair: Keypair, static_secret: bytes, suite: CipherSuite) -> "NoiseIdentity":
+        """The identity of `keypair` with an X25519 secret of 32 bytes."""
+        public = suite.x25519_public(static_secret)
+        return cls(keypair.peer_id, static_secret, public, keypair.sign(_SIGNED_PREFIX + public))
+
+    def payload(self, *, early_muxer: bool) -> bytes:
+        """What this side says of itself in a handshake."""
+        return _encode_payload(self, (_PROTOCOL_BYTES,) if early_muxer else ())
 
 
 class Connection:
     """One side of a connection.
 
-    `static_secret` and `ephemeral_secret` are X25519 secrets of 32 bytes; each connection needs a fresh second one.
-    `identity_signature` is `identity_signature_of` the keys, computed here where it is not given. `swarm_key` is 32
-    bytes. Without `early_muxer` this side does not name its multiplexer in the handshake.
+    `ephemeral_secret` is an X25519 secret of 32 bytes, fresh for each connection; `swarm_key` has 32 bytes. Without
+    `early_muxer` this side does not name its multiplexer in the handshake. `budget` is asked before windows grow.
     """
 
     __slots__ = (
         "_budget",
+        "_early_muxer",
         "_expected_peer",
         "_handshake",
+        "_identity",
         "_inbox",
         "_initiator",
         "_limits",
@@ -116,7 +134,6 @@ class Connection:
         "_negotiation",
         "_opener",
         "_out",
-        "_payload",
         "_peer_id",
         "_phase",
         "_sealer",
@@ -128,12 +145,10 @@ class Connection:
     def __init__(
         self,
         suite: CipherSuite,
-        keypair: Keypair,
+        identity: NoiseIdentity,
         initiator: bool,
-        static_secret: bytes,
         ephemeral_secret: bytes,
         *,
-        identity_signature: bytes | None = None,
         expected_peer: PeerId | None = None,
         swarm_key: bytes | None = None,
         limits: YamuxLimits = DEFAULT_LIMITS,
@@ -148,17 +163,15 @@ class Connection:
         self._limits = limits
         self._budget = budget
         self._phase = _Phase.SECURITY
-        if identity_signature is None:
-            identity_signature = identity_signature_of(keypair, static_secret, suite)
-        self._payload = _Payload(
-            encode_public_key(keypair.public_key), identity_signature, (PROTOCOL.encode(),) if early_muxer else ()
-        )
+        self._identity = identity
+        self._early_muxer = early_muxer
         self._handshake: HandshakeState | None = HandshakeState(
             suite,
             _OPEN_SWARM if swarm_key is None else _PRIVATE_SWARM,
             initiator=initiator,
             prologue=b"" if swarm_key is None else suite.hash("SHA256", swarm_key),
-            static=static_secret,
+            static=identity.static_secret,
+            static_public=identity.static_public,
             ephemeral=ephemeral_secret,
             psks=() if swarm_key is None else (swarm_key,),
         )
@@ -320,9 +333,9 @@ class Connection:
         if handshake.remote_static is not None:
             remote = _decode_payload(payload)
             self._peer_id = self._proven_peer(remote, handshake.remote_static)
-            named = PROTOCOL.encode() in self._payload.muxers and PROTOCOL.encode() in remote.muxers
+            named = self._early_muxer and _PROTOCOL_BYTES in remote.muxers
         if handshake.my_turn:
-            self._write_handshake(handshake, _encode_payload(self._payload))
+            self._write_handshake(handshake, self._identity.payload(early_muxer=self._early_muxer))
         if handshake.finished:
             self.handshake_hash = handshake.handshake_hash
             self._sealer, self._opener = handshake.split()
@@ -368,11 +381,11 @@ class Connection:
         return self._yamux
 
 
-def _encode_payload(payload: _Payload) -> bytes:
-    encoded = bytes_field(_IDENTITY_KEY, payload.identity_key)
-    encoded += bytes_field(_IDENTITY_SIGNATURE, payload.identity_signature)
-    if payload.muxers:
-        encoded += bytes_field(_EXTENSIONS, b"".join(bytes_field(_STREAM_MUXERS, muxer) for muxer in payload.muxers))
+def _encode_payload(identity: NoiseIdentity, muxers: Sequence[bytes]) -> bytes:
+    encoded = bytes_field(_IDENTITY_KEY, encode_public_key(identity.peer_id.public_key))
+    encoded += bytes_field(_IDENTITY_SIGNATURE, identity.signature)
+    if muxers:
+        encoded += bytes_field(_EXTENSIONS, b"".join(bytes_field(_STREAM_MUXERS, muxer) for muxer in muxers))
     return encoded
 
 

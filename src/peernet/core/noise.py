@@ -255,6 +255,7 @@ class HandshakeState:
         initiator: bool,
         prologue: bytes = b"",
         static: bytes | None = None,
+        static_public: bytes | None = None,
         remote_static: bytes | None = None,
         ephemeral: bytes | None = None,
         psks: Sequence[bytes] = (),
@@ -266,7 +267,9 @@ class HandshakeState:
         self._phase = _Phase.RUNNING
         self._check_keys(static, remote_static, ephemeral, psks)
         self._static = static
-        self._static_public = None if static is None else suite.x25519_public(static)
+        if static is not None and static_public is None:
+            static_public = suite.x25519_public(static)
+        self._static_public = static_public
         self._ephemeral = ephemeral
         self._remote_static = remote_static
         self._remote_ephemeral: bytes | None = None

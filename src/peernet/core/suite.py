@@ -11,6 +11,7 @@ AEAD tags 16. Source: RFC 7748, RFC 8032, RFC 8439, Noise revision 34 section 4.
 
 import hashlib
 import hmac
+from collections.abc import Callable
 from typing import Protocol
 
 import nacl.bindings
@@ -105,7 +106,17 @@ class CipherSuite(Protocol):
         ...
 
 
-_HASHLIB_NAMES = {"SHA256": "sha256", "SHA512": "sha512", "BLAKE2s": "blake2s", "BLAKE2b": "blake2b"}
+class _Digest(Protocol):
+    def digest(self) -> bytes: ...
+
+
+_HASHES: dict[str, Callable[[bytes], _Digest]] = {
+    "SHA256": hashlib.sha256,
+    "SHA512": hashlib.sha512,
+    "BLAKE2s": hashlib.blake2s,
+    "BLAKE2b": hashlib.blake2b,
+}
+_HMAC_NAMES = {"SHA256": "sha256", "SHA512": "sha512", "BLAKE2s": "blake2s", "BLAKE2b": "blake2b"}
 
 
 class SodiumSuite:
@@ -154,10 +165,10 @@ class SodiumSuite:
         return Cipher(algorithms.ChaCha20(key, bytes(16)), mode=None).encryptor()
 
     def hash(self, algorithm: str, data: bytes) -> bytes:
-        return hashlib.new(_HASHLIB_NAMES[algorithm], data, usedforsecurity=True).digest()
+        return _HASHES[algorithm](data).digest()
 
     def hmac(self, algorithm: str, key: bytes, data: bytes) -> bytes:
-        return hmac.digest(key, data, _HASHLIB_NAMES[algorithm])
+        return hmac.digest(key, data, _HMAC_NAMES[algorithm])
 
 
 def _check_secret(secret: bytes) -> None:

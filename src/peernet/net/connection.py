@@ -38,7 +38,7 @@ from peernet.core.yamux import (
 )
 from peernet.net.flusher import Flusher
 from peernet.net.limits import Limits
-from peernet.net.transports.port import ByteStream, DirectStream
+from peernet.net.transports.port import ByteStream
 
 __all__ = ["PeerConnection", "PeerStream"]
 
@@ -262,7 +262,6 @@ class PeerConnection:
         "__weakref__",
         "_awaits_pong",
         "_crash",
-        "_direct",
         "_drained",
         "_draining_scope",
         "_established_or_ended",
@@ -278,6 +277,7 @@ class PeerConnection:
         "_rest",
         "_scheduled",
         "_scope",
+        "_send_now",
         "_streams",
         "_transport",
         "_unsent",
@@ -307,7 +307,8 @@ class PeerConnection:
         flusher: Flusher | None = None,
     ) -> None:
         self._transport = transport
-        self._direct = transport if isinstance(transport, DirectStream) else None
+        # (A check of the whole port by `isinstance` takes as long as an encryption.)
+        self._send_now: Callable[[list[bytes]], int] | None = getattr(transport, "send_now", None)
         self._flusher = flusher
         self._protocol = protocol
         self._limits = limits
@@ -453,7 +454,10 @@ class PeerConnection:
             self._end_if_idle("the connection went away")
 
     def check(self) -> None:
-        """Ends the connection if the peer has said or taken nothing for too long; pings it before that."""
+        """Ends the connection if the peer has said or taken nothing for too long, or the keys are worn; else pings."""
+        if self._protocol.must_close:
+            self._end("the connection's keys are used up")
+            return
         now = trio.current_time()
         silent_s = now - self.last_heard
         if self._writing_since is not None and now - self._writing_since > self._limits.write_timeout_s:
@@ -552,7 +556,7 @@ class PeerConnection:
         size = sum(map(len, buffers))
         self.bytes_sent += size
         try:
-            sent = 0 if self._direct is None else self._direct.send_now(buffers)
+            sent = 0 if self._send_now is None else self._send_now(buffers)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             self._end("the connection broke")
             return
@@ -562,8 +566,6 @@ class PeerConnection:
             self._draining_scope = trio.CancelScope()
             assert self._flusher is not None
             self._flusher.start_draining(self)
-        if self._protocol.must_close:
-            self._end("the connection's keys are used up")
 
     async def drain(self) -> None:
         """Sends what the socket did not take at once, and what is queued in the meantime; for the flusher."""
@@ -610,9 +612,6 @@ class PeerConnection:
         try:
             while data := await self._transport.receive_some(_READ_SIZE):
                 self._take(data)
-                if self._protocol.must_close:
-                    self._end("the connection's keys are used up")
-                    return
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             self._end("the connection broke")
         except RemoteProtocolError as error:

@@ -26,7 +26,7 @@ import structlog
 import trio
 from attrs import define, field
 
-from peernet.core.connection import Connection, identity_signature_of
+from peernet.core.connection import Connection, NoiseIdentity
 from peernet.core.errors import ConnectionFailed, LocalProtocolError, RemoteProtocolError
 from peernet.core.identity import Keypair, PeerId
 from peernet.core.multistream import Dialer, Listener
@@ -117,8 +117,7 @@ class Swarm:
         self._allow_private = allow_private
         self._yamux_limits = YamuxLimits(receive_window=limits.stream_receive_buffer)
         # One Noise static key and one signature over it for the node's lifetime.
-        self._static = secrets.token_bytes(32)
-        self._signature = identity_signature_of(keypair, self._static, suite)
+        self._identity = NoiseIdentity.of(keypair, secrets.token_bytes(32), suite)
         self._handlers: dict[str, StreamHandler] = {}
         self._connections: dict[PeerId, PeerConnection] = {}
         self._held: dict[PeerConnection, _Held] = {}
@@ -362,11 +361,9 @@ class Swarm:
     ) -> PeerConnection:
         protocol = Connection(
             self._suite,
-            self._keypair,
+            self._identity,
             initiator=initiator,
-            static_secret=self._static,
             ephemeral_secret=secrets.token_bytes(32),
-            identity_signature=self._signature,
             expected_peer=expected,
             limits=self._yamux_limits,
         )

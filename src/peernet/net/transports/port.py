@@ -15,7 +15,7 @@ Rules:
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Protocol, TypeVar
 
 import trio
 
@@ -39,9 +39,11 @@ class ByteStream(Protocol):
         """Closes both directions."""
 
 
-@runtime_checkable
 class DirectStream(ByteStream, Protocol):
-    """A byte stream that takes bytes without a task switch, as far as the system has room for them."""
+    """A byte stream that takes bytes without a task switch, as far as the system has room for them.
+
+    Whether a stream is one is told by its having `send_now`.
+    """
 
     def send_now(self, buffers: list[bytes]) -> int:
         """How many bytes of `buffers`, from the first on, were sent without waiting; perhaps none.

@@ -2,8 +2,8 @@
 
 Rules:
 
-1. All connections of a node receive into one buffer: what `receive_some` returns is valid until the next checkpoint,
-   and is processed before that. An idle connection so has no buffer of its own.
+1. All connections of a process receive into one buffer: what `receive_some` returns is valid until the next
+   checkpoint, and is processed before that. An idle connection so has no buffer of its own.
 2. Receiving waits first, and takes what is there with one call then: a peer that sends without end gives way to the
    others after each.
 3. Nobody waits on a closed socket: closing wakes who does.
@@ -138,13 +138,17 @@ def remote_host(connected: socket.socket) -> str | None:
 class TcpIncoming:
     """A connection as it came."""
 
-    socket: socket.socket
+    _socket: socket.socket
     host: str | None
-    _buffer: memoryview
+
+    @classmethod
+    def of(cls, accepted: socket.socket) -> "TcpIncoming":
+        """The socket, and who is at its other end."""
+        return cls(accepted, remote_host(accepted))
 
     async def open(self) -> TcpStream:
         """Nothing is left to do."""
-        return TcpStream(self.socket, self._buffer)
+        return TcpStream(self._socket, _receive_buffer())
 
 
 @frozen
@@ -219,15 +223,21 @@ class SocketListener:
 class TcpTransport:
     """Plain TCP."""
 
-    def __init__(self) -> None:
-        # Pages of it that nothing was received into take no memory.
-        self._buffer = memoryview(bytearray(RECEIVE_BUFFER_SIZE))
-
     async def dial(self, address: TcpAddress, ip: str, local: str | None, nursery: trio.Nursery) -> TcpStream:
-        return TcpStream(await open_socket(ip, address.port, local), self._buffer)
+        return TcpStream(await open_socket(ip, address.port, local), _receive_buffer())
 
     async def listen(self, address: TcpAddress) -> SocketListener:
-        return await SocketListener.open(address, self._took)
+        return await SocketListener.open(address, TcpIncoming.of)
 
-    def _took(self, accepted: socket.socket) -> TcpIncoming:
-        return TcpIncoming(accepted, remote_host(accepted), self._buffer)
+
+_shared_buffer: Final[trio.lowlevel.RunVar[memoryview]] = trio.lowlevel.RunVar("receive buffer")
+
+
+def _receive_buffer() -> memoryview:
+    """The buffer of this run of trio: one task runs at a time, and none keeps it over a checkpoint."""
+    try:
+        return _shared_buffer.get()
+    except LookupError:
+        buffer = memoryview(bytearray(RECEIVE_BUFFER_SIZE))
+        _shared_buffer.set(buffer)
+        return buffer
