@@ -1,5 +1,6 @@
 """A connection on trio: streams, windows, cancellation and endings, over memory streams."""
 
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -11,10 +12,12 @@ from attrs import define
 from peernet.core.connection import Connection, Established, Event, NoiseIdentity
 from peernet.core.errors import ConnectionFailed, LocalProtocolError, RemoteProtocolError
 from peernet.core.identity import Keypair, PeerId
+from peernet.core.noise import CLOSE_AT_NONCE
 from peernet.core.suite import MixedSuite
-from peernet.core.yamux import INITIAL_WINDOW, YamuxLimits
+from peernet.core.yamux import INITIAL_WINDOW, GoneAway, StreamReset, YamuxLimits
 from peernet.net.connection import PeerConnection, PeerStream
 from peernet.net.limits import Limits
+from peernet.net.transports.tcp import TcpStream
 
 SUITE = MixedSuite()
 DIALER = Keypair.from_seed(b"d" * 32, SUITE)
@@ -375,7 +378,7 @@ async def test_altered_bytes_end_an_established_connection():
         assert side.connection.failure.reason == "bad_tag"
 
 
-async def test_a_peer_that_goes_away_ends_the_connection():
+async def test_a_peer_that_goes_away_ends_a_connection_without_streams():
     async with against_raw(raw_dials=False) as (side, raw):
         raw.protocol.yamux.go_away()
         await raw.flush()
@@ -385,6 +388,201 @@ async def test_a_peer_that_goes_away_ends_the_connection():
         await raw.transport.aclose()
         await side.connection.closed.wait()
         assert side.connection.ended in {"the peer closed the connection", "the connection broke"}
+
+
+@pytest.mark.parametrize("dialer_goes", [True, False])
+async def test_a_connection_that_goes_away_finishes_its_streams_and_takes_no_new_ones(dialer_goes: bool):
+    async with two_sides() as (one, two):
+        stream, other = await stream_pair(one, two)
+        (one if dialer_goes else two).connection.go_away()
+        await trio.testing.wait_all_tasks_blocked()
+        for side in (one, two):
+            assert side.connection.draining
+            with pytest.raises(ConnectionFailed, match="going away"):
+                side.connection.open_stream()
+        await stream.send_all(bytes(2 * WINDOW - 10)[:1000])
+        assert await read_exactly(other, 1000) == bytes(1000)
+        await stream.close_sending()
+        await other.send_all(b"the last words")
+        await other.close_sending()
+        assert await stream.receive_some() == b"the last words"
+        assert await stream.receive_some() == b""
+        for side in (one, two):
+            await side.connection.closed.wait()
+
+
+async def test_a_connection_that_goes_away_is_told_to_who_opens_streams_meanwhile():
+    async with against_raw(raw_dials=True) as (side, raw):
+        raw.protocol.yamux.open_stream()
+        await raw.flush()
+        await trio.testing.wait_all_tasks_blocked()
+        side.connection.go_away()
+        late = raw.protocol.yamux.open_stream()
+        await raw.flush()
+        raw.events.clear()
+        await raw.exchange(StreamReset)
+        assert GoneAway(0) in raw.events
+        assert StreamReset(late) in raw.events
+        assert len(side.opened) == 1
+
+
+async def test_worn_keys_end_a_connection():
+    async with two_sides() as (one, two):
+        sealer = one.connection._protocol._sealer
+        sealer.nonce = CLOSE_AT_NONCE - 1
+        one.connection.check()
+        assert one.connection.alive
+        sealer.nonce = CLOSE_AT_NONCE
+        one.connection.check()
+        await two.connection.closed.wait()
+        assert one.connection.ended == "the connection's keys are used up"
+
+
+# Sending, over sockets.
+
+
+class Counted(TcpStream):
+    """A socket that keeps what was sent without waiting: a number of bytes for each call."""
+
+    def __init__(self, connected: socket.socket) -> None:
+        super().__init__(connected, memoryview(bytearray(65536)))
+        self.calls: list[int] = []
+
+    def send_now(self, buffers: list[bytes]) -> int:
+        self.calls.append(super().send_now(buffers))
+        return self.calls[-1]
+
+
+@asynccontextmanager
+async def over_sockets(limits: Limits | None = None) -> AsyncIterator[tuple[Side, Side, Counted]]:
+    sockets = socket.socketpair()
+    for end in sockets:
+        end.setblocking(False)
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16 * 1024)
+    here, there = map(Counted, sockets)
+    limits = limits or Limits()
+    one, two = new_side(here, dials=True, limits=limits), new_side(there, dials=False, limits=limits)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(one.connection.run)
+        nursery.start_soon(two.connection.run)
+        await one.connection.wait_established()
+        await two.connection.wait_established()
+        yield one, two, here
+        nursery.cancel_scope.cancel()
+
+
+async def test_sending_yields_only_when_it_would_block_and_always_checks_for_cancellation():
+    ran = []
+
+    async def other_task() -> None:
+        ran.append("other")
+
+    async with over_sockets() as (one, two, _):
+        stream, _other = await stream_pair(one, two)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(other_task)
+            for _ in range(100):
+                await stream.send_all(b"short")
+            assert ran == []
+        assert ran == ["other"]
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(other_task)
+            nursery.start_soon(stream.send_all, bytes(2 * WINDOW))
+            await trio.testing.wait_all_tasks_blocked()
+            assert ran == ["other", "other"]
+            nursery.cancel_scope.cancel()
+        second, _ = await stream_pair(one, two)
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            with pytest.raises(trio.Cancelled):
+                await second.send_all(b"x")
+            raise_if_sent = one.connection.unsent_bytes
+        assert scope.cancelled_caught is False
+        assert raise_if_sent == 0
+
+
+async def test_a_lone_message_is_sent_at_once_and_what_follows_it_is_sent_together():
+    async with over_sockets() as (one, two, socket_):
+        stream, other = await stream_pair(one, two)
+        socket_.calls.clear()
+        await stream.send_all(b"alone")
+        assert len(socket_.calls) == 1  # nobody else has run since
+        for number in range(50):
+            await stream.send_all(b"%02d" % number)
+        assert len(socket_.calls) == 1
+        assert await read_exactly(other, 105) == b"alone" + b"".join(b"%02d" % number for number in range(50))
+        assert len(socket_.calls) == 2
+        assert socket_.calls[1] < 200  # one frame in one Noise message
+        await stream.send_all(b"alone again")
+        assert len(socket_.calls) == 3
+
+
+async def test_much_that_is_gathered_is_sent_by_its_writer():
+    async with over_sockets() as (one, two, socket_):
+        stream, _ = await stream_pair(one, two)
+        socket_.calls.clear()
+        for _ in range(130):
+            await stream.send_all(bytes(1024))
+        assert len(socket_.calls) == 2
+
+
+async def test_what_a_full_socket_does_not_take_follows_in_order():
+    async with over_sockets() as (one, two, _):
+        stream, other = await stream_pair(one, two)
+        data = bytes(range(256)) * 4096
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(stream.send_all, data)
+            assert await read_exactly(other, len(data)) == data
+        await trio.testing.wait_all_tasks_blocked()
+        assert one.connection.unsent_bytes == 0
+        assert one.connection.bytes_sent == two.connection.bytes_received > len(data)
+        assert two.connection.bytes_sent == one.connection.bytes_received
+
+
+async def test_a_connection_that_ends_with_a_full_socket_ends_its_drain():
+    async with over_sockets() as (one, two, _):
+        stream, other = await stream_pair(one, two)
+        two.connection._scope.cancel()
+        with pytest.raises(ConnectionFailed):
+            while True:
+                await stream.send_all(bytes(WINDOW))
+        await one.connection.closed.wait()
+        with pytest.raises(ConnectionFailed):
+            await other.receive_some()
+
+
+async def test_pings_measure_the_round_trip_and_a_fast_reader_gets_a_larger_window():
+    async with over_sockets() as (one, two, _):
+        assert two.connection.round_trip_s is None
+        stream, other = await stream_pair(one, two)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(stream.send_all, bytes(WINDOW))
+            await read_exactly(other, WINDOW)
+        await trio.testing.wait_all_tasks_blocked()
+        assert two.connection.round_trip_s is not None
+        # As over a long way: every grant comes within two round trips.
+        two.connection._protocol.yamux.round_trip_s = 60.0
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(stream.send_all, bytes(8 * WINDOW))
+            await read_exactly(other, 8 * WINDOW)
+        assert one.connection._protocol.yamux.send_window(stream.stream_id) > WINDOW
+
+
+async def test_a_crash_while_sending_ends_the_connection_and_not_the_flusher(monkeypatch: pytest.MonkeyPatch):
+    def crash(*_: object) -> int:
+        raise ZeroDivisionError
+
+    here, there = trio.testing.memory_stream_pair()
+    side, raw = new_side(here, dials=True, limits=Limits()), RawPeer(there, dials=False)
+    with pytest.RaisesGroup(ZeroDivisionError, flatten_subgroups=True):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(side.connection.run)
+            await raw.exchange(Established)
+            await side.connection.wait_established()
+            monkeypatch.setattr(here, "send_all", crash)
+            side.connection.ping()
+            await side.connection.closed.wait()
+            assert side.connection.ended == "the connection crashed"
 
 
 async def test_a_ping_is_answered_and_only_one_is_under_way():
@@ -442,7 +640,8 @@ async def stuck_connection(limits: Limits) -> AsyncIterator[tuple[Side, StuckStr
         nursery.cancel_scope.cancel()
 
 
-async def test_a_connection_whose_peer_takes_nothing_can_be_closed():
+@pytest.mark.usefixtures("mock_clock")  # no time passes
+async def test_a_connection_whose_peer_takes_nothing_can_be_closed_at_once():
     async with stuck_connection(Limits()) as (side, transport):
         stream = side.connection.open_stream()
         await stream.send_all(b"x")

@@ -1,9 +1,10 @@
 """yamux: its frames byte for byte, windows, half closes, resets, limits, and hostile frames."""
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
+from attrs import define
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -438,3 +439,80 @@ def test_ten_thousand_streams_leave_nothing_behind() -> None:
         assert session._out == []
         assert session._inbound_streams == session._outbound_streams == 0
         assert session._inbound_backlog == session._outbound_backlog == 0
+
+
+@define
+class Budget:
+    """A budget of so many bytes."""
+
+    left: int
+
+    def reserve(self, size_bytes: int) -> bool:
+        if size_bytes > self.left:
+            return False
+        self.left -= size_bytes
+        return True
+
+    def release(self, size_bytes: int) -> None:
+        self.left += size_bytes
+
+
+def consume_window(writer: Yamux, reader: Yamux, stream: int, now_s: float) -> None:
+    """Sends all that the window allows, and has it consumed at once."""
+    while size := writer.send_window(stream):
+        writer.send(stream, bytes(size))
+        reader.receive(writer.data_to_send())
+    held = reader._streams[stream]
+    reader.acknowledge(stream, held.window - held.receive_window - held.ungranted, now_s)
+    writer.receive(reader.data_to_send())
+
+
+def grown(budget: Budget, limits: YamuxLimits, *, round_trip_s: float | None, times: Sequence[float]) -> int:
+    """The window of a stream whose whole window is consumed at these times."""
+    ours, theirs = Yamux(True, limits), Yamux(False, limits, budget)
+    theirs.round_trip_s = round_trip_s
+    stream = ours.open_stream()
+    theirs.receive(ours.data_to_send())
+    for now_s in times:
+        consume_window(ours, theirs, stream, now_s)
+    window = ours.send_window(stream)
+    assert window == theirs._streams[stream].window
+    theirs.reset(stream)
+    return window
+
+
+QUICK = [step * 0.1 for step in range(4)]
+
+
+def test_a_window_that_holds_the_sender_up_doubles_with_each_grant() -> None:
+    budget = Budget(1 << 40)
+    assert grown(budget, YamuxLimits(), round_trip_s=0.1, times=QUICK) == 8 * INITIAL_WINDOW
+    assert budget.left == 1 << 40  # given back with the stream
+
+
+def test_a_window_grows_to_its_limit_and_no_further() -> None:
+    limits = YamuxLimits(max_receive_window=3 * INITIAL_WINDOW)
+    assert grown(Budget(1 << 40), limits, round_trip_s=0.1, times=QUICK) == 3 * INITIAL_WINDOW
+
+
+@pytest.mark.parametrize(
+    ("round_trip_s", "times"),
+    [(0.1, [0.0, 0.25, 0.5, 0.75]), (None, QUICK), (0.1, [5.0])],
+    ids=["slow reader", "round trip unknown", "first grant"],
+)
+def test_a_window_that_is_no_bottleneck_stays(round_trip_s: float | None, times: list[float]) -> None:
+    assert grown(Budget(1 << 40), YamuxLimits(), round_trip_s=round_trip_s, times=times) == INITIAL_WINDOW
+
+
+def test_a_window_grows_no_further_than_the_budget() -> None:
+    budget = Budget(INITIAL_WINDOW + INITIAL_WINDOW // 2)
+    assert grown(budget, YamuxLimits(), round_trip_s=0.1, times=QUICK) == 2 * INITIAL_WINDOW
+    assert budget.left == INITIAL_WINDOW + INITIAL_WINDOW // 2
+
+
+def test_a_frame_fills_a_noise_message() -> None:
+    ours, theirs, stream = opened()
+    ours.send(stream, bytes(2 * MAX_FRAME_DATA))
+    pieces = ours.pieces_to_send(65535 - 16)
+    assert [len(piece) for piece in pieces] == [65535 - 16, 65535 - 16]
+    assert [len(event.data) for piece in pieces for event in theirs.receive(piece)] == [MAX_FRAME_DATA] * 2

@@ -70,10 +70,11 @@ class TcpStream:
                     raise _broken(error) from error
 
     async def receive_some(self, max_bytes: int) -> memoryview:
+        buffer = self._buffer
         while True:
             try:
                 await trio.lowlevel.wait_readable(self._socket)
-                return self._buffer[: self._socket.recv_into(self._buffer, max_bytes)]
+                return buffer[: self._socket.recv_into(buffer, min(max_bytes, len(buffer)))]
             except BlockingIOError:
                 continue
             except OSError as error:
