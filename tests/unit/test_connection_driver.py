@@ -16,6 +16,7 @@ from peernet.core.noise import CLOSE_AT_NONCE
 from peernet.core.suite import MixedSuite
 from peernet.core.yamux import INITIAL_WINDOW, GoneAway, StreamReset, YamuxLimits
 from peernet.net.connection import PeerConnection, PeerStream
+from peernet.net.flusher import Flusher
 from peernet.net.limits import Limits
 from peernet.net.transports.tcp import TcpStream
 
@@ -45,7 +46,14 @@ class Side:
     opened: list[PeerStream]
 
 
-def new_side(transport: trio.abc.Stream, *, dials: bool, limits: Limits, expected: PeerId | None = None) -> Side:
+def new_side(
+    transport: trio.abc.Stream,
+    *,
+    dials: bool,
+    limits: Limits,
+    expected: PeerId | None = None,
+    flusher: Flusher | None = None,
+) -> Side:
     opened: list[PeerStream] = []
     connection = PeerConnection(
         transport,
@@ -53,6 +61,7 @@ def new_side(transport: trio.abc.Stream, *, dials: bool, limits: Limits, expecte
         limits,
         lambda _, stream: opened.append(stream),
         observed="/ip4/203.0.113.7",
+        flusher=flusher,
     )
     return Side(connection, opened)
 
@@ -628,9 +637,11 @@ class StuckStream(trio.abc.Stream):
 async def stuck_connection(limits: Limits) -> AsyncIterator[tuple[Side, StuckStream]]:
     here, there = trio.testing.memory_stream_pair()
     transport = StuckStream(here)
-    side = new_side(transport, dials=True, limits=limits)
     raw = RawPeer(there, dials=False)
     async with trio.open_nursery() as nursery:
+        flusher = Flusher(nursery)
+        nursery.start_soon(flusher.run)
+        side = new_side(transport, dials=True, limits=limits, flusher=flusher)
         nursery.start_soon(side.connection.run)
         await raw.exchange(Established)
         await side.connection.wait_established()
