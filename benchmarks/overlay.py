@@ -1,104 +1,122 @@
-"""Connections and streams, both sides in one process over loopback, against raw trio TCP: CPU time, not wall time."""
+"""Connections and streams against raw trio TCP and py-libp2p, all under one harness that is not ours.
 
-import secrets
-import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+The harness runs server and client in processes of their own over loopback, and counts the CPU time of both. Each stack
+is run several times, in turn with the others, and the median is told: machines drift. CPU figures are the mean of both
+sides. py-libp2p is run where its environment was made (`make libp2p`), and for fewer operations, since it is slow.
+"""
 
-import trio
+import json
+import os
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
 
+from attrs import frozen
+
+from benchmarks.overlay_adapter import LIMITS
 from benchmarks.report import Figure
-from peernet.core.identity import Keypair
-from peernet.core.suite import MixedSuite
-from peernet.net.addresses import Address, TcpAddress
-from peernet.net.connection import PeerStream
-from peernet.net.limits import Limits
-from peernet.net.swarm import Swarm
+from peernet.core.errors import UserError
 
-CONNECTS = 100
-ECHOES = 2000
-ECHO_SIZE = 64
-PROTOCOL = "/bench/echo/1"
+CHECKOUT: Final = Path(__file__).resolve().parents[1]
+HARNESS: Final = CHECKOUT.parent / "shared" / "tools" / "overlay_bench"
+LIBP2P_PYTHON: Final = CHECKOUT / ".venv-libp2p" / "bin" / "python"
+ROUNDS: Final = 5
+TIMEOUT_S: Final = 300
+
+Results = Mapping[str, Any]
+
+
+@frozen
+class _Stack:
+    name: str
+    python: Path
+    adapter: str
+    options: tuple[str, ...] = ()
+    rounds: int = ROUNDS
+
+
+PEERNET: Final = _Stack("peernet", Path(sys.executable), "benchmarks.overlay_adapter")
+RAW: Final = _Stack("raw trio TCP", Path(sys.executable), "adapter_rawtcp")
+LIBP2P: Final = _Stack("py-libp2p", LIBP2P_PYTHON, "adapter_libp2p", ("--quick",), rounds=1)
 
 
 def figures() -> Iterator[Figure]:
-    """CPU of a connect, and of a 64-byte echo against raw TCP."""
-    connect_ms = trio.run(_connect_ms)
-    yield Figure(
-        "connect_cpu", connect_ms, "ms, both sides", "none", None, 1.5, True, {"connects": CONNECTS, "serial": True}
+    """CPU of a connect, an echo and a byte in bulk; memory of an idle connection."""
+    if not HARNESS.exists():
+        raise UserError(
+            f"the benchmark's harness is not at {HARNESS}: this one runs where it stands beside the checkout"
+        )
+    stacks = [PEERNET, RAW] + ([LIBP2P] if LIBP2P_PYTHON.exists() else [])
+    runs: dict[_Stack, list[Results]] = {stack: [] for stack in stacks}
+    for turn in range(ROUNDS):
+        for stack in stacks:
+            if turn < stack.rounds:
+                runs[stack].append(_run(stack))
+
+    def median(stack: _Stack, measure: Callable[[Results], float]) -> float | None:
+        values = [measure(results) for results in runs.get(stack, ())]
+        return statistics.median(values) if values else None
+
+    def against(
+        name: str,
+        unit: str,
+        measure: Callable[[Results], float],
+        target: float,
+        *,
+        smaller: bool,
+        of_raw: bool = False,
+    ) -> Iterator[Figure]:
+        value = median(PEERNET, measure)
+        assert value is not None
+        conditions = {"rounds": ROUNDS, "connections_per_prefix": LIMITS.connections_per_prefix}
+        yield Figure(
+            name, value, unit, RAW.name, median(RAW, measure), target, smaller, conditions, bounds_value=not of_raw
+        )
+        if LIBP2P in runs:
+            yield Figure(name, value, unit, LIBP2P.name, median(LIBP2P, measure), None, smaller, conditions)
+
+    yield from against("connect_cpu", "ms, both sides, with the closing", _connect_ms, 1.5, smaller=True)
+    yield from against("echo_64_cpu", "us a side", _echo_us, 1.5, smaller=True, of_raw=True)
+    for size, target in ((65536, 900), (16384, 700), (1024, 400)):
+        yield from against(f"bulk_{size}", "MB per CPU-second of a side", _bulk_of(size), target, smaller=False)
+    yield from against("idle_connection", "KiB, listening side", _idle_kib, 20, smaller=True)
+
+
+def _run(stack: _Stack) -> Results:
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(HARNESS), str(CHECKOUT)])}
+    done = subprocess.run(  # noqa: S603  (the programs are named above)
+        [str(stack.python), "bench_core.py", stack.adapter, *stack.options],
+        cwd=HARNESS,
+        env=environment | {"PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
     )
-    echo_us = trio.run(_echo_us)
-    raw_us = trio.run(_raw_echo_us)
-    yield Figure(
-        "echo_64_cpu", echo_us, "us a side", "raw trio TCP", raw_us, 1.5, True, {"echoes": ECHOES, "bytes": ECHO_SIZE}
-    )
+    if done.returncode:
+        raise UserError(f"the benchmark of {stack.name} failed: {done.stderr.strip().splitlines()[-1:]}")
+    results: Results = json.loads(done.stdout)
+    return results
 
 
-def _swarm() -> Swarm:
-    suite = MixedSuite()
-    return Swarm(suite, Keypair.from_seed(secrets.token_bytes(32), suite), limits=Limits(connections_per_prefix=512))
+def _connect_ms(results: Results) -> float:
+    return float(sum(results["handshake_seq"]["cpu_ms_client_server_per_conn_incl_close"]))
 
 
-@asynccontextmanager
-async def _server() -> AsyncIterator[tuple[Swarm, Address]]:
-    server = _swarm()
-    server.handle(PROTOCOL, _echo)
-    async with trio.open_nursery() as nursery:
-        await nursery.start(server.run)
-        yield server, await server.listen(TcpAddress("127.0.0.1", 0))
-        nursery.cancel_scope.cancel()
+def _echo_us(results: Results) -> float:
+    return float(statistics.mean(results["echo_64B"]["cpu_us_client_server"]))
 
 
-async def _echo(stream: PeerStream) -> None:
-    while data := await stream.receive_some():
-        await stream.send_all(data)
+def _bulk_of(size: int) -> Callable[[Results], float]:
+    def of(results: Results) -> float:
+        # Both sides' CPU time together, halved: a side's rate alone would hide what the other one pays.
+        return float(statistics.harmonic_mean(results[f"bulk_{size}B"]["MB_per_cpu_s_client_server"]))
+
+    return of
 
 
-async def _connect_ms() -> float:
-    async with _server() as (server, address):
-        clients = [_swarm() for _ in range(CONNECTS)]
-        async with trio.open_nursery() as nursery:
-            for client in clients:
-                await nursery.start(client.run)
-            began = time.process_time()
-            for client in clients:
-                await client.connect(server.peer_id, [address])
-            spent = time.process_time() - began
-            nursery.cancel_scope.cancel()
-    return spent / CONNECTS * 1e3
-
-
-async def _echo_us() -> float:
-    async with _server() as (server, address), trio.open_nursery() as nursery:
-        client = _swarm()
-        await nursery.start(client.run)
-        stream = await client.open_stream(server.peer_id, [address], PROTOCOL)
-        message = bytes(ECHO_SIZE)
-        began = time.process_time()
-        for _ in range(ECHOES):
-            await stream.send_all(message)
-            got = 0
-            while got < ECHO_SIZE:
-                got += len(await stream.receive_some())
-        spent = time.process_time() - began
-        nursery.cancel_scope.cancel()
-    return spent / ECHOES / 2 * 1e6
-
-
-async def _raw_echo_us() -> float:
-    async def serve(stream: trio.SocketStream) -> None:
-        async for data in stream:
-            await stream.send_all(data)
-
-    async with trio.open_nursery() as nursery:
-        listeners = await nursery.start(trio.serve_tcp, serve, 0)
-        port = listeners[0].socket.getsockname()[1]
-        stream = await trio.open_tcp_stream("127.0.0.1", port)
-        message = bytes(ECHO_SIZE)
-        began = time.process_time()
-        for _ in range(ECHOES):
-            await stream.send_all(message)
-            await stream.receive_some()
-        spent = time.process_time() - began
-        nursery.cancel_scope.cancel()
-    return spent / ECHOES / 2 * 1e6
+def _idle_kib(results: Results) -> float:
+    return float(results["rss"]["server_KiB_per_conn"])

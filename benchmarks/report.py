@@ -12,26 +12,33 @@ __all__ = ["Figure"]
 
 @frozen
 class Figure:
-    """A figure; `ratio` is value over reference, and `target` bounds the ratio or, without a reference, the value."""
+    """A figure; `target` bounds its ratio to the reference, or with `bounds_value`, or without a reference, itself.
+
+    Without a target it is told for comparison only.
+    """
 
     name: str
     value: float
     unit: str
     reference: str
     reference_value: float | None
-    target: float
+    target: float | None
     smaller_is_better: bool
     conditions: dict[str, Any] = Factory(dict)
+    bounds_value: bool = False
 
     @property
-    def measured(self) -> float:
-        """What the target is held against."""
-        return self.value if self.reference_value is None else self.value / self.reference_value
+    def ratio(self) -> float | None:
+        """Value over reference."""
+        return None if self.reference_value is None else self.value / self.reference_value
 
     @property
-    def met(self) -> bool:
-        """Whether the target is reached."""
-        return self.measured <= self.target if self.smaller_is_better else self.measured >= self.target
+    def met(self) -> bool | None:
+        """Whether the target is reached; None where there is none."""
+        if self.target is None:
+            return None
+        measured = self.value if self.bounds_value or self.ratio is None else self.ratio
+        return measured <= self.target if self.smaller_is_better else measured >= self.target
 
     def line(self) -> str:
         """The JSON object."""
@@ -41,8 +48,9 @@ class Figure:
             "unit": self.unit,
             "reference": self.reference,
             "reference_value": None if self.reference_value is None else round(self.reference_value, 4),
-            "ratio": None if self.reference_value is None else round(self.measured, 4),
+            "ratio": None if self.ratio is None else round(self.ratio, 4),
             "target": self.target,
+            "target_bounds": "value" if self.bounds_value or self.ratio is None else "ratio",
             "met": self.met,
             "conditions": self.conditions
             | {

@@ -54,6 +54,8 @@ MAX_HANDSHAKE_MESSAGE_SIZE: Final = 4096
 MAX_PLAINTEXT_SIZE: Final = MAX_MESSAGE_SIZE - TAG_SIZE
 
 _NOISE: Final = "/noise"
+_SHORT: Final = 4096
+"""A message of at most so many bytes is put behind its length: sending one buffer is worth that copy."""
 _PROTOCOL_BYTES: Final = PROTOCOL.encode()
 _OPEN_SWARM: Final = "Noise_XX_25519_ChaChaPoly_SHA256"
 _PRIVATE_SWARM: Final = "Noise_XXpsk3_25519_ChaChaPoly_SHA256"
@@ -225,19 +227,28 @@ class Connection:
 
     def buffers_to_send(self) -> list[bytes]:
         """`data_to_send` for a gathering send (`sendmsg`), which spares a copy."""
-        yamux = self._yamux
-        if yamux is not None and yamux.has_data_to_send and self._phase is _Phase.OPEN:
+        yamux, sealer = self._yamux, self._sealer
+        if yamux is not None and sealer is not None and yamux.has_data_to_send and self._phase is _Phase.OPEN:
             for piece in yamux.pieces_to_send(MAX_PLAINTEXT_SIZE):
-                self._seal(piece)
+                self._put(sealer.encrypt(piece))
         out, self._out = self._out, []
         return out
+
+    @property
+    def has_data_to_send(self) -> bool:
+        """Whether there is anything to send."""
+        return bool(self._out) or (self._yamux is not None and self._yamux.has_data_to_send)
 
     def _seal(self, plaintext: bytes) -> None:
         assert self._sealer is not None
         self._put(self._sealer.encrypt(plaintext))
 
     def _put(self, message: bytes) -> None:
-        self._out += (_LENGTH.pack(len(message)), message)
+        size = len(message)
+        if size <= _SHORT:
+            self._out.append(_LENGTH.pack(size) + message)
+        else:
+            self._out += (_LENGTH.pack(size), message)
 
     # What comes in.
 
@@ -277,17 +288,23 @@ class Connection:
                 message = bytes(memoryview(inbox)[2:])
                 inbox.clear()
                 self._handle_message(message, events)
+        opener, yamux = self._opener, self._yamux
         while end - offset >= 2:
-            stop = offset + 2 + self._message_size(view, offset)
+            start = offset + 2
+            stop = start + (view[offset] << 8 | view[offset + 1])
             if stop > end:
                 break
-            if self._yamux is None or self._opener is None:
-                self._handle_message(bytes(view[offset + 2 : stop]), events)
+            if yamux is not None and opener is not None:
+                with view[start:stop] as sealed:  # an error's traceback would keep the caller's buffer
+                    plaintext = opener.decrypt(sealed)
+                yamux.receive_into(plaintext, events)
             else:
-                with view[offset + 2 : stop] as sealed:  # an error's traceback would keep the caller's buffer
-                    plaintext = self._opener.decrypt(sealed)
-                self._yamux.receive_into(plaintext, events)
+                self._message_size(view, offset)
+                self._handle_message(bytes(view[start:stop]), events)
+                opener, yamux = self._opener, self._yamux
             offset = stop
+        if end - offset >= 2:
+            self._message_size(view, offset)
         if offset < end:
             inbox += view[offset:]
 

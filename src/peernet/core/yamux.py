@@ -32,7 +32,7 @@ implementations for Go and Rust, too, and needs nothing of the other side.
 import struct
 from typing import Any, Final, Protocol
 
-from attrs import frozen
+from attrs import define, frozen
 
 from peernet.core.errors import LocalProtocolError, RemoteProtocolError
 
@@ -152,9 +152,11 @@ class StreamOpened:
     stream_id: int
 
 
-@frozen
+@define
 class DataReceived:
     """Bytes of a stream, in order; never empty."""
+
+    # Not frozen: one is made for each frame, and freezing it would double what that costs.
 
     stream_id: int
     data: bytes
@@ -241,6 +243,7 @@ class Yamux:
         "_last_data_size",
         "_late_allowance",
         "_limits",
+        "_max_queued",
         "_next_id",
         "_out",
         "_outbound_backlog",
@@ -260,6 +263,7 @@ class Yamux:
         self, initiator: bool, limits: YamuxLimits = DEFAULT_LIMITS, budget: WindowBudget = NO_BUDGET
     ) -> None:
         self._limits = limits
+        self._max_queued = limits.max_queued
         self._budget = budget
         self.round_trip_s: float | None = None
         """The round trip, in seconds, as whoever sends pings has measured it; until then no window grows."""
@@ -344,11 +348,11 @@ class Yamux:
 
         Raises `LocalProtocolError` for a stream that is closed on this side or forgotten.
         """
-        stream = self._stream(stream_id)
+        stream = self._streams.get(stream_id) or self._stream(stream_id)
         if stream.local_closed:
             raise LocalProtocolError(f"stream {stream_id} is closed for sending")
         size = len(data)
-        room = self._limits.max_queued - self._queued
+        room = self._max_queued - self._queued
         if size > room or size > stream.send_window:
             size = min(room, stream.send_window)
         if size <= 0:
@@ -359,9 +363,12 @@ class Yamux:
         self._queued += size
         if type(data) is not bytes or size < len(data):
             data = bytes(memoryview(data)[:size])
-        if self._last_data_id == stream_id and self._last_data_size + size <= MAX_FRAME_DATA:
+        last_id = self._last_data_id
+        if last_id == stream_id and self._last_data_size + size <= MAX_FRAME_DATA:
             self._out.append(data)
             self._last_data_size += size
+        elif not last_id and size <= MAX_FRAME_DATA:
+            self._begin_data(stream_id, data)
         else:
             self._queue_data(stream_id, data)
         return size
@@ -454,14 +461,15 @@ class Yamux:
         """All queued frames, handed over in pieces of at most `max_size` bytes: each is copied together only once."""
         if not self._out:
             return []
+        out = self._out
         if self._last_data_id:
             self._finish_data()
-        if self._queued < max_size // 2:
-            # Little was written: one piece holds it, if the frames that are no data do not fill it by themselves.
-            whole = b"".join(self._out)
-            if len(whole) <= max_size:
-                self._empty_queue()
-                return [whole]
+        if self._queued + HEADER_SIZE * len(out) <= max_size:
+            # All of it fits into one piece: every part is data, or a header.
+            whole = b"".join(out)
+            out.clear()
+            self._queued = self._queued_replies = 0
+            return [whole]
         pieces: list[bytes] = []
         piece: list[bytes | memoryview] = []
         room = max_size
@@ -500,11 +508,15 @@ class Yamux:
             if self._last_data_id:
                 self._finish_data()
             part = data if not offset and len(data) <= MAX_FRAME_DATA else whole[offset : offset + MAX_FRAME_DATA]
-            self._last_data_id = stream_id
-            self._last_data_index = len(self._out)
-            self._last_data_size = len(part)
-            self._out += (b"", part)
+            self._begin_data(stream_id, part)
             offset += len(part)
+
+    def _begin_data(self, stream_id: int, part: bytes | memoryview) -> None:
+        """Begins a data frame, which may grow; its header is written when it is finished."""
+        self._last_data_id = stream_id
+        self._last_data_index = len(self._out)
+        self._last_data_size = len(part)
+        self._out += (b"", part)
 
     def _finish_data(self) -> None:
         """Writes the header of the data frame that could still grow."""
@@ -531,6 +543,7 @@ class Yamux:
         if self._partial_header:
             data = self._partial_header + data
             self._partial_header = b""
+        streams = self._streams
         offset, end = 0, len(data)
         while offset < end:
             if self._body_size:
@@ -541,6 +554,19 @@ class Yamux:
                 break
             version, kind, flags, stream_id, length = _HEADER.unpack_from(data, offset)
             offset += HEADER_SIZE
+            stream = streams.get(stream_id)
+            if (
+                stream is not None
+                and 0 < length <= end - offset
+                and length <= stream.receive_window
+                and stream.acknowledged
+                and not (stream.remote_closed or version or kind or flags)
+            ):
+                # Nearly every frame: whole, of data, with no flags, within its window.
+                stream.receive_window -= length
+                events.append(DataReceived(stream_id, data[offset : offset + length]))
+                offset += length
+                continue
             if version != 0:
                 raise RemoteProtocolError(f"yamux version {version}", reason="bad_frame")
             if kind == _DATA:

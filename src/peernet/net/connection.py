@@ -18,7 +18,7 @@ by the node's flusher or when there is much of it. Rules:
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, Final
 
@@ -28,6 +28,7 @@ from peernet.core.connection import Connection, Established
 from peernet.core.errors import ConnectionFailed, LocalProtocolError, RemoteProtocolError
 from peernet.core.identity import PeerId
 from peernet.core.yamux import (
+    INITIAL_WINDOW,
     DataReceived,
     GoneAway,
     PongReceived,
@@ -35,6 +36,7 @@ from peernet.core.yamux import (
     SendWindowOpened,
     StreamOpened,
     StreamReset,
+    Yamux,
 )
 from peernet.net.flusher import Flusher
 from peernet.net.limits import Limits
@@ -47,6 +49,8 @@ _GATHERED_SIZE: Final = 128 * 1024
 """With so many gathered bytes a writer sends them itself: one call for more of them is hardly cheaper."""
 _SMALL: Final = 1024
 """Pieces of fewer bytes are put together while they wait, so that no peer makes a window cost much more than it is."""
+_CONSUMED_AT_ONCE: Final = INITIAL_WINDOW // 8
+"""What a stream's reader consumes is told to yamux in steps of so many bytes: no window opens for less anyway."""
 _LARGE: Final = 16 * 1024
 """Pieces of at least so many bytes are handed to the reader one by one: putting them together costs a copy."""
 
@@ -59,10 +63,10 @@ class _Waiters:
     def __init__(self) -> None:
         self._tasks: list[trio.lowlevel.Task] = []
 
-    async def wait(self) -> None:
+    def wait(self) -> Awaitable[None]:
         task = trio.lowlevel.current_task()
         self._tasks.append(task)
-        await trio.lowlevel.wait_task_rescheduled(partial(self._give_up, task))
+        return trio.lowlevel.wait_task_rescheduled(partial(self._give_up, task))
 
     def _give_up(self, task: trio.lowlevel.Task, _: Any) -> trio.lowlevel.Abort:
         self._tasks.remove(task)
@@ -82,12 +86,12 @@ class PeerStream:
         "__weakref__",
         "_changed",
         "_connection",
+        "_consumed",
         "_failed",
         "_id",
         "_local_closed",
         "_received",
         "_remote_closed",
-        "_unread",
     )
 
     def __init__(self, connection: "PeerConnection", stream_id: int) -> None:
@@ -96,7 +100,8 @@ class PeerStream:
         self._received: deque[bytes | bytearray] = deque()
         self._remote_closed = False
         self._local_closed = False
-        self._unread = 0
+        self._consumed = 0
+        """Bytes handed to the reader that yamux was not told of; below zero when some were put back after that."""
         self._failed: str | None = None
         self._changed = _Waiters()
 
@@ -119,8 +124,8 @@ class PeerStream:
             raise ConnectionFailed(self._failed)
         connection = self._connection
         # Who comes to a full outbox waits before anything is taken, so that many writers do not fill it further.
-        taken = 0 if connection.congested else connection.send(self, data)
-        if taken < len(data) or connection.congested:
+        taken = connection.send(self, data) if connection.unsent_bytes <= connection.high_water else 0
+        if taken < len(data) or connection.unsent_bytes > connection.high_water:
             await self._send_slowly(memoryview(data)[taken:])
 
     async def _send_slowly(self, rest: memoryview) -> None:
@@ -134,24 +139,24 @@ class PeerStream:
 
     async def receive_some(self) -> bytes:
         """Some bytes, or `b""` at the end of the other side's half."""
-        while not self._received:
-            if self._remote_closed:
-                await trio.lowlevel.checkpoint_if_cancelled()
-                return b""
-            self._check()
-            await self._changed.wait()
-        await trio.lowlevel.checkpoint_if_cancelled()
         received = self._received
+        if received or self._remote_closed:
+            await trio.lowlevel.checkpoint_if_cancelled()
+        while not received:
+            if self._remote_closed:
+                return b""
+            if self._failed is not None:
+                raise ConnectionFailed(self._failed)
+            await self._changed.wait()
         if len(received) == 1 or len(received[0]) >= _LARGE:
             data = bytes(received.popleft())
         else:
             data = b"".join(received)
             received.clear()
-        new = len(data)
-        if self._unread:
-            new = max(0, new - self._unread)
-            self._unread -= len(data) - new
-        self._connection.acknowledge(self, new)
+        self._consumed += len(data)
+        if self._consumed >= _CONSUMED_AT_ONCE:
+            self._connection.acknowledge(self, self._consumed)
+            self._consumed = 0
         return data
 
     async def close_sending(self) -> None:
@@ -176,7 +181,7 @@ class PeerStream:
         """Puts bytes back that the protocol negotiation read too far; their window is open already."""
         if data:
             self._received.appendleft(data)
-            self._unread += len(data)
+            self._consumed -= len(data)
 
     def reset(self) -> None:
         """Ends the stream at once, both ways; what was received and not read is dropped."""
@@ -202,7 +207,7 @@ class PeerStream:
 
     def _drop_received(self) -> None:
         self._received.clear()
-        self._unread = 0
+        self._consumed = 0
 
     # What follows is for the connection that owns this stream.
 
@@ -267,7 +272,6 @@ class PeerConnection:
         "_established_or_ended",
         "_flusher",
         "_gathering",
-        "_in_flight",
         "_limits",
         "_on_stream",
         "_peer",
@@ -280,20 +284,22 @@ class PeerConnection:
         "_send_now",
         "_streams",
         "_transport",
-        "_unsent",
         "_writers",
         "_writing_since",
+        "_yamux",
         "bytes_received",
         "bytes_sent",
         "closed",
         "draining",
         "ended",
         "failure",
+        "high_water",
         "last_heard",
         "last_used",
         "observed",
         "streams_opened_in",
         "streams_opened_out",
+        "unsent_bytes",
     )
 
     def __init__(
@@ -316,12 +322,15 @@ class PeerConnection:
         self._streams: dict[int, PeerStream] = {}
         self._writers: set[PeerStream] = set()
         self._peer: PeerId | None = None
+        self._yamux: Yamux | None = None
         self._scope = trio.CancelScope()
 
-        # What goes out: bytes that the protocol holds, those it gave and the socket did not take, those being sent.
-        self._unsent = 0
+        self.unsent_bytes = 0
+        """Bytes that wait to be written: of the streams, and, where they are sealed already, of what they became."""
+        self.high_water = limits.outbox_high_water
+        """A connection with more unsent bytes than this makes its writers wait."""
         self._rest = b""
-        self._in_flight = 0
+        """What the socket did not take."""
         self._gathering = False
         """Whether something was sent just now: what follows is gathered."""
         self._scheduled = False
@@ -371,12 +380,7 @@ class PeerConnection:
     @property
     def congested(self) -> bool:
         """Whether more bytes wait to be written than the limit."""
-        return self.unsent_bytes > self._limits.outbox_high_water
-
-    @property
-    def unsent_bytes(self) -> int:
-        """Bytes that wait to be written: of the streams, and, where they are sealed already, of what they became."""
-        return self._unsent + len(self._rest) + self._in_flight
+        return self.unsent_bytes > self.high_water
 
     @property
     def round_trip_s(self) -> float | None:
@@ -484,16 +488,22 @@ class PeerConnection:
 
     def send(self, stream: PeerStream, data: bytes | memoryview) -> int:
         """Queues what the stream's window allows and returns how many bytes that were."""
-        taken = self._protocol.yamux.send(stream.stream_id, data)
+        assert self._yamux is not None
+        taken = self._yamux.send(stream.stream_id, data)
         if taken:
-            self._unsent += taken
-            self._queued()
+            self.unsent_bytes += taken
+            if self._gathering:
+                self._gather()
+            else:
+                self._gathering = True
+                self._send_out()
         return taken
 
     def acknowledge(self, stream: PeerStream, size: int) -> None:
         """The stream's reader has consumed `size` bytes: its window opens again."""
         if stream.stream_id in self._streams:
-            yamux = self._protocol.yamux
+            assert self._yamux is not None
+            yamux = self._yamux
             if yamux.acknowledge(stream.stream_id, size, trio.current_time()) and yamux.round_trip_s is None:
                 self.ping()
             if yamux.has_data_to_send:
@@ -523,10 +533,14 @@ class PeerConnection:
 
     def _queued(self) -> None:
         """Something was queued: it is sent now, or gathered with what follows."""
-        if not self._gathering:
+        if self._gathering:
+            self._gather()
+        else:
             self._gathering = True
             self._send_out()
-        elif self._unsent >= _GATHERED_SIZE:
+
+    def _gather(self) -> None:
+        if self.unsent_bytes >= _GATHERED_SIZE:
             self._send_out()
         else:
             self._schedule()
@@ -552,8 +566,8 @@ class PeerConnection:
         buffers = self._protocol.buffers_to_send()
         if not buffers:
             return
-        self._unsent = 0
-        size = sum(map(len, buffers))
+        self.unsent_bytes = 0
+        size = len(buffers[0]) if len(buffers) == 1 else sum(map(len, buffers))
         self.bytes_sent += size
         try:
             sent = 0 if self._send_now is None else self._send_now(buffers)
@@ -562,6 +576,7 @@ class PeerConnection:
             return
         if sent < size:
             self._rest = b"".join(buffers)[sent:]
+            self.unsent_bytes = len(self._rest)
             self._drained = trio.Event()
             self._draining_scope = trio.CancelScope()
             assert self._flusher is not None
@@ -590,13 +605,12 @@ class PeerConnection:
             if not data:
                 data = self._protocol.data_to_send()
                 self.bytes_sent += len(data)
-                self._unsent = 0
+                self.unsent_bytes = len(data)
             if not data:
                 return
-            self._in_flight = len(data)
             self._writing_since = trio.current_time()
             await self._transport.send_all(data)
-            self._in_flight = 0
+            self.unsent_bytes -= len(data)
             self._writing_since = None
             for stream in tuple(self._writers):
                 stream.on_changed()
@@ -633,7 +647,8 @@ class PeerConnection:
             else:
                 self._dispatch(event)
         self._gathering = False
-        self._send_out()
+        if self._protocol.has_data_to_send:
+            self._send_out()
 
     def _dispatch(self, event: object) -> None:
         match event:
@@ -654,6 +669,7 @@ class PeerConnection:
                 self._take_pong()
             case Established():
                 self._peer = event.peer_id
+                self._yamux = self._protocol.yamux
                 self._established_or_ended.set()
             case GoneAway():
                 self.draining = True

@@ -44,14 +44,17 @@ log = structlog.get_logger()
 class TcpStream:
     """A connected socket. One task receives, one sends."""
 
-    __slots__ = ("_buffer", "_socket")
+    __slots__ = ("_buffer", "_number", "_socket")
 
     def __init__(self, connected: socket.socket, buffer: memoryview) -> None:
         self._socket = connected
+        self._number = connected.fileno()
         self._buffer = buffer
 
     def send_now(self, buffers: list[bytes]) -> int:
         try:
+            if len(buffers) == 1:
+                return self._socket.send(buffers[0])
             return self._socket.sendmsg(buffers if len(buffers) <= _SENT_AT_ONCE else buffers[:_SENT_AT_ONCE])
         except BlockingIOError:
             return 0
@@ -72,8 +75,9 @@ class TcpStream:
     async def receive_some(self, max_bytes: int) -> memoryview:
         buffer = self._buffer
         while True:
+            # Whoever closes the socket has woken those who wait first, so the number is still the socket's.
+            await trio.lowlevel.wait_readable(self._number)
             try:
-                await trio.lowlevel.wait_readable(self._socket)
                 return buffer[: self._socket.recv_into(buffer, min(max_bytes, len(buffer)))]
             except BlockingIOError:
                 continue
