@@ -8,21 +8,25 @@ import json
 import re
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
 
-from peernet.cli.attack.on_requests import SHORT_PROMPT
+from peernet.cli.attack.on_requests import MAX_KILLS, SHORT_PROMPT, killed_host
+from peernet.cli.attack.stage import Stage
+from peernet.node.config import NetworkConfig, load_table
 from tests.swarm.scripted_peer import Script
-from tests.swarm.support import Done, model_folder, running
+from tests.swarm.support import Done, client_of, model_folder, running, scripted_swarm
 
 pytestmark = pytest.mark.swarm
 
 COMMAND = (sys.executable, "-m", "tests.swarm.scripted_adversary")
 SCRIPT = Script(seconds_per_token=0.01)
 """Slow enough that a piece of an answer is a cell, and that a host can die in the middle."""
-TIMEOUT_S = 100.0
+TIMEOUT_S = 300.0
+"""It takes half a minute where nothing else runs."""
 SEAM = re.compile(r"said twice: “…(.*)” and then “(.*)…”")
 SCENES = ["curious_host", "flipping_relay", "killed_host", "edited_ledger", "forked_log"]
 
@@ -113,3 +117,32 @@ def test_what_was_not_learned_names_what_was_searched_for(result: Any) -> None:
         not_learned = " ".join(claim["claim"] for claim in scene["not_learned"])
         for planted in ("Maria Kowalska", "maria.kowalska@example.org", "4111 1111 1111 1111", "127.77.200.1"):
             assert planted in not_learned
+
+
+async def test_a_host_that_has_said_everything_is_no_victim_and_a_killed_one_comes_back(tmp_path: Path) -> None:
+    """What the scene does where chance gave it nothing to show: it asks again, so often and no more."""
+    async with (
+        scripted_swarm(tmp_path, Script(answers={"thank-you": "Thank you."}), hosts=3, relays=8) as swarm,
+        client_of(swarm) as client,
+    ):
+        network = load_table(swarm.network_file, "network", NetworkConfig, {})
+        stage = Stage(swarm, network, client, "", {}, lambda _: None)
+        told = await killed_host(stage)
+        assert not told.ok
+        (claim,) = told.outcome
+        assert claim.text == f"in {MAX_KILLS} requests its answer was over before"
+        assert "Thank you." in dict(claim.recorded)["answer"]
+        assert len(stage.asked) == MAX_KILLS
+        hosts = [member for member in swarm.members if member.name.startswith("host-")]
+        assert [host.process.returncode for host in hosts] == [None] * 3
+
+        for host in hosts:
+            swarm.kill(host.name)
+            await host.process.wait()
+        for host in hosts:
+            await stage.start_host_again(host.name)
+        asked = await stage.ask(SHORT_PROMPT)
+        assert [(one.failure, one.restarts, one.continuations) for one in asked.answered.fragments] == [
+            (None, 0, 0)
+        ] * 2
+        assert {one.host for one in asked.answered.fragments} < {peer for host in hosts for peer in host.peers}

@@ -62,6 +62,8 @@ PARTS = (
 )
 """Parts of it that must reach nobody either."""
 
+PLACEHOLDER = re.compile(r"\b[A-Z_]+_[A-Z]\d+\b")
+
 STOP_WORDS = frozenset(
     ["a", "an", "and", "are", "as", "at", "be", "by", "for", "from", "in", "is", "it", "of", "on", "or", "that", "the",
      "their", "this", "to", "was", "why", "with"]
@@ -209,13 +211,14 @@ def test_the_originals_are_back_in_the_answer(run: Run) -> None:
     for planted in PLANTED.values():
         assert planted in run.answered.text
     assert run.answered.text.count(QUOTE) == 3
-    assert not re.search(r"\b[A-Z]+_[A-Z]\d+\b", run.answered.text)
+    # The model may make up placeholders of its own; of those that stood for something none is left.
+    sent = {name for calls in run.engines.values() for name in PLACEHOLDER.findall(everything_given(calls))}
+    assert len(sent) >= len(PLANTED)
+    assert sent.isdisjoint(PLACEHOLDER.findall(run.answered.text))
 
 
 def test_placeholders_of_two_hosts_have_nothing_in_common(run: Run) -> None:
-    seen = [
-        set(re.findall(r"\b[A-Z_]+_[A-Z]\d+\b", everything_given(calls))) for calls in run.engines.values() if calls
-    ]
+    seen = [set(PLACEHOLDER.findall(everything_given(calls))) for calls in run.engines.values() if calls]
     assert len(set().union(*seen)) == sum(map(len, seen))
     # Maria Kowalska is in two fragments, and so has two placeholders.
     assert sum(len([name for name in names if name.startswith("PERSON_")]) for names in seen) == 3

@@ -2,16 +2,18 @@
 
 import io
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from rich.console import Console
 
+from peernet.cli.adversaries import flipping_relay
 from peernet.cli.adversaries.notebook import HEARD, LEG, LEG_IN, Note, Notebook, everything_in, read_notes
 from peernet.cli.attack import on_requests
 from peernet.cli.attack.scene import Claim, Scene, Telling, draw_scene, quoted
 from peernet.cli.attack.stage import Asked
-from peernet.client.events import AnswerText, FragmentContinued, FragmentText
+from peernet.client.events import AnswerText, FragmentContinued, FragmentRestarted, FragmentText
 from peernet.core.serving import Ask, Turn
 
 FRAGMENT = "Rewrite this more politely: PERSON_X5 wants the bank to block a card."
@@ -88,12 +90,6 @@ def test_an_address_is_found_as_text_and_as_bytes() -> None:
     assert not on_requests._has_address(b"/ip4/127.77.100.1", "127.77.200.1")
 
 
-def test_altered_words_are_not_those_that_the_host_wrote() -> None:
-    said = on_requests._blank("Dear PERSON_K7, thank you", ["Maria Kowalska"])
-    assert said.startswith(on_requests._blank("Dear Maria Kowalska, th", ["Maria Kowalska"]))
-    assert not said.startswith(on_requests._blank("Dear Maria Kowalska, ph", ["Maria Kowalska"]))
-
-
 def handover(before: str, after: str) -> on_requests._Handover:
     continued = FragmentContinued(0, "one", "two", "why", len(before.split()))
     events = (FragmentText(0, before), FragmentText(1, "other"), AnswerText(before), continued, FragmentText(0, after))
@@ -120,21 +116,128 @@ def test_what_was_shown_is_parted_where_another_went_on() -> None:
     assert on_requests._handover(Asked("", answered, (FragmentText(0, "calm"),), 0.0)) is None
 
 
+MAPPING = {"PERSON_K7": "Maria Kowalska", "LOCATION_E4": "Lisbon"}
+
+
+def goes_on(shown: tuple[str, str], prefix: str | None, said: str, *, cut: bool = False) -> bool:
+    return on_requests._goes_on(handover(*shown), exchange(prefix, said), MAPPING, cut=cut)
+
+
 @pytest.mark.parametrize(
     ("prefix", "said", "holds"),
     [
         ("Dear PERSON_K7, th", "ank you", True),
-        ("Dear PERSON_K7, th", "ank you PERS", True),
         ("Dear PERSON_K7, th", "thank you", False),
         ("Dear PERSON_K7, th", "nk you", False),
         ("Dear PERSON_K7,", "ank you", False),
         ("Dear PERSON_K7, th", "ank you and more", False),
+        ("Dear LOCATION_E4, th", "ank you", False),
         (None, "Dear PERSON_K7, thank you", False),
     ],
 )
 def test_a_word_that_is_missing_or_said_twice_at_the_seam_is_seen(prefix: str | None, said: str, holds: bool) -> None:
-    found = handover("Dear Maria Kowalska, th", "ank you")
-    assert on_requests._goes_on(found, exchange(prefix, said), ["Maria Kowalska"]) is holds
+    assert goes_on(("Dear Maria Kowalska, th", "ank you"), prefix, said) is holds
+
+
+@pytest.mark.parametrize("spelt", ["LOCATION_E4", "[Location_E4]", "location E4", "LOCATION\\_E4", "Location-E4"])
+def test_a_name_counts_as_shown_however_its_placeholder_was_spelt(spelt: str) -> None:
+    """Models do not copy placeholders letter by letter, and the client restores them all the same."""
+    shown = spelt.replace("[", "").replace("]", "")
+    in_brackets = "[Lisbon]" if shown != spelt else "Lisbon"
+    assert goes_on(("Thank you", f" for {in_brackets}."), "Thank you", f" for {spelt}.")
+    assert not goes_on(("Thank you", f" for {in_brackets}."), "Thank you", f" for the {spelt}.")
+    assert not goes_on(("Thank you", " for ."), "Thank you", f" for {spelt}.")
+    assert goes_on((f"At {in_brackets}, we", " met."), f"At {spelt}, we", " met.")
+
+
+def test_a_placeholder_that_the_model_made_up_is_a_word_like_another() -> None:
+    assert goes_on(("Thank you", " for Location_E5."), "Thank you", " for Location_E5.")
+    assert not goes_on(("Thank you", " for Lisbon."), "Thank you", " for Location_E5.")
+    assert not goes_on(("Thank you", " for ."), "Thank you", " for Location_E5.")
+
+
+@pytest.mark.parametrize(
+    ("rest", "cut", "holds"),
+    [("PERS", True, True), ("PERSON_", True, True), ("PERS", False, False), ("PIER", True, False), ("P", True, False)],
+)
+def test_the_beginning_of_a_placeholder_at_which_an_answer_was_cut_is_no_missing_word(
+    rest: str, cut: bool, holds: bool
+) -> None:
+    assert goes_on(("Dear", " friend, dear"), "Dear", f" friend, dear {rest}", cut=cut) is holds
+
+
+def test_what_a_host_says_again_at_the_seam_is_to_be_shown_once() -> None:
+    begun = "Dear PERSON_K7, I hope that this finds you well"
+    shown = "Dear Maria Kowalska, I hope that this finds you well"
+    assert goes_on((shown, ". Yours"), begun, f" {begun}. Yours")
+    assert not goes_on((shown, f" {shown}. Yours"), begun, f" {begun}. Yours")
+    # Some words are no repetition: the client shows them, since a word too many is better than one too few.
+    assert goes_on((shown, " finds you well. Yours"), begun, " finds you well. Yours")
+    assert not goes_on((shown, ". Yours"), begun, " finds you well. Yours")
+
+
+def test_a_space_at_the_seam_is_nobodys_word() -> None:
+    assert goes_on(("Thank you ", "Maria Kowalska"), "Thank you", "PERSON_K7")
+    assert goes_on(("Thank you ", "Maria Kowalska"), "Thank you", " PERSON_K7")
+
+
+PROMPT = "1. Thank Maria Kowalska of Northwind Ltd for it.\n2. Say why water is good.\n"
+
+
+def test_what_stands_behind_placeholders_is_read_off_the_request_and_what_was_sent_of_it() -> None:
+    sent = "Thank PERSON_K7 of ORGANIZATION_B2 for it."
+    assert on_requests._behind(PROMPT, sent) == {"PERSON_K7": "Maria Kowalska", "ORGANIZATION_B2": "Northwind Ltd"}
+    assert on_requests._behind(PROMPT, "Say why water is good.") == {}
+    assert on_requests._behind(PROMPT, "Thank PERSON_K7") == {"PERSON_K7": "Maria Kowalska of Northwind Ltd for it."}
+    assert on_requests._behind(PROMPT, "Greet PERSON_K7 of ORGANIZATION_B2.") == {}
+
+
+# --- what chance may bring -------------------------------------------------------------------------------------------
+
+
+def asked_with(*events: Any, complete: bool = True) -> Asked:
+    answered: Any = SimpleNamespace(complete=complete)
+    return Asked("", answered, events, 0.0)
+
+
+CONTINUED = FragmentContinued(0, "one", "two", "why", 1)
+RESTARTED = FragmentRestarted(0, "one", "two", "why")
+
+
+@pytest.mark.parametrize(
+    ("events", "complete", "said", "moot"),
+    [
+        ((FragmentText(0, "All"),), True, "", True),
+        ((FragmentText(0, "All"),), False, "", False),
+        ((RESTARTED, FragmentText(0, "All")), True, "", True),
+        ((FragmentText(0, "Some"), RESTARTED, FragmentText(0, "All")), True, "", False),
+        ((FragmentText(1, "Other"), RESTARTED, FragmentText(0, "All")), True, "", True),
+        ((FragmentText(0, "All"), CONTINUED), True, "", True),
+        ((FragmentText(0, "All"), CONTINUED), True, " of it", False),
+        ((FragmentText(0, "All"), CONTINUED, FragmentText(0, " of it")), True, " of it", False),
+        ((FragmentText(0, "Some"), CONTINUED, CONTINUED), True, "", False),
+    ],
+    ids=[
+        "over before anything failed", "not answered", "nothing shown yet", "what was shown made void",
+        "only another part shown", "nothing left to say", "what was left is lost", "taken over", "failed twice",
+    ],
+)  # fmt: skip
+def test_only_a_fault_that_hit_no_text_is_tried_again(
+    events: tuple[Any, ...], complete: bool, said: str, moot: bool
+) -> None:
+    assert on_requests._hit_nothing(asked_with(*events, complete=complete), said) is moot
+
+
+def test_a_few_letters_in_noise_are_no_reading_of_a_text() -> None:
+    assert on_requests._long_enough(["", ".", "Dear", "Dear friend"]) == ["Dear friend"]
+
+
+def test_a_bit_is_flipped_once_for_each_time_that_it_is_allowed(tmp_path: Path) -> None:
+    occasion = flipping_relay._Occasion.among(tmp_path / "notebooks")
+    assert not occasion.take()
+    flipping_relay.allow_another(tmp_path / "notebooks")
+    assert occasion.take()
+    assert not occasion.take()
 
 
 def test_flipped_bits_are_counted() -> None:
@@ -165,6 +268,20 @@ def test_a_claim_that_does_not_hold_is_shown_as_such() -> None:
     assert "✗ [red]Not[/] seen." in shown
     assert "All is well." not in shown
     assert "Not as it should be" in shown
+
+
+def test_what_was_compared_is_told_where_a_claim_does_not_hold_and_only_there() -> None:
+    held = Claim("It was seen.", True, (("shown", "all of it"),))
+    broken = Claim("It was not seen.", False, (("given", "Dear PERSON_K7,\n"), ("shown", "Dear")))
+    out = io.StringIO()
+    scene = Scene("name", "A title", told(held, broken), 0.0)
+    draw_scene(Console(file=out, width=80), 1, scene)
+    assert "given: 'Dear PERSON_K7,\\n'" in out.getvalue()
+    assert "all of it" not in out.getvalue()
+    assert scene.to_json()["caught"] == [
+        {"claim": "It was seen.", "holds": True},
+        {"claim": "It was not seen.", "holds": False, "recorded": {"given": "Dear PERSON_K7,\n", "shown": "Dear"}},
+    ]
 
 
 def test_a_quotation_is_one_line_without_control_codes() -> None:

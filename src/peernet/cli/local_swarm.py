@@ -69,6 +69,9 @@ class Member:
 
     name: str
     process: trio.Process
+    words: tuple[str, ...]
+    command: tuple[str, ...]
+    """What it was started with."""
     ready: dict[str, Any] = field(factory=dict)
     log: bytearray = field(factory=bytearray)
     silent: trio.Event = field(factory=trio.Event)
@@ -107,6 +110,12 @@ class LocalSwarm:
         self.members.append(member)
         await _wait_ready(member, self.plan.ready_timeout_s)
         return member
+
+    async def start_again(self, name: str) -> Member:
+        """Starts a process as it was started before, once that one is over; raises as `start` does."""
+        before = self.member(name)
+        await self.end(name)
+        return await self.start(name, before.words, before.command)
 
     async def end(self, name: str) -> None:
         """Ends a process in good order, and forgets it."""
@@ -175,7 +184,7 @@ async def _spawn(
         # The terminal's Ctrl-C is for us alone; we end the others in order.
         start_new_session=True,
     )
-    member = Member(name, process)
+    member = Member(name, process, tuple(words), tuple(command))
     nursery.start_soon(_drain, member)
     return member
 

@@ -2,7 +2,8 @@
 
 It is `peernet relay` with `--notebook DIR`. Its relays keep every cell that they forward, as it came and as it left.
 One of them, once, flips one bit of one cell on its way back to a client: the least that could be done, and as late as
-the `FLIPPED_CELL`-th cell, when the handshakes are done and an answer is under way.
+the `FLIPPED_CELL`-th cell, when the handshakes are done and an answer is under way. Whoever finds that it hit nothing
+of interest may have one of them do it once more (`allow_another`).
 """
 
 import argparse
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Final
 from weakref import WeakKeyDictionary
 
-from attrs import define
+from attrs import frozen
 
 from peernet.cli import relay
 from peernet.cli.adversaries.notebook import CELL, FLIPPED, LEG, ONWARD, Notebook
@@ -25,18 +26,39 @@ from peernet.net.rings import RING_PROTOCOL, RingLimits, RingService
 from peernet.node.config import NetworkConfig
 from peernet.node.peer import Peer, PeerKeys, now_s
 
-__all__ = ["FLIPPED_CELL", "FlippingPeer", "main"]
+__all__ = ["FLIPPED_CELL", "FlippingPeer", "allow_another", "main"]
 
 FLIPPED_CELL: Final = 8
 """Of those towards the client on one arc, from 1. The ring that funds a lane never sends so many."""
 FLIPPED_BYTE: Final = 100
 
 
-@define
+@frozen
 class _Occasion:
-    """What all relays of the process wait for."""
+    """What all relays of the process wait for: a file, which who takes it removes."""
 
-    taken: bool = False
+    file: Path
+
+    @classmethod
+    def among(cls, notebooks: Path) -> "_Occasion":
+        return cls(notebooks / "occasion")
+
+    def give(self) -> None:
+        self.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.file.touch()
+
+    def take(self) -> bool:
+        """Whether there was one."""
+        try:
+            self.file.unlink()
+        except FileNotFoundError:
+            return False
+        return True
+
+
+def allow_another(notebooks: Path) -> None:
+    """Lets the relays with notebooks in this folder flip one more bit."""
+    _Occasion.among(notebooks).give()
 
 
 class FlippingPeer(Peer):
@@ -91,9 +113,8 @@ class _FlippingRings(RingService):
         passed = super().forward_back(hop, cell)
         self._notebook.write(CELL, cell + passed)
         self._sent_back[hop] = self._sent_back.get(hop, 0) + 1
-        if self._occasion.taken or self._sent_back[hop] != FLIPPED_CELL:
+        if self._sent_back[hop] != FLIPPED_CELL or not self._occasion.take():
             return passed
-        self._occasion.taken = True
         altered = passed[:FLIPPED_BYTE] + bytes([passed[FLIPPED_BYTE] ^ 1]) + passed[FLIPPED_BYTE + 1 :]
         self._notebook.write(FLIPPED, passed + altered)
         return altered
@@ -106,7 +127,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     relay.configure(command)
     command.add_argument("--notebook", type=Path, required=True, metavar="DIR", help="where they keep all cells")
     arguments = parser.parse_args(argv)
-    make_peer = partial(FlippingPeer, notebooks=arguments.notebook, occasion=_Occasion())
+    occasion = _Occasion.among(arguments.notebook)
+    occasion.give()
+    make_peer = partial(FlippingPeer, notebooks=arguments.notebook, occasion=occasion)
     return run_service(arguments, partial(relay.serve, arguments, make_peer))
 
 

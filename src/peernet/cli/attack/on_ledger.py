@@ -39,7 +39,7 @@ from peernet.node.policy import policy_of
 
 __all__ = ["edited_ledger", "forked_log"]
 
-READ_TIMEOUT_S: Final = 10.0
+READ_TIMEOUT_S: Final = 30.0
 CAP_MICROCREDITS: Final = 1000
 ROOT_SHOWN: Final = 12
 """Hexadecimal digits of a root that are shown."""
@@ -47,8 +47,8 @@ COPY_NUMBER: Final = 51
 """Which of the swarm's addresses the second copy of a node has."""
 FORKED: Final = "equivocation"
 """Why a node refuses a log, as its database has it."""
-FINAL_TIMEOUT_S: Final = 15.0
-REFUSAL_TIMEOUT_S: Final = 5.0
+FINAL_TIMEOUT_S: Final = 60.0
+REFUSAL_TIMEOUT_S: Final = 30.0
 POLL_S: Final = 0.05
 
 _A = TypeVar("_A")

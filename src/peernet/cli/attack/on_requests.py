@@ -1,13 +1,22 @@
-"""Attacks on a request: a host that keeps everything, a relay that flips a bit, a host that is killed."""
+"""Attacks on a request: a host that keeps everything, a relay that flips a bit, a host that is killed.
+
+Rules:
+
+1. What hosts wrote, by their notebooks, is compared with what was shown, with the names put back as the client puts
+   them back: a model spells a placeholder in its own way (`[Location_E4]` for `LOCATION_E4`), and makes up some.
+2. Where in an answer a fault hits is chance. A scene whose fault hit none of an answer's text is played again, at most
+   `MAX_ASKS` or `MAX_KILLS` times; any other outcome is told as it is.
+"""
 
 import re
 import signal
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from attrs import frozen
 
-from peernet.cli.adversaries.flipping_relay import FLIPPED_CELL
+from peernet.cli.adversaries.flipping_relay import FLIPPED_CELL, allow_another
 from peernet.cli.adversaries.notebook import (
     CELL,
     CONNECTION,
@@ -26,17 +35,20 @@ from peernet.client.events import (
     AnswerText,
     Event,
     FragmentContinued,
+    FragmentFailed,
     FragmentPlanned,
     FragmentReport,
+    FragmentRestarted,
     FragmentText,
-    Masked,
     Planned,
     ReceiptProven,
     RingBuilt,
 )
+from peernet.client.seam import MIN_REPEATED, MIN_REPEATED_WORDS
 from peernet.core.ring.cells import CELL_SIZE
 from peernet.core.serving import Ask, Delta, FromClient, FromHost, Pay
 from privacy.exposure import share
+from privacy.restoring import Restorer, placeholders_in, restore
 
 __all__ = ["PLANTED", "SHORT_PROMPT", "curious_host", "flipping_relay", "killed_host"]
 
@@ -44,14 +56,17 @@ FLIPPING_RELAY: Final = ("-m", "peernet.cli.adversaries.flipping_relay")
 FLIPPERS: Final = 6
 MAX_ASKS: Final = 8
 """With 6 of 12 middles hostile, 23 % of requests of two parts miss them, and 8 in a row do once in 140,000 runs."""
+MAX_KILLS: Final = 4
+"""How often a host is killed, or was to be, until one is that has not said everything yet."""
 PIECES_BEFORE_KILL: Final = 10
 WORDS_AT_SEAM: Final = 4
 """How many words are shown on either side of where one answer was taken over by another."""
 BROKEN_CELL: Final = "a relay broke the ring: bad_tag"
 DEAD_HOST: Final = "the host or its connections ended: lost"
-MAX_CUT_PLACEHOLDER: Final = 24
 STRETCH: Final = 24
 """How many characters of a text in a row count as having read it."""
+MIN_STRETCH: Final = 8
+"""Texts with fewer are not looked for in cells: those are noise, and a megabyte of noise has any two bytes."""
 
 PLANTED: Final = (
     "Maria Kowalska",
@@ -78,7 +93,6 @@ SHORT_PROMPT: Final = f"""\
 """
 
 _PLACEHOLDER: Final = re.compile(r"\b[A-Z][A-Z_]*_[A-Z]\d+\b")
-_CUT_PLACEHOLDER: Final = re.compile(r"[A-Z][A-Z_]*\d*")
 
 
 # --- a curious host --------------------------------------------------------------------------------------------------
@@ -204,13 +218,27 @@ async def flipping_relay(stage: Stage) -> Telling:
     )
     tried: list[Asked] = []
     while len(tried) < MAX_ASKS:
-        tried.append(await stage.ask(SHORT_PROMPT))
+        asked = await stage.ask(SHORT_PROMPT)
+        tried.append(asked)
         notes = {peer: stage.notes_of(peer) for peer in flippers}
-        for culprit, noted in notes.items():
-            for flip in (note for note in noted if note.kind == FLIPPED):
-                attack += f": {short(culprit)}, at request {len(tried)}."
-                return _flipped(stage, tried, notes, culprit, flip.data, attack)
-    return Telling.failed(attack, f"none of them carried an answer in {MAX_ASKS} requests")
+        flip = _flip_since(asked.began_at_s, notes)
+        if flip is None:
+            continue
+        culprit, cells = flip
+        if not _hit_nothing(asked, _said_after(stage, asked)):
+            attack += f": {short(culprit)}, at request {len(tried)}."
+            return _flipped(stage, tried, notes, culprit, cells, attack)
+        allow_another(stage.folder / "notebooks")
+    return Telling.failed(attack, f"in {MAX_ASKS} requests none of them altered an answer", _course(tried[-1]))
+
+
+def _flip_since(since_s: float, notes: Mapping[str, Iterable[Note]]) -> tuple[str, bytes] | None:
+    """Which relay has flipped a bit since then, and the cell before and after that."""
+    for peer, noted in notes.items():
+        for note in noted:
+            if note.kind == FLIPPED and note.at_s >= since_s:
+                return peer, note.data
+    return None
 
 
 def _flipped(
@@ -224,7 +252,7 @@ def _flipped(
     asked = tried[-1]
     handover = _handover(asked)
     if handover is None:
-        return Telling.failed(attack, "no answer was taken over in mid-text")
+        return Telling.failed(attack, "no answer was taken over in mid-text", _course(asked))
     reason = handover.continued.reason
     cells = [note for noted in notes.values() for note in noted if note.kind == CELL]
     everything = everything_in(note for noted in notes.values() for note in noted)
@@ -282,14 +310,15 @@ def _after_the_flip(stage: Stage, asked: Asked, handover: "_Handover", culprit: 
     notes = stage.notes_of(planned.host, asked.began_at_s)
     exchanges = _exchanges(notes, planned.text_sent)
     broken, whole = (exchanges[0].said, exchanges[-1]) if len(exchanges) == 2 else ("", None)
-    names = _names(asked)
+    behind = _behind(asked.prompt, planned.text_sent)
     planned_hosts = {fragment.host for fragment in _all_planned(asked)}
     viewers = asked.answered.exposure.hosts
     return (
         Claim(
             f"You had seen {continued.words} words of the answer, as the host wrote them, and never the altered cell.",
             # An altered one would not be what the host wrote. It may have held nothing but white space.
-            bool(handover.before) and _squeezed(broken, names).startswith(_squeezed(handover.before, names)),
+            bool(handover.before) and _squeezed(restore(broken, behind)).startswith(_squeezed(handover.before)),
+            (("written", broken), ("shown", handover.before)),
         ),
         Claim(
             f"Its ring alone had broken, so the same host, {short(report.host)}, went on from there, over a fresh "
@@ -299,7 +328,8 @@ def _after_the_flip(stage: Stage, asked: Asked, handover: "_Handover", culprit: 
             and (report.continuations, report.restarts) == (1, 0)
             and culprit not in {*report.out, *report.back}
             and whole is not None
-            and _goes_on(handover, whole, names),
+            and _goes_on(handover, whole, behind, cut=report.finish_reason == "length"),
+            (*_compared(handover, whole), *_course(asked)),
         ),
         Claim(
             f"So nobody else has read it: {len(viewers)} hosts for {len(planned_hosts)} fragments, as planned.",
@@ -329,6 +359,30 @@ def _bits(cells: bytes) -> int:
 
 async def killed_host(stage: Stage) -> Telling:
     """A host is killed while its answer is on the screen."""
+    for _ in range(MAX_KILLS):
+        asked, planned, was_killed = await _ask_and_kill(stage)
+        name = _member(stage, planned.host)
+        process = stage.swarm.member(name).process
+        if not _hit_nothing(asked, _said_after(stage, asked)):
+            attack = (
+                f"Host {short(planned.host)} is killed without warning (process {process.pid}, SIGKILL), "
+                f"{PIECES_BEFORE_KILL} pieces into its answer."
+            )
+            handover = _handover(asked)
+            if handover is None or await process.wait() != -signal.SIGKILL:
+                return Telling.failed(attack, "its answer was not taken over in mid-text", _course(asked))
+            return _killed(stage, asked, handover, planned, attack)
+        if was_killed:
+            await stage.start_host_again(name)
+    return Telling.failed(
+        f"A host is to be killed, {PIECES_BEFORE_KILL} pieces into its answer.",
+        f"in {MAX_KILLS} requests its answer was over before",
+        _course(asked),
+    )
+
+
+async def _ask_and_kill(stage: Stage) -> tuple[Asked, FragmentPlanned, bool]:
+    """A request, the first host of which is killed as soon as so much of its answer is shown; and whether it was."""
     planned: list[FragmentPlanned] = []
     shown: list[str] = []
 
@@ -341,15 +395,7 @@ async def killed_host(stage: Stage) -> Telling:
                 stage.swarm.kill(_member(stage, planned[0].host))
 
     asked = await stage.ask(SHORT_PROMPT, kill)
-    process = stage.swarm.member(_member(stage, planned[0].host)).process
-    attack = (
-        f"Host {short(planned[0].host)} is killed without warning (process {process.pid}, SIGKILL), "
-        f"{PIECES_BEFORE_KILL} pieces into its answer."
-    )
-    handover = _handover(asked)
-    if handover is None or await process.wait() != -signal.SIGKILL:
-        return Telling.failed(attack, "its answer was not taken over in mid-text")
-    return _killed(stage, asked, handover, planned[0], attack)
+    return asked, planned[0], len(shown) >= PIECES_BEFORE_KILL
 
 
 def _killed(stage: Stage, asked: Asked, handover: "_Handover", planned: FragmentPlanned, attack: str) -> Telling:
@@ -362,8 +408,8 @@ def _killed(stage: Stage, asked: Asked, handover: "_Handover", planned: Fragment
     taken_over = _exchanges(notes[report.host], report.text_sent)
     given = (taken_over[0].ask.prefix or "") if taken_over else ""
     standby_share = exposed[report.host].share_of_words if report.host in exposed else 0.0
-    names = _names(asked)
-    masked = "in placeholders of its own" if _PLACEHOLDER.search(given) else "with no name in it"
+    behind = _behind(asked.prompt, report.text_sent)
+    masked = "in placeholders of its own" if placeholders_in(given, behind) else "with no name in it"
     return Telling(
         attack,
         outcome=(
@@ -379,7 +425,9 @@ def _killed(stage: Stage, asked: Asked, handover: "_Handover", planned: Fragment
             ),
             Claim(
                 f"At the seam no word is missing or said twice: {handover.seam}.",
-                len(taken_over) == 1 and _goes_on(handover, taken_over[0], names),
+                len(taken_over) == 1
+                and _goes_on(handover, taken_over[0], behind, cut=report.finish_reason == "length"),
+                (*_compared(handover, taken_over[0] if taken_over else None), *_course(asked)),
             ),
         ),
         caught=(
@@ -405,8 +453,9 @@ def _killed(stage: Stage, asked: Asked, handover: "_Handover", planned: Fragment
             Claim(
                 f"the standby: what you had seen of the answer, {masked}: {quoted(given)}",
                 bool(given)
-                and _squeezed(given, names) == _squeezed(handover.before, names)
-                and set(_PLACEHOLDER.findall(given)).isdisjoint(_PLACEHOLDER.findall(planned.text_sent)),
+                and _squeezed(restore(given, behind)) == _squeezed(handover.before)
+                and not placeholders_in(given, set(_PLACEHOLDER.findall(planned.text_sent))),
+                (("given", given), ("shown", handover.before)),
             ),
         ),
         not_learned=(
@@ -459,9 +508,15 @@ def _all_planned(asked: Asked) -> tuple[FragmentPlanned, ...]:
     return planned.fragments
 
 
-def _names(asked: Asked) -> list[str]:
-    """What was masked in a request."""
-    return [text for event in asked.events if isinstance(event, Masked) for _, text in event.mentions]
+def _behind(prompt: str, sent: str) -> dict[str, str]:
+    """What stands behind the placeholders of a fragment: read off the request, where it is what was sent of it.
+
+    Nothing where it is not.
+    """
+    names = _PLACEHOLDER.findall(sent)
+    between = [re.escape(part) for part in _PLACEHOLDER.split(sent)]
+    found = re.search(rf"{'(.+?)'.join(between)}$", prompt, re.MULTILINE)
+    return {} if found is None else dict(zip(names, found.groups(), strict=True))
 
 
 @frozen
@@ -513,27 +568,91 @@ def _handover(asked: Asked) -> _Handover | None:
     continued = asked.events[places[0]]
     assert isinstance(continued, FragmentContinued)
 
-    def shown(events: Iterable[Event]) -> str:
-        texts = [event for event in events if isinstance(event, FragmentText)]
-        return "".join(event.text for event in texts if event.ordinal == continued.ordinal)
-
     earlier, later = asked.events[: places[0]], asked.events[places[0] :]
+    before, after = (_shown(events, continued.ordinal) for events in (earlier, later))
     answer_before = "".join(event.text for event in earlier if isinstance(event, AnswerText))
-    return _Handover(continued, shown(earlier), shown(later), answer_before)
+    return _Handover(continued, before, after, answer_before)
 
 
-def _goes_on(handover: _Handover, exchange: _Exchange, names: Sequence[str]) -> bool:
+def _shown(events: Iterable[Event], ordinal: int) -> str:
+    """What was shown of a fragment's answer."""
+    return "".join(event.text for event in events if isinstance(event, FragmentText) and event.ordinal == ordinal)
+
+
+def _said_after(stage: Stage, asked: Asked) -> str:
+    """What the host wrote that went on with an answer, by its own notebook; nothing where none did."""
+    handover = _handover(asked)
+    if handover is None:
+        return ""
+    report = asked.answered.fragments[handover.continued.ordinal]
+    exchanges = _exchanges(stage.notes_of(report.host, asked.began_at_s), report.text_sent)
+    return exchanges[-1].said if exchanges else ""
+
+
+def _hit_nothing(asked: Asked, said_after: str) -> bool:
+    """Whether a fault hit none of an answer's text: it came before anything was shown of it, or when all was there.
+
+    `said_after` is what the host wrote that went on from there.
+    """
+    handed = [event for event in asked.events if isinstance(event, FragmentContinued | FragmentRestarted)]
+    if not asked.answered.complete or len(handed) > 1:
+        return False
+    for event in handed:
+        place = asked.events.index(event)
+        if isinstance(event, FragmentRestarted):
+            return not _shown(asked.events[:place], event.ordinal)
+        return not _shown(asked.events[place:], event.ordinal).strip() and not said_after.strip()
+    return True
+
+
+def _goes_on(handover: _Handover, exchange: _Exchange, behind: Mapping[str, str], *, cut: bool) -> bool:
     """Whether what a host was given, and what it wrote then, are together what was shown: no more and no less.
 
-    But for the beginning of a placeholder that the answer's length cut in two, which is never shown.
+    But for what it said again, which is shown once, and, where the answer was cut at its length, for the beginning of
+    one of its placeholders, which is never shown.
     """
-    if not exchange.ask.prefix or not handover.after:
+    given = exchange.ask.prefix or ""
+    said = exchange.said
+    if (again := _said_again(given, said)) is not None:
+        said = said.lstrip()[len(again) :]
+    if not given or not handover.after or _squeezed(restore(given, behind)) != _squeezed(handover.before):
         return False
-    written = _squeezed(exchange.ask.prefix + exchange.said, names)
-    shown = _squeezed(handover.before + handover.after, names)
+    restorer = Restorer(behind, after=handover.before)
+    written, shown = _squeezed(restorer.feed(said) + restorer.finish()), _squeezed(handover.after)
     rest = written.removeprefix(shown)
-    is_cut = len(rest) <= MAX_CUT_PLACEHOLDER and _CUT_PLACEHOLDER.fullmatch(rest) is not None
+    is_cut = cut and len(rest) > 1 and any(name.startswith(rest) for name in behind)
     return written.startswith(shown) and (not rest or is_cut)
+
+
+def _said_again(given: str, said: str) -> str | None:
+    """The end of what a host was given with which it began, where that counts as a repetition (`client.seam`)."""
+    given, said = given.rstrip(), said.lstrip()
+    places = [match.start() for match in re.finditer(r"(?<!\S)\S", given)]
+    again = [
+        given[place:] for place in places if len(given) - place >= MIN_REPEATED and said.startswith(given[place:])
+    ]
+    again = [text for text in again if len(text.split()) >= MIN_REPEATED_WORDS]
+    return again[0] if len(again) == 1 and given.count(again[0]) == 1 else None
+
+
+def _compared(handover: _Handover, exchange: _Exchange | None) -> tuple[tuple[str, str], ...]:
+    """What `_goes_on` looks at, for whoever wants to know why it does not hold."""
+    shown = (("shown before", handover.before), ("shown after", handover.after))
+    if exchange is None:
+        return (*shown, ("written", "nothing, by the notebook of the host that went on"))
+    return (("given", exchange.ask.prefix or ""), ("written", exchange.said), *shown)
+
+
+def _course(asked: Asked) -> tuple[tuple[str, str], ...]:
+    """How a request went that did not go as it should."""
+    failures = [
+        f"{type(event).__name__} of {event.ordinal}: {event.reason}"
+        for event in asked.events
+        if isinstance(event, FragmentContinued | FragmentRestarted | FragmentFailed)
+    ]
+    pieces = Counter(event.ordinal for event in asked.events if isinstance(event, FragmentText))
+    shown = ", ".join(f"{number} of {ordinal}" for ordinal, number in sorted(pieces.items()))
+    return (("failures", "; ".join(failures) or "none"), ("pieces shown", shown), ("answer", asked.answered.text))
 
 
 def _texts_of(stage: Stage, requests: Iterable[Asked]) -> list[str]:
@@ -541,16 +660,14 @@ def _texts_of(stage: Stage, requests: Iterable[Asked]) -> list[str]:
     fragments = [fragment for asked in requests for fragment in asked.answered.fragments]
     exchanges = [_exchanges(stage.notes_of(fragment.host), fragment.text_sent) for fragment in fragments]
     answers = [exchange.said for exchanged in exchanges for exchange in exchanged]
-    return [text for text in (*(fragment.text_sent for fragment in fragments), *answers) if text]
+    return _long_enough([*(fragment.text_sent for fragment in fragments), *answers])
 
 
-def _blank(text: str, names: Iterable[str]) -> str:
-    """A text with names and placeholders blanked alike, to compare what a host wrote with what was shown."""
-    for name in sorted(names, key=len, reverse=True):
-        text = text.replace(name, "_")
-    return _PLACEHOLDER.sub("_", text)
+def _long_enough(texts: Iterable[str]) -> list[str]:
+    """Those that do not stand in noise by chance."""
+    return [text for text in texts if len(text) >= MIN_STRETCH]
 
 
-def _squeezed(text: str, names: Iterable[str]) -> str:
-    """As `_blank`, and without white space: what a word's space is written with depends on who writes."""
-    return "".join(_blank(text, names).split())
+def _squeezed(text: str) -> str:
+    """A text without white space: what a word's space is written with depends on who writes."""
+    return "".join(text.split())

@@ -27,6 +27,13 @@ class Claim:
 
     text: str
     holds: bool
+    recorded: tuple[tuple[str, str], ...] = ()
+    """What was compared, each with a word for what it is: told where the claim does not hold, to find out why."""
+
+    def to_json(self) -> dict[str, Any]:
+        """For programs."""
+        recorded = {} if self.holds or not self.recorded else {"recorded": dict(self.recorded)}
+        return {"claim": self.text, "holds": self.holds} | recorded
 
 
 @frozen
@@ -44,9 +51,9 @@ class Telling:
     verdict: str = ""
 
     @classmethod
-    def failed(cls, attack: str, why: str) -> "Telling":
-        """Of an attack that did not go as it should, and why."""
-        return cls(attack, (Claim(why, holds=False),))
+    def failed(cls, attack: str, why: str, recorded: tuple[tuple[str, str], ...] = ()) -> "Telling":
+        """Of an attack that did not go as it should, why, and what is known of it."""
+        return cls(attack, (Claim(why, False, recorded),))
 
     @property
     def ok(self) -> bool:
@@ -81,7 +88,7 @@ class Scene:
             "attack": told.attack,
             "verdict": told.verdict,
             "seconds": self.seconds,
-        } | {name: [{"claim": claim.text, "holds": claim.holds} for claim in claims] for name, claims in parts.items()}
+        } | {name: [claim.to_json() for claim in claims] for name, claims in parts.items()}
 
 
 def quoted(text: str, limit: int = MAX_QUOTE) -> str:
@@ -126,4 +133,6 @@ def _line(claim: Claim) -> Table:
     line.add_column(no_wrap=True)
     line.add_column()
     line.add_row("[green]✓[/]" if claim.holds else "[bold red]✗[/]", Text(claim.text))
+    for what, text in () if claim.holds else claim.recorded:
+        line.add_row("", Text(f"{what}: {text!r}", style="dim"))
     return line
