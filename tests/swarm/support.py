@@ -29,6 +29,7 @@ __all__ = [
     "PEERNET",
     "ROOT",
     "SCRIPTED",
+    "WAIT_TIMEOUT_S",
     "Done",
     "Running",
     "alive",

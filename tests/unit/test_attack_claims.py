@@ -14,6 +14,7 @@ from peernet.cli.attack import on_requests
 from peernet.cli.attack.scene import Claim, Scene, Telling, draw_scene, quoted
 from peernet.cli.attack.stage import Asked
 from peernet.client.events import AnswerText, FragmentContinued, FragmentRestarted, FragmentText
+from peernet.client.seam import Seam
 from peernet.core.serving import Ask, Turn
 
 FRAGMENT = "Rewrite this more politely: PERSON_X5 wants the bank to block a card."
@@ -174,6 +175,35 @@ def test_what_a_host_says_again_at_the_seam_is_to_be_shown_once() -> None:
     # Some words are no repetition: the client shows them, since a word too many is better than one too few.
     assert goes_on((shown, " finds you well. Yours"), begun, " finds you well. Yours")
     assert not goes_on((shown, ". Yours"), begun, " finds you well. Yours")
+
+
+NOTE = "Thank you for the lovely lunch in town"
+SONG = "We eat and drink and talk, and sing."
+
+
+@pytest.mark.parametrize(
+    ("begun", "again", "removed"),
+    [
+        (NOTE, NOTE, True),
+        (f"Dear friend, {NOTE}", NOTE, True),
+        ("I am in it as we do so", "I am in it as we do so", False),
+        ("Congratulations wholeheartedly nonetheless", "Congratulations wholeheartedly nonetheless", False),
+        (f"{SONG} {SONG}", SONG, False),
+        (f"Re{NOTE}", NOTE, False),
+    ],
+    ids=["all of it", "its end", "too short", "too few words", "the text's own way", "within a word"],
+)
+def test_what_counts_as_said_again_is_what_the_client_takes_for_it(begun: str, again: str, removed: bool) -> None:
+    said = f" {again} at last"
+    seam = Seam(begun)
+    shown = seam.feed(said) + seam.finish()
+    assert (shown == " at last") is removed
+    assert goes_on((begun, shown), begun, said)
+    assert not goes_on((begun, said if removed else " at last"), begun, said)
+
+
+def test_a_word_that_nobody_wrote_is_seen() -> None:
+    assert not goes_on(("Dear", " friend, yours"), "Dear", " friend,")
 
 
 def test_a_space_at_the_seam_is_nobodys_word() -> None:

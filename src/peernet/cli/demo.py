@@ -32,7 +32,7 @@ Traders Ltd for the lunch in Lisbon on 14 March 2026.
 """
 
 MAX_BOOTSTRAPS: Final = 8
-PEERS_TIMEOUT_S: Final = 30.0
+PEERS_TIMEOUT_S: Final = 60.0
 PEERS_INTERVAL_S: Final = 0.2
 ENGINE_READY_TIMEOUT_S: Final = 900.0  # three vLLM servers that start at a time on two cores take two minutes
 
