@@ -141,6 +141,9 @@ async def test_a_host_that_has_said_everything_is_no_victim_and_a_killed_one_com
             await host.process.wait()
         for host in hosts:
             await stage.start_host_again(host.name)
+            listed = {str(one.peer): one.record.addresses for one in client.network.directory.listings}
+            (address,) = swarm.member(host.name).ready["addresses"]
+            assert f"{listed[host.peers[0]][0]}/p2p/{host.peers[0]}" == address
         asked = await stage.ask(SHORT_PROMPT)
         assert [(one.failure, one.restarts, one.continuations) for one in asked.answered.fragments] == [
             (None, 0, 0)
