@@ -516,3 +516,71 @@ def test_a_frame_fills_a_noise_message() -> None:
     pieces = ours.pieces_to_send(65535 - 16)
     assert [len(piece) for piece in pieces] == [65535 - 16, 65535 - 16]
     assert [len(event.data) for piece in pieces for event in theirs.receive(piece)] == [MAX_FRAME_DATA] * 2
+
+
+def test_a_frame_goes_past_the_queue_only_where_nothing_waits_and_all_of_it_may_go() -> None:
+    ours, theirs, stream = opened()
+    assert ours.frame(stream, b"the other side has not taken the stream yet") is None
+    theirs.accept(stream)
+    ours.receive(theirs.data_to_send())
+    frame = ours.frame(stream, b"at once")
+    assert frame == data_frame(stream, b"at once")
+    assert ours.send_window(stream) == INITIAL_WINDOW - 7
+    assert theirs.receive(frame) == [DataReceived(stream, b"at once")]
+    ours.send(stream, b"queued")
+    assert ours.frame(stream, b"behind it") is None
+    ours.data_to_send()
+    assert ours.frame(stream, b"") is None
+    assert ours.frame(stream, bytes(MAX_FRAME_DATA + 1)) is None
+    while room := ours.send_window(stream) - 3:
+        ours.send(stream, bytes(room))
+        ours.data_to_send()
+    assert ours.frame(stream, b"four") is None
+    assert ours.frame(stream, b"two") is not None
+    ours.close(stream)
+    ours.data_to_send()
+    assert ours.frame(stream, b"") is None
+    other = ours.open_stream()
+    theirs.receive(ours.data_to_send())
+    theirs.accept(other)
+    ours.receive(theirs.data_to_send())
+    ours.close(other)
+    ours.data_to_send()
+    assert ours.frame(other, b"closed") is None
+    assert ours.frame(77, b"never was") is None
+
+
+def taken() -> tuple[Yamux, Yamux, int]:
+    """A stream that both sides use already, so that its frames take the short way through the parser."""
+    ours, theirs, stream = opened()
+    theirs.accept(stream)
+    ours.receive(theirs.data_to_send())
+    return ours, theirs, stream
+
+
+@pytest.mark.parametrize(
+    ("frame", "reason"),
+    [
+        (data_frame(1, bytes(INITIAL_WINDOW + 1)), "window_overrun"),
+        (data_frame(1, b"last", FIN) + data_frame(1, b"more"), "data_after_close"),
+        (b"\x01" + data_frame(1, b"x")[1:], "bad_frame"),
+        (b"\x00\x09" + data_frame(1, b"x")[2:], "bad_frame"),
+        (data_frame(1, b"x", SYN), "duplicate_stream"),
+    ],
+    ids=["over the window", "after its end", "version", "type", "opened twice"],
+)
+def test_hostile_frames_that_come_whole_on_a_stream_in_use(frame: bytes, reason: str) -> None:
+    _, theirs, _ = taken()
+    assert reason_of(theirs, frame) == reason
+
+
+def test_flags_on_a_whole_frame_of_a_stream_in_use_are_heeded() -> None:
+    _, theirs, stream = taken()
+    assert theirs.receive(data_frame(stream, b"last", FIN)) == [DataReceived(stream, b"last"), RemoteClosed(stream)]
+
+
+def test_data_shows_that_the_other_side_took_our_stream() -> None:
+    ours, _, stream = opened(YamuxLimits(max_backlog=1))
+    assert not ours.can_open
+    assert ours.receive(data_frame(stream, b"answer")) == [DataReceived(stream, b"answer")]
+    assert ours.can_open

@@ -234,6 +234,16 @@ class Connection:
         out, self._out = self._out, []
         return out
 
+    def seal_at_once(self, stream_id: int, data: bytes) -> bytes | None:
+        """What sends a short message on a stream, if nothing else waits to be sent; None where it must queue."""
+        if self._out or self._yamux is None or self._sealer is None or self._phase is not _Phase.OPEN:
+            return None
+        frame = self._yamux.frame(stream_id, data)
+        if frame is None:
+            return None
+        sealed = self._sealer.encrypt(frame)
+        return _LENGTH.pack(len(sealed)) + sealed
+
     @property
     def has_data_to_send(self) -> bool:
         """Whether there is anything to send."""

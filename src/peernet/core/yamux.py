@@ -373,6 +373,22 @@ class Yamux:
             self._queue_data(stream_id, data)
         return size
 
+    def frame(self, stream_id: int, data: bytes) -> bytes | None:
+        """The frame that sends `data` at once, past the queue; None where `send` must take it, in whole or in part."""
+        stream = self._streams.get(stream_id)
+        size = len(data)
+        if (
+            stream is None
+            or self._out
+            or stream.local_closed
+            or not stream.acknowledged
+            or not 0 < size <= MAX_FRAME_DATA
+            or size > stream.send_window
+        ):
+            return None
+        stream.send_window -= size
+        return _HEADER.pack(0, _DATA, 0, stream_id, size) + data
+
     def acknowledge(self, stream_id: int, size: int, now_s: float) -> bool:
         """Says that the application consumed `size` bytes of this stream; nothing for a forgotten stream.
 
