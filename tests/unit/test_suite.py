@@ -132,6 +132,19 @@ def test_whatever_is_altered_fails_to_open(suite: CipherSuite):
 
 
 @EACH
+def test_what_is_opened_into_a_buffer_is_what_is_opened(suite: CipherSuite):
+    aead, nonce = suite.aead(b"k" * 32), b"n" * 12
+    buffer = memoryview(bytearray(b"-" * 100))
+    for text in (b"", b"x", bytes(range(80)), bytes(range(100))):
+        sealed = aead.seal(nonce, text, b"associated")
+        size = aead.open_into(nonce, sealed, b"associated", buffer)
+        assert bytes(buffer[:size]) == text == aead.open(nonce, memoryview(sealed), b"associated")
+        altered = bytes((sealed[0] ^ 1,)) + sealed[1:]
+        for bad in (altered, sealed[:-1], sealed[:15], b""):
+            assert reason(lambda bad=bad: aead.open_into(nonce, bad, b"associated", buffer)) == "bad_tag"
+
+
+@EACH
 def test_malformed_signatures_and_keys_are_just_false(suite: CipherSuite):
     public = suite.ed25519_public(b"s" * 32)
     signature = suite.sign(b"s" * 32, b"text")

@@ -121,6 +121,8 @@ class Connection:
 
     `ephemeral_secret` is an X25519 secret of 32 bytes, fresh for each connection; `swarm_key` has 32 bytes. Without
     `early_muxer` this side does not name its multiplexer in the handshake. `budget` is asked before windows grow.
+    `scratch` has room for `MAX_PLAINTEXT_SIZE` bytes, where long messages are opened: connections that never receive
+    at the same time may share one, and spare an allocation a message.
     """
 
     __slots__ = (
@@ -138,6 +140,7 @@ class Connection:
         "_out",
         "_peer_id",
         "_phase",
+        "_scratch",
         "_sealer",
         "_suite",
         "_yamux",
@@ -155,6 +158,7 @@ class Connection:
         swarm_key: bytes | None = None,
         limits: YamuxLimits = DEFAULT_LIMITS,
         budget: WindowBudget = NO_BUDGET,
+        scratch: memoryview | None = None,
         early_muxer: bool = True,
     ) -> None:
         if swarm_key is not None and len(swarm_key) != KEY_SIZE:
@@ -164,6 +168,7 @@ class Connection:
         self._expected_peer = expected_peer
         self._limits = limits
         self._budget = budget
+        self._scratch = scratch
         self._phase = _Phase.SECURITY
         self._identity = identity
         self._early_muxer = early_muxer
@@ -298,7 +303,7 @@ class Connection:
                 message = bytes(memoryview(inbox)[2:])
                 inbox.clear()
                 self._handle_message(message, events)
-        opener, yamux = self._opener, self._yamux
+        opener, yamux, scratch = self._opener, self._yamux, self._scratch
         while end - offset >= 2:
             start = offset + 2
             stop = start + (view[offset] << 8 | view[offset + 1])
@@ -306,7 +311,10 @@ class Connection:
                 break
             if yamux is not None and opener is not None:
                 with view[start:stop] as sealed:  # an error's traceback would keep the caller's buffer
-                    plaintext = opener.decrypt(sealed)
+                    if stop - start <= _SHORT or scratch is None:
+                        plaintext: bytes | memoryview = opener.decrypt(sealed)
+                    else:
+                        plaintext = scratch[: opener.decrypt_into(sealed, scratch)]
                 yamux.receive_into(plaintext, events)
             else:
                 self._message_size(view, offset)

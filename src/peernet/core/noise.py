@@ -132,7 +132,7 @@ def _protocol(name: str) -> _Protocol:
 class CipherState:
     """One direction's key and message counter (section 5.1)."""
 
-    __slots__ = ("_key", "_open", "_seal", "_suite", "nonce")
+    __slots__ = ("_aead", "_key", "_open", "_seal", "_suite", "nonce")
 
     def __init__(self, suite: CipherSuite, key: bytes) -> None:
         self._suite = suite
@@ -142,9 +142,9 @@ class CipherState:
 
     def _set_key(self, key: bytes) -> None:
         self._key = key
-        aead = self._suite.aead(key)
-        # Every message goes through one of these two.
-        self._seal, self._open = aead.seal, aead.open
+        self._aead = self._suite.aead(key)
+        # Nearly every message goes through one of these two.
+        self._seal, self._open = self._aead.seal, self._aead.open
 
     @property
     def must_close(self) -> bool:
@@ -168,6 +168,15 @@ class CipherState:
         plaintext = self._open(_NONCE.pack(nonce), ciphertext, associated)
         self.nonce = nonce + 1
         return plaintext
+
+    def decrypt_into(self, ciphertext: Bytes, out: memoryview) -> int:
+        """`decrypt` into a buffer with room for the plaintext; its size."""
+        nonce = self.nonce
+        if nonce >= MAX_NONCE:
+            raise RemoteProtocolError("a Noise key has no nonces left", reason="nonces_used_up")
+        size = self._aead.open_into(_NONCE.pack(nonce), ciphertext, b"", out)
+        self.nonce = nonce + 1
+        return size
 
     def export_key(self, label: bytes) -> bytes:
         """32 bytes derived from the current key for another use, which `label` names."""

@@ -63,6 +63,10 @@ class Aead(Protocol):
         """The plaintext; raises `RemoteProtocolError` when the tag does not fit."""
         ...
 
+    def open_into(self, nonce: bytes, ciphertext: Bytes, associated: bytes, out: memoryview) -> int:
+        """`open` into a buffer with room for the plaintext, whose size is returned; an error may leave it altered."""
+        ...
+
 
 class CipherSuite(Protocol):
     """The primitives. All randomness comes from the caller, as seeds."""
@@ -205,14 +209,28 @@ class _SodiumAead:
         except nacl.exceptions.CryptoError as error:
             raise RemoteProtocolError("a ciphertext failed authentication", reason="bad_tag") from error
 
+    def open_into(self, nonce: bytes, ciphertext: Bytes, associated: bytes, out: memoryview) -> int:
+        plaintext = self.open(nonce, ciphertext, associated)
+        out[: len(plaintext)] = plaintext
+        return len(plaintext)
+
 
 class _OpensslAead:
-    __slots__ = ("_open", "seal")
+    __slots__ = ("_cipher", "_open", "seal")
 
     def __init__(self, key: bytes) -> None:
-        cipher = ChaCha20Poly1305(key)
-        self.seal = cipher.encrypt
-        self._open = cipher.decrypt
+        self._cipher = ChaCha20Poly1305(key)
+        self.seal = self._cipher.encrypt
+        self._open = self._cipher.decrypt
+
+    def open_into(self, nonce: bytes, ciphertext: Bytes, associated: bytes, out: memoryview) -> int:
+        size = len(ciphertext) - TAG_SIZE
+        if size < 0:
+            raise RemoteProtocolError("a ciphertext is shorter than its tag", reason="bad_tag")
+        try:
+            return self._cipher.decrypt_into(nonce, ciphertext, associated, out[:size])
+        except InvalidTag as error:
+            raise RemoteProtocolError("a ciphertext failed authentication", reason="bad_tag") from error
 
     def open(self, nonce: bytes, ciphertext: Bytes, associated: bytes) -> bytes:
         try:

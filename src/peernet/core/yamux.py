@@ -554,10 +554,10 @@ class Yamux:
         self.receive_into(data, events)
         return events
 
-    def receive_into(self, data: bytes, events: list[Any]) -> None:
-        """`receive` for a caller that gathers the events of several pieces, with its own among them."""
+    def receive_into(self, data: bytes | memoryview, events: list[Any]) -> None:
+        """`receive` for a caller that gathers the events of several pieces; nothing of `data` is kept."""
         if self._partial_header:
-            data = self._partial_header + data
+            data = self._partial_header + bytes(data)
             self._partial_header = b""
         streams = self._streams
         offset, end = 0, len(data)
@@ -566,7 +566,7 @@ class Yamux:
                 offset = self._take_body(data, offset, events)
                 continue
             if end - offset < HEADER_SIZE:
-                self._partial_header = data[offset:]
+                self._partial_header = bytes(data[offset:])
                 break
             version, kind, flags, stream_id, length = _HEADER.unpack_from(data, offset)
             offset += HEADER_SIZE
@@ -580,7 +580,7 @@ class Yamux:
             ):
                 # Nearly every frame: whole, of data, with no flags, within its window.
                 stream.receive_window -= length
-                events.append(DataReceived(stream_id, data[offset : offset + length]))
+                events.append(DataReceived(stream_id, bytes(data[offset : offset + length])))
                 offset += length
                 continue
             if version != 0:
@@ -615,13 +615,13 @@ class Yamux:
         if not length:
             self._end_body(events)
 
-    def _take_body(self, data: bytes, offset: int, events: list[YamuxEvent]) -> int:
+    def _take_body(self, data: bytes | memoryview, offset: int, events: list[YamuxEvent]) -> int:
         """Delivers, or drops, what `data` holds of the current frame; the offset after it."""
         stop = min(len(data), offset + self._body_size)
         self._body_size -= stop - offset
         # The stream may have been reset, and its id even taken again, since the frame began.
         if self._body_stream is not None and self._streams.get(self._body_id) is self._body_stream:
-            events.append(DataReceived(self._body_id, data[offset:stop]))
+            events.append(DataReceived(self._body_id, bytes(data[offset:stop])))
         if not self._body_size:
             self._end_body(events)
         return stop

@@ -67,7 +67,8 @@ class _Waiters:
     def wait(self) -> Awaitable[None]:
         task = trio.lowlevel.current_task()
         self._tasks.append(task)
-        return trio.lowlevel.wait_task_rescheduled(partial(self._give_up, task))
+        # (Whoever calls this awaits it: one more coroutine would only hand it on.)
+        return trio.lowlevel.wait_task_rescheduled(partial(self._give_up, task))  # noqa: ASYNC105
 
     def _give_up(self, task: trio.lowlevel.Task, _: Any) -> trio.lowlevel.Abort:
         self._tasks.remove(task)
@@ -399,14 +400,20 @@ class PeerConnection:
         finally:
             self._end("the connection was cancelled")
             try:
-                with trio.move_on_after(self._limits.farewell_s, shield=True):
-                    if self._drained is not None:
-                        await self._drained.wait()
-                    await self._transport.aclose()
+                if self._send_now is not None and self._drained is None:
+                    await self._transport.aclose()  # a direct stream has nothing to say and waits for nothing
+                else:
+                    await self._close_slowly()
             finally:
                 self.closed.set()
         if self._crash is not None:
             raise self._crash
+
+    async def _close_slowly(self) -> None:
+        with trio.move_on_after(self._limits.farewell_s, shield=True):
+            if self._drained is not None:
+                await self._drained.wait()
+            await self._transport.aclose()
 
     async def _run_alone(self) -> None:
         async with trio.open_nursery() as nursery:

@@ -37,6 +37,7 @@ from peernet.net.addresses import Address, TcpAddress, WebSocketAddress, prefere
 from peernet.net.connection import PeerConnection, PeerStream
 from peernet.net.flusher import Flusher
 from peernet.net.limits import Limits
+from peernet.net.shared_buffer import OPENED
 from peernet.net.transports.names import Resolver, SystemResolver, reachable_ips
 from peernet.net.transports.port import ByteStream, Incoming
 from peernet.net.transports.port import Listener as TransportListener
@@ -366,6 +367,7 @@ class Swarm:
             ephemeral_secret=secrets.token_bytes(32),
             expected_peer=expected,
             limits=self._yamux_limits,
+            scratch=OPENED.get(),
         )
         where = f"/{'ip6' if ':' in observed else 'ip4'}/{observed}"
         connection = PeerConnection(

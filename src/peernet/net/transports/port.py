@@ -42,7 +42,7 @@ class ByteStream(Protocol):
 class DirectStream(ByteStream, Protocol):
     """A byte stream that takes bytes without a task switch, as far as the system has room for them.
 
-    Whether a stream is one is told by its having `send_now`.
+    Whether a stream is one is told by its having `send_now`. Closing it waits for nothing.
     """
 
     def send_now(self, buffers: list[bytes]) -> int:

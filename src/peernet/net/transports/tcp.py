@@ -20,6 +20,7 @@ from attrs import evolve, frozen
 
 from peernet.core.errors import UserError
 from peernet.net.addresses import Address, TcpAddress
+from peernet.net.shared_buffer import SharedBuffer
 from peernet.net.transports.port import Incoming, IncomingHandler
 
 __all__ = ["SocketListener", "TcpIncoming", "TcpStream", "TcpTransport", "open_socket", "remote_host", "trio_stream"]
@@ -153,7 +154,7 @@ class TcpIncoming:
 
     async def open(self) -> TcpStream:
         """Nothing is left to do."""
-        return TcpStream(self._socket, _receive_buffer())
+        return TcpStream(self._socket, _RECEIVE_BUFFER.get())
 
 
 @frozen
@@ -229,20 +230,10 @@ class TcpTransport:
     """Plain TCP."""
 
     async def dial(self, address: TcpAddress, ip: str, local: str | None, nursery: trio.Nursery) -> TcpStream:
-        return TcpStream(await open_socket(ip, address.port, local), _receive_buffer())
+        return TcpStream(await open_socket(ip, address.port, local), _RECEIVE_BUFFER.get())
 
     async def listen(self, address: TcpAddress) -> SocketListener:
         return await SocketListener.open(address, TcpIncoming.of)
 
 
-_shared_buffer: Final[trio.lowlevel.RunVar[memoryview]] = trio.lowlevel.RunVar("receive buffer")
-
-
-def _receive_buffer() -> memoryview:
-    """The buffer of this run of trio: one task runs at a time, and none keeps it over a checkpoint."""
-    try:
-        return _shared_buffer.get()
-    except LookupError:
-        buffer = memoryview(bytearray(RECEIVE_BUFFER_SIZE))
-        _shared_buffer.set(buffer)
-        return buffer
+_RECEIVE_BUFFER: Final = SharedBuffer("what was received", RECEIVE_BUFFER_SIZE)
