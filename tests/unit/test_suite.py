@@ -1,5 +1,7 @@
 """The cipher suites: the vectors of the RFCs, agreement with each other, and what they do with bad input."""
 
+import hmac
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -84,6 +86,17 @@ def test_hashes(suite: CipherSuite):
     mac = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
     assert suite.hmac("SHA256", b"Jefe", b"what do ya want for nothing?").hex() == mac
     assert [len(suite.hash(name, b"")) for name in ("SHA512", "BLAKE2s", "BLAKE2b")] == [64, 32, 64]
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.sampled_from(["SHA256", "SHA512", "BLAKE2s", "BLAKE2b"]),
+    st.binary(max_size=300),
+    st.binary(max_size=300),
+)
+def test_hmac_is_that_of_the_standard_library(name: str, key: bytes, data: bytes):
+    expected = hmac.digest(key, data, name.lower())
+    assert [suite.hmac(name, key, data) for suite in SUITES] == [expected] * len(SUITES)
 
 
 KEYS = st.binary(min_size=32, max_size=32)
