@@ -208,13 +208,18 @@ SABOTAGES: Final = (
         (
             Change(
                 SUITE,
-                "return ChaCha20Poly1305(key).encrypt(nonce, plaintext, associated)",
-                "return bytes(plaintext) + bytes(16)",
+                "self.seal = self._cipher.encrypt",
+                "self.seal = lambda nonce, plaintext, associated: bytes(plaintext) + bytes(16)",
             ),
             Change(
                 SUITE,
-                "return ChaCha20Poly1305(key).decrypt(nonce, ciphertext, associated)",
-                "return bytes(ciphertext[:-16])",
+                "self._open = self._cipher.decrypt",
+                "self._open = lambda nonce, ciphertext, associated: bytes(ciphertext[:-16])",
+            ),
+            Change(
+                SUITE,
+                "return self._cipher.decrypt_into(nonce, ciphertext, associated, out[:size])",
+                "return (out.__setitem__(slice(size), ciphertext[:size]), size)[1]",
             ),
         ),
     ),

@@ -203,6 +203,7 @@ def _record(monkeypatch: pytest.MonkeyPatch, seen: dict[str, Seen], script: Scri
     original = net_swarm.PeerConnection
 
     def connection(transport: Any, *arguments: Any, **options: Any) -> Any:
+        mine().neighbours.add(options["observed"].rpartition("/")[2])
         return original(cast("Any", RecordingStream(transport, mine())), *arguments, **options)
 
     monkeypatch.setattr(peernet.cli.host, "_load_engine", load)
@@ -231,10 +232,14 @@ class RecordingStream:
     def __init__(self, stream: Any, seen: Seen) -> None:
         self._stream = stream
         self._seen = seen
-        seen.neighbours.add(stream.socket.getpeername()[0])
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
+
+    def send_now(self, buffers: list[bytes]) -> int:
+        sent = self._stream.send_now(buffers)
+        self._seen.wire.extend(b"".join(buffers)[:sent])
+        return sent
 
     async def send_all(self, data: bytes) -> None:
         self._seen.wire.extend(data)
