@@ -1,11 +1,11 @@
-"""The little of Protocol Buffers that libp2p's handshake needs: varint and length-delimited fields.
+"""The little of Protocol Buffers that libp2p's own protocols need: varint and length-delimited fields.
 
 Rules:
 
 1. What we write is canonical: fields in rising order, shortest varints, nothing twice.
 2. What we read may come from any implementation: fields in any order, unknown ones passed over; the two fixed-width
    wire types are skipped, groups are refused.
-3. A message has at most `MAX_FIELDS` fields, and the caller bounds its size.
+3. A message has at most `MAX_FIELDS` fields, or what the caller says, and the caller bounds its size.
 
 Source: Protocol Buffers encoding, "Message Structure". libp2p's identify and peer-id specifications use proto2.
 """
@@ -35,14 +35,14 @@ def bytes_field(number: int, value: bytes) -> bytes:
     return encode_varint(number << 3 | _LENGTH_DELIMITED) + encode_varint(len(value)) + value
 
 
-def decode_fields(data: bytes) -> list[tuple[int, int | bytes]]:
+def decode_fields(data: bytes, *, max_fields: int = MAX_FIELDS) -> list[tuple[int, int | bytes]]:
     """The varint and length-delimited fields of a message, as `(number, value)` in their order.
 
     Raises `RemoteProtocolError` for anything that is not a message within the limits.
     """
     fields: list[tuple[int, int | bytes]] = []
     offset = 0
-    for _ in range(MAX_FIELDS):
+    for _ in range(max_fields):
         if offset == len(data):
             return fields
         key, offset = _varint(data, offset)
@@ -66,7 +66,7 @@ def decode_fields(data: bytes) -> list[tuple[int, int | bytes]]:
             fields.append((number, data[offset:end]))
         offset = end
     if offset != len(data):
-        raise RemoteProtocolError(f"a protobuf message with over {MAX_FIELDS} fields", reason="bad_protobuf")
+        raise RemoteProtocolError(f"a protobuf message with over {max_fields} fields", reason="bad_protobuf")
     return fields
 
 

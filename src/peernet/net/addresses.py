@@ -29,7 +29,9 @@ __all__ = [
     "PeerAddress",
     "TcpAddress",
     "WebSocketAddress",
+    "address_text",
     "addresses_by_peer",
+    "binary_address",
     "dialable",
     "is_global",
     "parse_address",
@@ -194,6 +196,25 @@ def _not_dialled(text: str) -> UserError:
         f"{text!r} is no address that we can dial: give /ip4/ADDRESS/tcp/PORT, or /dns4/NAME/tcp/PORT, with nothing, "
         "/ws or /tls/ws after it"
     )
+
+
+def binary_address(text: str) -> bytes:
+    """A multiaddr in its binary form; raises `UserError` for what is none."""
+    try:
+        data: bytes = multiaddr.Multiaddr(text).to_bytes()
+    except (MultiaddrError, ValueError) as error:
+        raise UserError(f"{text!r} is not a multiaddr") from error
+    return data
+
+
+def address_text(data: bytes) -> str | None:
+    """A binary multiaddr as text; None for one that is malformed or empty, or of protocols never heard of here."""
+    try:
+        text = str(multiaddr.Multiaddr(data))
+        # The parser fills up what is cut short.
+        return text if data and multiaddr.Multiaddr(text).to_bytes() == data else None
+    except (MultiaddrError, ValueError):
+        return None
 
 
 def dialable(addresses: Iterable[str], *, allow_private: bool) -> list[Address]:

@@ -136,6 +136,11 @@ class Swarm:
         return self._keypair.peer_id
 
     @property
+    def protocols(self) -> Collection[str]:
+        """The protocols that are served."""
+        return self._handlers.keys()
+
+    @property
     def connections(self) -> Mapping[PeerId, PeerConnection]:
         """The live connections that are used, one a peer."""
         return self._connections

@@ -1,4 +1,4 @@
-"""A peer: the connections, the DHT, the directory's copy and the part in rings that all serving peers share.
+"""A peer: connections, identify and ping, the DHT, the directory's copy, and the part in rings of all serving peers.
 
 `running_peer` opens them in order (listen, join, publish) in one nursery and ends them together. A host or a bootstrap
 node adds its own services before that. With a state folder, the peers of the DHT's table are remembered there.
@@ -15,12 +15,15 @@ import structlog
 import trio
 from attrs import evolve, frozen
 
+from peernet._version import __version__
 from peernet.core.dht.records import MAX_ADDRESSES, Body, PeerRecord, operator_statement, record_key, sign_record
 from peernet.core.errors import UserError
 from peernet.core.identity import Keypair, PeerId
 from peernet.core.suite import CipherSuite, MixedSuite
 from peernet.net.addresses import Address, PeerAddress, addresses_by_peer, parse_address, parse_peer_address
+from peernet.net.identify import serve_identify
 from peernet.net.limits import Limits
+from peernet.net.ping import PingService
 from peernet.net.rings import RingLimits, RingService
 from peernet.net.swarm import Swarm
 from peernet.net.tasks import background_nursery
@@ -123,6 +126,9 @@ class Peer:
         self._announced = tuple(parse_address(text) for text in network.announce)
         _require_few(self._announced or self._listen)
         self.swarm = swarm_of(network, keys.identity, self.suite)
+        serve_identify(self.swarm, f"peernet/{__version__}", lambda: [known.address for known in self.addresses])
+        self.pings = PingService(self.swarm)
+        self.pings.serve()
         self.rings = RingService(
             self.swarm,
             self.suite,
