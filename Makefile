@@ -3,6 +3,7 @@
 #   make demo     a swarm on this machine answers a prompt, with everything shown      (make demo PROMPT='...')
 #                 with vLLM, or with four bootstrap nodes                (make demo ENGINE=vllm, make demo BOOTSTRAPS=4)
 #   make vllm     an environment with vLLM for the CPU, for 'make demo ENGINE=vllm' and the tests of it: 2.7 GB
+#   make libp2p   an environment with py-libp2p, for the tests that talk with it: 180 MB
 #   make attack   the same swarm, attacked in five ways, with what catches each
 #   make test     the tests
 #   make check    lint, format, types, architecture, dependencies
@@ -18,6 +19,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 MODELS := .cache/models
 MODEL := $(MODELS)/smollm2-135m-instruct/model.json
+LIBP2P := .venv-libp2p
 VLLM := .venv-vllm
 VLLM_PYTHON := $(VLLM)/bin/python
 CONVERTED := $(MODELS)/smollm2-135m-instruct/vllm/source.json
@@ -26,7 +28,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-dep
 
 export PIP_NO_WARN_SCRIPT_LOCATION := 1
 
-.PHONY: setup demo attack vllm test check coverage sabotage bench simulate pins clean
+.PHONY: setup demo attack vllm libp2p test check coverage sabotage bench simulate pins clean
 
 setup: $(VENV)/.demo $(MODEL)
 
@@ -37,6 +39,8 @@ demo: setup $(filter vllm,$(ENGINE))
 		$(if $(PROMPT),--prompt '$(PROMPT)') $(OPTIONS)
 
 vllm: setup $(VLLM)/.ready $(CONVERTED)
+
+libp2p: $(LIBP2P)/.ready
 
 attack: setup
 	$(BIN)/peernet demo --attack --models $(MODELS) $(OPTIONS)
@@ -107,6 +111,18 @@ $(VLLM)/.ready: requirements/vllm.txt requirements/uv.txt | $(BIN)/python
 $(CONVERTED): | $(VLLM)/.ready $(MODEL)
 	$(BIN)/peernet model convert --models $(MODELS) --engine-python $(VLLM_PYTHON)
 
+# py-libp2p, another implementation that the interop tests talk with, in an environment of its own: it pins what we do not.
+LIBP2P_PIP = $(LIBP2P)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-compile
+LIBP2P_PINS = --require-hashes -r requirements/libp2p.txt
+
+$(LIBP2P)/.ready: requirements/libp2p.txt requirements/uv.txt | $(BIN)/python
+	$(PYTHON) -m venv $(LIBP2P)
+	$(LIBP2P_PIP) --require-hashes -r requirements/uv.txt
+	@$(LIBP2P)/bin/uv pip install --quiet --python $(LIBP2P)/bin/python --no-deps $(LIBP2P_PINS) || $(LIBP2P_PIP) $(LIBP2P_PINS)
+	@echo "loading py-libp2p once, which compiles what it imports"
+	@PYTHONDONTWRITEBYTECODE= $(LIBP2P)/bin/python -W ignore -P -c 'import libp2p'
+	@touch $@
+
 # `trio-typing` is left out: nothing imports it, and its stubs would hide trio's own types.
 COMPILE_ALONE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-annotate --no-header
@@ -119,9 +135,12 @@ pins: $(VENV)/.check
 	$(COMPILE) $(UPGRADE) --constraint requirements/test.txt --extra demo --extra test --extra check \
 		--output-file requirements/check.txt
 	$(COMPILE_ALONE) $(UPGRADE) requirements/uv.in --output-file requirements/uv.txt
+	$(COMPILE_ALONE) $(UPGRADE) --override requirements/libp2p-overrides.txt requirements/libp2p.in \
+		--output-file requirements/libp2p.txt
 	$(COMPILE_ALONE) $(UPGRADE) --override requirements/vllm-overrides.txt requirements/vllm.in \
 		--output-file requirements/vllm.txt
 
 clean:
-	rm -rf $(VENV) $(VLLM) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage htmlcov dist build
+	rm -rf $(VENV) $(VLLM) $(LIBP2P) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage \
+		htmlcov dist build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
