@@ -3,7 +3,7 @@
 #   make demo     a swarm on this machine answers a prompt, with everything shown      (make demo PROMPT='...')
 #                 with vLLM, or with four bootstrap nodes                (make demo ENGINE=vllm, make demo BOOTSTRAPS=4)
 #   make vllm     an environment with vLLM for the CPU, for 'make demo ENGINE=vllm' and the tests of it: 2.7 GB
-#   make libp2p   an environment with py-libp2p, for the tests that talk with it: 180 MB
+#   make libp2p   an environment with py-libp2p, for the tests that talk with it: 150 MB
 #   make attack   the same swarm, attacked in five ways, with what catches each
 #   make test     the tests
 #   make check    lint, format, types, architecture, dependencies
