@@ -431,8 +431,8 @@ class PeerConnection:
             raise self.failure
         raise ConnectionFailed(self.ended or "the connection ended")
 
-    def open_stream(self) -> PeerStream:
-        """A new stream to the peer; raises `ConnectionFailed` when the connection has ended, or bears no more."""
+    def open_stream(self, new: Callable[["PeerConnection", int], PeerStream] = PeerStream) -> PeerStream:
+        """A stream to the peer, made by `new`; raises `ConnectionFailed` if the connection ended, or bears no more."""
         if self.ended is not None:
             raise ConnectionFailed(self.ended)
         if self.draining:
@@ -441,7 +441,7 @@ class PeerConnection:
             raise ConnectionFailed("the connection has as many streams as it bears")
         self.last_used = trio.current_time()
         stream_id = self._protocol.yamux.open_stream()
-        stream = self._streams[stream_id] = PeerStream(self, stream_id)
+        stream = self._streams[stream_id] = new(self, stream_id)
         self.streams_opened_out += 1
         # The frame that opens it leaves together with what is written first.
         self._gathering = True
