@@ -92,7 +92,7 @@ def _node_of(member: PolicyMember) -> PeerAddress:
 
 def _submit_to(swarm: Swarm, node: PeerAddress) -> Submit:
     async def submit(request: AddCheckpoint) -> object:
-        async with await swarm.open_stream(node.peer, [node.address], WITNESS_PROTOCOL) as stream:
+        async with await swarm.open_stream(node.peer, [node.address], WITNESS_PROTOCOL, optimistic=True) as stream:
             messages = MessageStream(stream, WitnessMessages)
             await messages.send(request)
             await stream.close_sending()

@@ -78,7 +78,7 @@ class LogReader:
         return entries
 
     async def _ask(self, request: ReadFile) -> TlogFile:
-        stream = await self._swarm.open_stream(self.node.peer, [self.node.address], TLOG_PROTOCOL)
+        stream = await self._swarm.open_stream(self.node.peer, [self.node.address], TLOG_PROTOCOL, optimistic=True)
         async with stream:
             messages = MessageStream(stream, TlogMessages)
             await messages.send(request)

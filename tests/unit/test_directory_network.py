@@ -75,11 +75,11 @@ def _dials_by_record(swarm: Swarm, moved: Peer) -> None:
     """Has a relay extend to a peer only where it is said to be: as if it had not greeted it where it is now."""
     open_stream = swarm.open_stream
 
-    async def open_where_told(peer: PeerId, addresses: Iterable[Address], protocol: str) -> PeerStream:
+    async def open_where_told(peer: PeerId, addresses: Iterable[Address], protocol: str, **how: bool) -> PeerStream:
         wanted = tuple(addresses)
         if protocol == RING_PROTOCOL and peer == moved.peer_id and not set(wanted) & set(moved.swarm.listening):
             raise ConnectionFailed("nobody listens there")
-        return await open_stream(peer, wanted, protocol)
+        return await open_stream(peer, wanted, protocol, **how)
 
     swarm.open_stream = open_where_told  # type: ignore[method-assign]
 

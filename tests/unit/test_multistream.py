@@ -132,3 +132,11 @@ def test_the_longest_message_is_let_through_and_leftovers_wait_for_an_agreement(
         listener.leftover()
     with pytest.raises(LocalProtocolError):
         Dialer(["/" + "b" * 1023])
+
+
+def test_bytes_behind_a_refused_proposal_are_a_refusal_and_no_broken_protocol() -> None:
+    listener = Listener({"/a"})
+    with pytest.raises(RemoteProtocolError) as raised:
+        listener.receive(HEADER + message("/b") + b"\x02\x91\x01")
+    assert raised.value.reason == "no_protocol"
+    assert listener.data_to_send() == HEADER + NA

@@ -164,7 +164,7 @@ class OneStream:
     def handle(self, _, handler) -> None:
         self.handler = handler
 
-    async def open_stream(self, *_):
+    async def open_stream(self, *_, **__):
         return self.stream
 
 

@@ -65,7 +65,7 @@ async def ask_guard(
     question = FindPeers(secrets.token_bytes(ID_SIZE))
     try:
         with trio.fail_after(GUARD_TIMEOUT_S):
-            async with await swarm.open_stream(guard, addresses, PROTOCOL) as stream:
+            async with await swarm.open_stream(guard, addresses, PROTOCOL, optimistic=True) as stream:
                 frames = Frames(stream, MAX_REPLY_SIZE)
                 # No introduction: a client is no peer of the DHT.
                 await frames.send(b"", encode_message(FindNode(question.target)))

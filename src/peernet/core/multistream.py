@@ -8,6 +8,7 @@ Rules:
 
 1. The dialer sends the header and its first proposal together, without waiting. A dialer with one protocol may send
    the protocol's own bytes right behind them (optimistic negotiation): if the listener refuses, they were lost.
+   What a listener that refused reads then is no proposal, and no fault of the dialer's: it ends as a refusal does.
 2. The listener says nothing until the dialer's header has come, and answers `ls`, which later revisions dropped, with
    `na`, as for any protocol that it does not have.
 3. A message has at most `MAX_MESSAGE_SIZE` bytes, a negotiation at most `MAX_PROPOSALS` proposals.
@@ -148,6 +149,14 @@ class Listener(_Negotiation):
         super().__init__()
         self._accepts = protocols if callable(protocols) else protocols.__contains__
         self._refused = 0
+
+    def receive(self, data: bytes | bytearray | memoryview) -> None:
+        try:
+            super().receive(data)
+        except RemoteProtocolError as error:
+            if self._refused and error.reason != "too_many_proposals":
+                raise RemoteProtocolError("the peer proposes nothing that we serve", reason="no_protocol") from error
+            raise
 
     def _handle_header(self) -> None:
         self._outbox += _HEADER_BYTES

@@ -96,7 +96,7 @@ async def identify(swarm: Swarm, peer: PeerId, addresses: Iterable[Address] = ()
 
 async def _ask(swarm: Swarm, peer: PeerId, addresses: Iterable[Address]) -> Identify:
     messages: list[bytes] = []
-    async with await swarm.open_stream(peer, addresses, PROTOCOL) as stream:
+    async with await swarm.open_stream(peer, addresses, PROTOCOL, optimistic=True) as stream:
         await stream.close_sending()
         frames = Frames(stream, MAX_MESSAGE_SIZE)
         # One more than is taken, so that too many are told from just enough.

@@ -29,7 +29,7 @@ from attrs import define, field
 from peernet.core.connection import Connection, NoiseIdentity
 from peernet.core.errors import ConnectionFailed, LocalProtocolError, RemoteProtocolError
 from peernet.core.identity import Keypair, PeerId
-from peernet.core.multistream import Dialer, Listener
+from peernet.core.multistream import Listener
 from peernet.core.prefixes import ip_prefix
 from peernet.core.suite import CipherSuite
 from peernet.core.yamux import YamuxLimits
@@ -37,6 +37,7 @@ from peernet.net.addresses import Address, TcpAddress, WebSocketAddress, prefere
 from peernet.net.connection import PeerConnection, PeerStream
 from peernet.net.flusher import Flusher
 from peernet.net.limits import Limits
+from peernet.net.negotiation import is_fresh, propose
 from peernet.net.shared_buffer import OPENED
 from peernet.net.transports.names import Resolver, SystemResolver, reachable_ips
 from peernet.net.transports.port import ByteStream, Incoming
@@ -205,42 +206,33 @@ class Swarm:
                     raise ConnectionFailed(dial.failure)
                 wanted = tuple(address for address in wanted if address not in dial.addresses)
 
-    async def open_stream(self, peer: PeerId, addresses: Iterable[Address], protocol: str) -> PeerStream:
-        """A stream that speaks `protocol` with `peer`; raises `ConnectionFailed` when it cannot be had."""
+    async def open_stream(
+        self, peer: PeerId, addresses: Iterable[Address], protocol: str, *, optimistic: bool = False
+    ) -> PeerStream:
+        """A stream that speaks `protocol` with `peer`; raises `ConnectionFailed` when it cannot be had.
+
+        With `optimistic` it may be there before the peer has agreed: what is sent goes with the proposal, and a
+        refusal is told to whoever reads. That is for requests that lose nothing when they are not heard.
+        """
         wanted = tuple(addresses)
         known = self._connections.get(peer)
         connection = await self.connect(peer, wanted)
         try:
-            return await self._open_on(connection, protocol)
+            return await self._open_on(connection, protocol, wait=not optimistic or not is_fresh(connection))
         except ConnectionFailed:
             # The peer may have closed what it took for idle just now: that is no reason to give it up.
             if connection is not known or connection.ended is None:
                 raise
-        return await self._open_on(await self.connect(peer, wanted), protocol)
+        return await self._open_on(await self.connect(peer, wanted), protocol, wait=not optimistic)
 
-    async def _open_on(self, connection: PeerConnection, protocol: str) -> PeerStream:
-        stream = connection.open_stream()
-        dialer = Dialer((protocol,))
-        try:
-            with trio.fail_after(self._limits.negotiation_timeout_s):
-                await stream.send_all(dialer.data_to_send())
-                while dialer.selected is None:
-                    data = await stream.receive_some()
-                    if not data:
-                        raise ConnectionFailed(f"{connection.peer} closed the stream while {protocol} was negotiated")
-                    dialer.receive(data)
-                    if reply := dialer.data_to_send():
-                        await stream.send_all(reply)
-        except RemoteProtocolError as error:
-            stream.reset()
-            raise ConnectionFailed(f"{connection.peer} does not serve {protocol}") from error
-        except trio.TooSlowError as error:
-            stream.reset()
-            raise ConnectionFailed(f"{connection.peer} did not answer to {protocol} in time") from error
-        except BaseException:
-            stream.reset()
-            raise
-        stream.unread(dialer.leftover())
+    async def _open_on(self, connection: PeerConnection, protocol: str, *, wait: bool) -> PeerStream:
+        stream = propose(connection, protocol, self._limits.negotiation_timeout_s)
+        if wait:
+            try:
+                await stream.agreed()
+            except BaseException:
+                stream.reset()
+                raise
         return stream
 
     async def _dial_once(self, peer: PeerId, addresses: Collection[Address]) -> PeerConnection:
@@ -507,9 +499,12 @@ class Swarm:
                 data = await stream.receive_some()
                 if not data:
                     return None
-                listener.receive(data)
-                if reply := listener.data_to_send():
-                    await stream.send_all(reply)
+                try:
+                    listener.receive(data)
+                finally:
+                    # A refusal is said even where what came behind the proposal ends the stream.
+                    if reply := listener.data_to_send():
+                        await stream.send_all(reply)
         stream.unread(listener.leftover())
         return self._handlers[listener.selected]
 

@@ -107,7 +107,7 @@ class _Crawler:
             return
         peer = PeerId.from_public_key(record.public_key)
         addresses = dialable(record.addresses, allow_private=self._allow_private)
-        async with await self._swarm.open_stream(peer, addresses, OFFERS_PROTOCOL) as stream:
+        async with await self._swarm.open_stream(peer, addresses, OFFERS_PROTOCOL, optimistic=True) as stream:
             messages = MessageStream(stream, OfferMessages)
             await messages.send(GetOffers())
             await stream.close_sending()

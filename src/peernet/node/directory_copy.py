@@ -115,7 +115,7 @@ class DirectoryCopy:
 
     async def _fetch(self, swarm: Swarm, peer: PeerId, addresses: Sequence[Address]) -> SignedDirectory | None:
         with trio.fail_after(MESSAGE_TIMEOUT_S):
-            stream = await swarm.open_stream(peer, addresses, DIRECTORY_PROTOCOL)
+            stream = await swarm.open_stream(peer, addresses, DIRECTORY_PROTOCOL, optimistic=True)
         async with stream:
             messages = MessageStream(stream, DirectoryMessages)
             request = self.history.request

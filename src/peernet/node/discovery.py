@@ -194,7 +194,7 @@ class Discovery:
         return await self._ask(PeerId.from_public_key(contact.public_key), addresses, request)
 
     async def _ask(self, peer: PeerId, addresses: Sequence[Address], request: Request) -> tuple[Contact, Reply]:
-        stream = await self._swarm.open_stream(peer, addresses, PROTOCOL)
+        stream = await self._swarm.open_stream(peer, addresses, PROTOCOL, optimistic=True)
         async with stream:
             frames = Frames(stream, MAX_REPLY_SIZE)
             await frames.send(self._own_record(), encode_message(request))

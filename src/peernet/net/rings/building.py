@@ -165,7 +165,7 @@ async def _open_leg(swarm: Swarm, suite: CipherSuite, hops: Sequence[RingHop]) -
     guard = hops[0]
     arc = Arc(suite, [ArcHop(hop.onion_key, hop.record, secrets.token_bytes(32)) for hop in hops])
     try:
-        stream = await swarm.open_stream(guard.peer, guard.addresses, RING_PROTOCOL)
+        stream = await swarm.open_stream(guard.peer, guard.addresses, RING_PROTOCOL, optimistic=True)
     except ConnectionFailed as error:
         raise RingFailed(f"the guard cannot be reached: {error}", reason="unreachable", hop=0) from error
     return _ClientLeg(stream, arc)

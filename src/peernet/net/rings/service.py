@@ -226,7 +226,7 @@ class RingService:
         addresses = dialable(record.addresses, allow_private=self._allow_private)
         if not addresses:
             raise ConnectionFailed(f"no address of {peer} may be dialled")
-        return await self._swarm.open_stream(peer, addresses, RING_PROTOCOL)
+        return await self._swarm.open_stream(peer, addresses, RING_PROTOCOL, optimistic=True)
 
     async def _end_towards_client(self, stream: PeerStream, hop: Hop, reason: str) -> None:
         with trio.move_on_after(FAREWELL_S):
