@@ -28,6 +28,7 @@ from peernet.core.ring.ring import OUT, Join, join_cookie
 from peernet.core.serving import Delta, Finished, FromHost
 from peernet.core.suite import MixedSuite
 from peernet.core.wire import encode, frame
+from tests.connection_example import connection_examples
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -320,7 +321,7 @@ def examples() -> dict[str, bytes]:
         "Join(1, 'infer', 00 * 16, 00 * 32)": encode(join),
         "JOIN cell of it, first 16 bytes": seal_cell(to_hop, CellType.JOIN, encode(join))[:16],
         "cookie, nonce 00 * 16, 04 * 32, 05 * 32": join_cookie(suite, bytes(16), b"\x04" * 32, b"\x05" * 32),
-    }
+    } | connection_examples()
 
 
 def test_the_examples_of_the_wire_page_are_what_the_code_writes() -> None:
