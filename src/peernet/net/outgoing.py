@@ -24,9 +24,9 @@ from peernet.net.reception import handshake_failure
 from peernet.net.resources import Place, Resources
 from peernet.net.transports.port import ByteStream
 
-__all__ = ["Dialled", "Outgoing", "transport_of"]
+__all__ = ["NOT_DECRYPTED", "Dialled", "Outgoing", "transport_of"]
 
-_NOT_DECRYPTED: Final = "bad_tag"
+NOT_DECRYPTED: Final = "bad_tag"
 """The reason for which a handshake fails when the two sides have other swarm keys."""
 
 
@@ -78,7 +78,7 @@ class Outgoing:
         resolve: the IP addresses of an address; raises `ConnectionFailed`.
         open_transport: a byte stream to an address and its IP address; raises what `dialling.DIAL_ERRORS` names.
         start: drives a connection.
-        key_hint: what to check when a handshake cannot be decrypted.
+        key_hint: says what to check when a handshake fails as it does with two swarm keys, which it may log.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class Outgoing:
         resolve: Callable[[Address], Awaitable[Sequence[str]]],
         open_transport: Callable[[Address, str], Awaitable[ByteStream]],
         start: Starter,
-        key_hint: str,
+        key_hint: Callable[[], str],
     ) -> None:
         self._limits = limits
         self._gate = gate
@@ -151,9 +151,13 @@ class Outgoing:
                 await connection.wait_established()
         except RemoteProtocolError as error:
             connection.close()
-            if error.reason == _NOT_DECRYPTED:
-                raise RemoteProtocolError(f"{error}; {self._key_hint}", reason=error.reason) from error
+            if error.reason == NOT_DECRYPTED:
+                raise RemoteProtocolError(f"{error}; {self._key_hint()}", reason=error.reason) from error
             raise
+        except ConnectionFailed as error:
+            connection.close()
+            # The other side may have noticed first that the keys differ; it closes, and says nothing.
+            raise ConnectionFailed(f"{error} during the handshake; {self._key_hint()}") from error
         except BaseException:
             connection.close()
             raise

@@ -6,6 +6,7 @@ reason, and nothing is held afterwards. What happens at each limit is said in `n
 """
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Protocol
 
 import trio
@@ -60,10 +61,18 @@ class Reception:
         door: who may begin a handshake.
         counters: what happens is counted here.
         start: drives a connection.
+        on_failure: told the word for each handshake that failed.
     """
 
     def __init__(
-        self, limits: Limits, gate: Gate, resources: Resources, door: Door, counters: Counter[str], start: Starter
+        self,
+        limits: Limits,
+        gate: Gate,
+        resources: Resources,
+        door: Door,
+        counters: Counter[str],
+        start: Starter,
+        on_failure: Callable[[str], None],
     ) -> None:
         self._limits = limits
         self._gate = gate
@@ -71,6 +80,7 @@ class Reception:
         self._door = door
         self._counters = counters
         self._start = start
+        self._on_failure = on_failure
 
     async def receive(self, incoming: Incoming) -> tuple[PeerConnection, Place] | None:
         """The connection, its handshake done and its place taken; None if it comes to nothing, which is counted."""
@@ -144,7 +154,7 @@ class Reception:
                 connection = self._start(transport, place, observed=host)
                 await connection.wait_established()
         except HANDSHAKE_ERRORS as error:
-            self._counters[f"handshake_failed:{handshake_failure(error)}"] += 1
+            self._on_failure(handshake_failure(error))
             if connection is not None:
                 connection.close()
                 # It may say why, before the listener closes the socket.

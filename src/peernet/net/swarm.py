@@ -40,7 +40,7 @@ from peernet.net.door import Door
 from peernet.net.flusher import Flusher
 from peernet.net.gating import AllowDeny, Gate
 from peernet.net.limits import Limits
-from peernet.net.outgoing import Dialled, Outgoing, transport_of
+from peernet.net.outgoing import NOT_DECRYPTED, Dialled, Outgoing, transport_of
 from peernet.net.reception import Reception
 from peernet.net.resources import Place, Resources, StreamPlace
 from peernet.net.seldom import SeldomLog
@@ -58,8 +58,9 @@ TaskStatus = Any  # trio exports no public name for what `Nursery.start` hands o
 StreamHandler = Callable[[PeerStream], Awaitable[None]]
 
 _SWEEPS_PER_TIMEOUT: Final = 4
-_OPEN_SWARM_HINT: Final = "if it belongs to a private swarm, give that swarm's key with --swarm-key"
-_PRIVATE_SWARM_HINT: Final = "check that it has the same swarm key (--swarm-key) as this node"
+_OPEN_SWARM_HINT: Final = "it may be full, or belong to a private swarm: then give its key with --swarm-key"
+_PRIVATE_SWARM_HINT: Final = "check that both have the same swarm key (--swarm-key)"
+_KEY_CHECK: Final = "if it should be, check that its --swarm-key names the same key as this node's"
 
 log = structlog.get_logger()
 
@@ -160,7 +161,13 @@ class Swarm:
         self.resources = Resources(limits, self._meet_limit)
         self.door = Door(limits, self._meet_limit)
         self._reception = Reception(
-            limits, gate, self.resources, self.door, self.counters, partial(self._start, expected=None)
+            limits,
+            gate,
+            self.resources,
+            self.door,
+            self.counters,
+            partial(self._start, expected=None),
+            self._count_handshake_failure,
         )
         self._outgoing = Outgoing(
             limits,
@@ -170,7 +177,7 @@ class Swarm:
             partial(reachable_ips, resolver=self._resolver, allow_private=allow_private),
             self._dial_ip,
             self._start,
-            _OPEN_SWARM_HINT if swarm_key is None else _PRIVATE_SWARM_HINT,
+            self._swarm_key_hint,
         )
         self.listening: list[Address] = []
         self.draining = False
@@ -444,6 +451,19 @@ class Swarm:
         for other in self._held:
             if other.alive and other.peer == connection.peer:
                 self._connections[other.peer] = other
+
+    def _swarm_key_hint(self) -> str:
+        """What to check when the other side's handshake cannot be decrypted, or it goes in the middle of ours."""
+        if self._swarm_key is None:
+            return _OPEN_SWARM_HINT
+        self._seldom.warn("dialled_key", f"a peer that this node dialled is not in its private swarm: {_KEY_CHECK}")
+        return _PRIVATE_SWARM_HINT
+
+    def _count_handshake_failure(self, reason: str) -> None:
+        self.counters[f"handshake_failed:{reason}"] += 1
+        # Whoever notices first that the keys differ goes without a word.
+        if self._swarm_key is not None and reason in {NOT_DECRYPTED, "closed"}:
+            self._seldom.warn("incoming_key", f"somebody came who is not in this private swarm: {_KEY_CHECK}")
 
     def _meet_limit(self, name: str) -> None:
         self.counters[f"limit:{name}"] += 1
