@@ -111,6 +111,40 @@ async def new_connection_to(two: Swarm, nursery: trio.Nursery) -> None:
     await other.connect(two.peer_id, two.listening)
 
 
+async def test_a_peer_that_goes_away_is_not_used_for_new_streams_and_finishes_the_old_ones():
+    one, two = new_swarm(), new_swarm()
+    async with running(one, two) as nursery:
+        old = await one.open_stream(two.peer_id, two.listening, ECHO)
+        nursery.start_soon(two.drain)
+        await until(lambda: one.connections[two.peer_id].draining)
+        # It would have to be dialled again, where nobody listens any more.
+        with pytest.raises(ConnectionFailed, match="cannot reach"):
+            await one.open_stream(two.peer_id, two.listening, ECHO)
+        assert one.counters["dial:tcp:refused"] == 1
+        await old.send_all(b"still here")
+        assert await old.receive_some() == b"still here"
+        await old.close_sending()
+        await until(lambda: one.connection_count == two.connection_count == 0)
+
+
+async def test_a_peer_that_only_closes_one_connection_is_dialled_again():
+    one, two = new_swarm(), new_swarm()
+    async with running(one, two):
+        old = await one.open_stream(two.peer_id, two.listening, ECHO)
+        first = one.connections[two.peer_id]
+        await until(lambda: one.peer_id in two.connections)
+        two.connections[one.peer_id].go_away()
+        await until(lambda: first.draining)
+        new = await one.open_stream(two.peer_id, two.listening, ECHO)
+        assert one.connections[two.peer_id] is not first
+        for stream in (old, new):
+            await stream.send_all(b"here")
+            assert await stream.receive_some() == b"here"
+        await old.close_sending()
+        await until(first.closed.is_set)
+        assert one.connection_count == 1
+
+
 async def test_what_is_not_done_in_time_is_ended():
     one, two = new_swarm(), new_swarm(drain_timeout_s=0.05)
     async with running(one, two):

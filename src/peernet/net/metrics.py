@@ -112,7 +112,7 @@ def _counted(swarms: Sequence[Swarm]) -> "Iterator[Metric]":
 
 
 def _held(swarms: Sequence[Swarm]) -> "Iterator[Metric]":
-    from prometheus_client.core import GaugeMetricFamily
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
     connections = GaugeMetricFamily(
         "peernet_connections", "Connections now, their handshake done.", labels=("direction", "transport")
@@ -123,6 +123,10 @@ def _held(swarms: Sequence[Swarm]) -> "Iterator[Metric]":
     for kind, number in sorted(kinds.items()):
         connections.add_metric(kind, number)
     yield connections
+    volume = CounterMetricFamily("peernet_bytes", "Bytes of all connections, encrypted.", labels=("direction",))
+    volume.add_metric(("in",), sum(swarm.bytes_received for swarm in swarms))
+    volume.add_metric(("out",), sum(swarm.bytes_sent for swarm in swarms))
+    yield volume
     for name, about, values in (
         ("peernet_handshakes", "Inbound handshakes now.", (swarm.door.inside for swarm in swarms)),
         ("peernet_handshakes_waiting", "Who waits for a handshake now.", (swarm.door.waiting for swarm in swarms)),

@@ -42,7 +42,7 @@ from peernet.net.gating import AllowDeny, Gate
 from peernet.net.limits import Limits
 from peernet.net.outgoing import NOT_DECRYPTED, Dialled, Outgoing, transport_of
 from peernet.net.reception import Reception
-from peernet.net.resources import Place, Resources, StreamPlace
+from peernet.net.resources import Place, Resources, StreamPlace, WindowAccount
 from peernet.net.seldom import SeldomLog
 from peernet.net.shared_buffer import OPENED
 from peernet.net.transports.names import Resolver, SystemResolver, reachable_ips
@@ -148,6 +148,10 @@ class Swarm:
         self._handlers: dict[str, StreamHandler] = {}
         self._connections: dict[PeerId, PeerConnection] = {}
         self._held: dict[PeerConnection, _Held] = {}
+        # Every connection that is driven, from the beginning of its handshake to the end of its tasks.
+        self._running: set[PeerConnection] = set()
+        self._bytes_received = 0
+        self._bytes_sent = 0
         self._dialling: dict[PeerId, _Dial] = {}
         gate = gate or AllowDeny()
         self._swarm_key = swarm_key
@@ -197,6 +201,16 @@ class Swarm:
         """All connections, those in their handshake and those left to go idle among them."""
         return self.resources.connections
 
+    @property
+    def bytes_received(self) -> int:
+        """What came over all connections so far."""
+        return self._bytes_received + sum(connection.bytes_received for connection in self._running)
+
+    @property
+    def bytes_sent(self) -> int:
+        """What went over all connections so far."""
+        return self._bytes_sent + sum(connection.bytes_sent for connection in self._running)
+
     def connections_by_kind(self) -> Counter[tuple[str, str]]:
         """How many connections there are of each direction (`in`, `out`) and transport."""
         return Counter(("out" if held.dialled_by_us else "in", held.transport) for held in self._held.values())
@@ -238,6 +252,8 @@ class Swarm:
         self.draining = True
         for scope in self._listeners:
             scope.cancel()
+        for connection in tuple(self._held):
+            connection.go_away()
         with trio.move_on_after(self._limits.drain_timeout_s) as waiting:
             while self.resources.streams:
                 self._all_served = trio.Event()
@@ -278,7 +294,7 @@ class Swarm:
             raise ConnectionFailed(f"{peer} is this node itself")
         while True:
             live = self._connections.get(peer)
-            if live is not None and live.alive:
+            if live is not None and live.alive and not live.draining:
                 return live
             dial = self._dialling.get(peer)
             if dial is None:
@@ -298,7 +314,7 @@ class Swarm:
             return await self._open_on(connection, protocol)
         except ConnectionFailed:
             # The peer may have closed what it took for idle just now: that is no reason to give it up.
-            if connection is not known or connection.ended is None:
+            if connection is not known or not (connection.ended or connection.draining):
                 raise
         return await self._open_on(await self.connect(peer, wanted), protocol)
 
@@ -386,11 +402,13 @@ class Swarm:
             swarm_key=self._swarm_key,
             limits=self._yamux_limits,
             scratch=OPENED.get(),
+            budget=WindowAccount(self.resources, place),
         )
         where = f"/{'ip6' if ':' in observed else 'ip4'}/{observed}"
         connection = PeerConnection(
             transport, protocol, self._limits, self._on_stream, observed=where, flusher=self._flusher
         )
+        self._running.add(connection)
         assert self._nursery is not None
         self._nursery.start_soon(self._run_connection, connection)
         return connection
@@ -402,6 +420,9 @@ class Swarm:
             self._crashed("connection_crashed", error)
         finally:
             self._let_go(connection)
+            self._running.discard(connection)
+            self._bytes_received += connection.bytes_received
+            self._bytes_sent += connection.bytes_sent
         if connection.failure is not None and connection.established:
             self.counters[f"connection_failed:{connection.failure.reason}"] += 1
 
@@ -431,7 +452,12 @@ class Swarm:
         self._held[connection] = held
         self.resources.settle(held.place, _Occupant(connection, self._let_go), connection.peer.public_key, prefix)
         used = self._connections.get(connection.peer)
-        if used is None or not used.alive or self._is_preferred(connection.peer, held, self._held[used]):
+        if (
+            used is None
+            or not used.alive
+            or used.draining
+            or self._is_preferred(connection.peer, held, self._held[used])
+        ):
             self._connections[connection.peer] = connection
 
     def _is_preferred(self, peer: PeerId, newer: _Held, used: _Held) -> bool:
