@@ -538,3 +538,31 @@ async def test_an_address_that_cannot_be_listened_on_is_a_message_for_people():
     async with running(one, two):
         with pytest.raises(UserError, match="cannot listen"):
             await two.listen(one.listening[0])
+
+
+async def test_a_stream_that_comes_with_the_end_of_the_handshake_is_served():
+    """Who dials may open its streams in the packet that finishes the handshake."""
+    one, two = new_swarm(), new_swarm()
+    async with running(one, two), trio.open_nursery() as nursery:
+        socket = await one._dial_ip(two.listening[0], two.listening[0].host)
+        place = one.resources.take_for_dial()
+        assert place is not None
+        connection = one._start(socket, place, expected=two.peer_id, observed="127.0.0.1")
+        await connection.wait_established()
+        # Nothing has been read over there since: `_adopt` comes after the streams.
+        streams = [connection.open_stream() for _ in range(3)]
+        heard = []
+
+        async def ask(stream: PeerStream) -> None:
+            await stream.send_all(b"\x13/multistream/1.0.0\n\x0d" + ECHO.encode() + b"\nhello")
+            answer = b""
+            while not answer.endswith(b"hello"):
+                answer += await stream.receive_some()
+            heard.append(answer)
+
+        for stream in streams:
+            nursery.start_soon(ask, stream)
+        await until(lambda: len(heard) == 3)
+        assert two._early == {}
+        connection.close()
+        await until(lambda: two.connection_count == 0)

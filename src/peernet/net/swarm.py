@@ -150,6 +150,8 @@ class Swarm:
         self._held: dict[PeerConnection, _Held] = {}
         # Every connection that is driven, from the beginning of its handshake to the end of its tasks.
         self._running: set[PeerConnection] = set()
+        # Streams that came together with the last words of a handshake, before the connection was taken in.
+        self._early: dict[PeerConnection, list[PeerStream]] = {}
         self._bytes_received = 0
         self._bytes_sent = 0
         self._dialling: dict[PeerId, _Dial] = {}
@@ -421,6 +423,7 @@ class Swarm:
         finally:
             self._let_go(connection)
             self._running.discard(connection)
+            self._early.pop(connection, None)
             self._bytes_received += connection.bytes_received
             self._bytes_sent += connection.bytes_sent
         if connection.failure is not None and connection.established:
@@ -459,6 +462,8 @@ class Swarm:
             or self._is_preferred(connection.peer, held, self._held[used])
         ):
             self._connections[connection.peer] = connection
+        for stream in self._early.pop(connection, ()):
+            self._on_stream(connection, stream)
 
     def _is_preferred(self, peer: PeerId, newer: _Held, used: _Held) -> bool:
         if newer.dialled_by_us == used.dialled_by_us:
@@ -510,9 +515,12 @@ class Swarm:
     def _on_stream(self, connection: PeerConnection, stream: PeerStream) -> None:
         assert self._nursery is not None
         held = self._held.get(connection)
-        if held is None or self.draining:
-            # Given up a moment ago, or nothing new is taken.
-            self.counters["refused_stream:draining" if self.draining else "refused_stream:closing"] += 1
+        if held is None:
+            # As many as yamux bears unanswered, and not for long.
+            self._early.setdefault(connection, []).append(stream)
+            return
+        if self.draining:
+            self.counters["refused_stream:draining"] += 1
             stream.reset()
             return
         scope = trio.CancelScope()
