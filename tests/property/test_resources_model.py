@@ -19,6 +19,7 @@ LIMITS = Limits(
     streams=6,
     streams_per_prefix=4,
     streams_per_peer=3,
+    streams_undecided=2,
     window_memory=100,
     window_memory_per_prefix=60,
     window_memory_per_peer=40,
@@ -184,9 +185,10 @@ class ResourcesMachine(RuleBasedStateMachine):
             ([other for other in streams if other.owner.prefix == line.prefix], 4),
             (streams, 6),
         ]
-        victim, refused = None, False
+        victim = None
+        refused = sum(not other.settled for other in scopes[0][0]) >= 2
         for scope, bound in scopes:
-            if len(scope) >= bound:
+            if len(scope) >= bound and not refused:
                 unsettled = [other for other in scope if not other.settled]
                 victim = min(unsettled, key=lambda other: other.came, default=None)
                 refused = victim is None

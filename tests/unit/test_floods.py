@@ -248,7 +248,7 @@ async def test_a_stream_flood_gives_up_its_own_streams():
     async with scene(Limits(streams_per_peer=32)) as here:
         flooder, connection = await here.connect("127.74.1.1")
         served = await flooder.open_stream(here.node.peer_id, here.node.listening, ECHO)
-        for _ in range(2000):
+        for _ in range(500):
             with suppress(ConnectionFailed):
                 connection.open_stream()
             await trio.lowlevel.checkpoint()
@@ -258,6 +258,18 @@ async def test_a_stream_flood_gives_up_its_own_streams():
         # What was agreed on before is not given up.
         await served.send_all(b"still here")
         assert await served.receive_some() == b"still here"
+
+
+async def test_who_goes_on_opening_streams_that_are_refused_is_cut_off():
+    async with scene(Limits(streams_undecided=16, refused_streams=200)) as here:
+        _, connection = await here.connect("127.74.3.1")
+        while connection.alive:
+            with suppress(ConnectionFailed):
+                connection.open_stream()
+            await trio.lowlevel.checkpoint()
+        assert here.node.counters["connection_failed:stream_flood"] == 1
+        assert here.node.counters["limit:streams_undecided"] == here.node.counters["refused_stream:limit"] == 201
+        await until(lambda: here.node.connection_count == 1)
 
 
 async def test_more_served_streams_than_a_peer_may_have_are_refused():

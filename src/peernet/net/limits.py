@@ -28,8 +28,16 @@ class Limits:
     """One is used; a race or a peer that lost its state makes more for a while."""
     streams: int = 4096
     """Streams that others opened and that are being served."""
-    streams_per_prefix: int = 2048
-    streams_per_peer: int = 512
+    streams_per_prefix: int = 1024
+    streams_per_peer: int = 256
+    streams_undecided: int = 128
+    """Streams of one peer that have not agreed on a protocol; further ones are refused."""
+    stream_starts: int = 8
+    """Streams that begin to be served at once; when more come together they take turns."""
+    refused_streams: int = 128
+    """How many streams one connection may have refused or given up before it is closed as a flood."""
+    queued_replies: int = 256
+    """Pongs and refusals that what came in one piece may cause; a peer that causes more floods this node."""
     stream_receive_buffer: int = INITIAL_WINDOW
     """What one stream may hold unread: its yamux window, which is not smaller than yamux's first one."""
     window_memory: int = 128 << 20
@@ -88,7 +96,7 @@ BUSY: Final = Limits(
     connections_per_prefix=512,
     streams=32768,
     streams_per_prefix=8192,
-    streams_per_peer=1024,
+    streams_per_peer=480,
     window_memory=1 << 30,
     window_memory_per_prefix=256 << 20,
     window_memory_per_peer=64 << 20,

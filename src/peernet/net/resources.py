@@ -13,7 +13,8 @@ Rules:
 4. A peer's connections make room for that peer's own: beyond its limit the one unused for longest is closed, busy or
    not.
 5. A stream that meets a limit, of its peer, its prefix or the total, gets the place of the oldest stream there that
-   has not agreed on its protocol; where there is none, it is refused. A stream that is served is never given up.
+   has not agreed on its protocol; where there is none, it is refused. A stream that is served is never given up. Of
+   one peer only so many may be undecided: more are refused. `Place.refused` counts what a connection was refused.
 6. Memory is for windows that grow beyond their first size. It is given while it lasts; a window that gets none stays
    as it is, which costs speed and nothing else.
 
@@ -64,6 +65,8 @@ class Place:
     peer: bytes | None = None
     released: bool = False
     memory: int = 0
+    refused: int = 0
+    """Streams of it that were refused or given up."""
     streams: "OrderedDict[StreamPlace, None]" = field(factory=OrderedDict)
 
 
@@ -274,6 +277,11 @@ class Resources:
         if place.released:
             return None
         limits = self._limits
+        assert place.peer is not None
+        if len(self._peers[place.peer].unsettled) >= limits.streams_undecided:
+            self._on_limit("streams_undecided")
+            place.refused += 1
+            return None
         bounds = (
             ("streams_per_peer", limits.streams_per_peer),
             ("streams_per_prefix", limits.streams_per_prefix),
@@ -283,8 +291,10 @@ class Resources:
             if scope.streams >= bound:
                 self._on_limit(name)
                 if not scope.unsettled:
+                    place.refused += 1
                     return None
                 oldest = next(iter(scope.unsettled))
+                oldest.place.refused += 1
                 self.release_stream(oldest)
                 self.evictions["stream"] += 1
                 oldest.give_up()

@@ -51,6 +51,7 @@ from peernet.net.transports.port import Listener as TransportListener
 from peernet.net.transports.tcp import TcpTransport
 from peernet.net.transports.tls import TlsFiles
 from peernet.net.transports.websocket import WebSocketTransport
+from peernet.net.turns import Turns
 
 __all__ = ["StreamHandler", "Swarm"]
 
@@ -142,7 +143,9 @@ class Swarm:
         self._tcp = TcpTransport()
         self._websocket = WebSocketTransport(tls or TlsFiles(), behind_proxy=behind_proxy)
         self._resolver = resolver or SystemResolver()
-        self._yamux_limits = YamuxLimits(receive_window=limits.stream_receive_buffer)
+        self._yamux_limits = YamuxLimits(
+            receive_window=limits.stream_receive_buffer, max_queued_replies=limits.queued_replies
+        )
         # One Noise static key and one signature over it for the node's lifetime.
         self._identity = NoiseIdentity.of(keypair, secrets.token_bytes(32), suite)
         self._handlers: dict[str, StreamHandler] = {}
@@ -225,6 +228,7 @@ class Swarm:
         """Runs the swarm until it is cancelled; it may dial and listen once started."""
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
+            self._turns = Turns(self._limits.stream_starts, nursery)
             self._flusher = Flusher(nursery)
             nursery.start_soon(self._flusher.run)
             nursery.start_soon(self._sweep)
@@ -515,6 +519,8 @@ class Swarm:
     def _on_stream(self, connection: PeerConnection, stream: PeerStream) -> None:
         assert self._nursery is not None
         held = self._held.get(connection)
+        if connection.ended is not None:
+            return
         if held is None:
             # As many as yamux bears unanswered, and not for long.
             self._early.setdefault(connection, []).append(stream)
@@ -533,8 +539,12 @@ class Swarm:
         if place is None:
             self.counters["refused_stream:limit"] += 1
             stream.reset()
+            if held.place.refused > self._limits.refused_streams and connection.alive:
+                self.counters["connection_failed:stream_flood"] += 1
+                connection.close("the peer floods this node with streams")
             return
-        self._nursery.start_soon(self._serve_stream, stream, place, scope)
+        begin = partial(self._nursery.start_soon, self._serve_stream, stream, place, scope)
+        self._turns.offer(connection, begin)
 
     async def _serve_stream(self, stream: PeerStream, place: StreamPlace, scope: trio.CancelScope) -> None:
         try:
