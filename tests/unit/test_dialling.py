@@ -6,14 +6,10 @@ import trio.testing
 from attrs import define, evolve, field
 
 from peernet.core.errors import ConnectionFailed, RemoteProtocolError
-from peernet.core.identity import Keypair
-from peernet.core.suite import MixedSuite
 from peernet.net.addresses import Address, parse_address
-from peernet.net.dialling import MAX_TOLD, Backoff, Target, interleaved, race
+from peernet.net.dialling import MAX_TOLD, Target, interleaved, race
 from peernet.net.limits import Limits
 
-PEER = Keypair.from_seed(b"dialled" + bytes(25), MixedSuite()).peer_id
-OTHER = Keypair.from_seed(b"another" + bytes(25), MixedSuite()).peer_id
 LIMITS = Limits()
 
 
@@ -224,33 +220,3 @@ async def test_an_error_that_no_attempt_may_raise_is_not_swallowed():
 
     with pytest.RaisesGroup(ZeroDivisionError):
         await race([parse_address(tcp(1))], World({}).resolve, attempt, LIMITS)
-
-
-def test_an_address_that_failed_rests_longer_each_time_up_to_a_bound():
-    backoff = Backoff(LIMITS)
-    address = parse_address(tcp(1))
-    now, rested = 0.0, []
-    for _ in range(8):
-        backoff.failed(PEER, address, now)
-        backoff.failed(PEER, address, now)  # a second attempt of the same moment counts once
-        begun = now
-        while backoff.rests(PEER, address, now):
-            now += 0.5
-        rested.append(now - begun)
-    assert rested == [0.5, 1, 2, 4, 8, 10, 10, 10]
-    # It rests for the peer that is said to be there, and not for another.
-    backoff.failed(PEER, address, now)
-    assert backoff.rests(PEER, address, now)
-    assert not backoff.rests(OTHER, address, now)
-    assert not backoff.rests(PEER, parse_address(tcp(2)), now)
-    backoff.succeeded(PEER, address)
-    assert not backoff.rests(PEER, address, now)
-    assert len(backoff) == 0
-
-
-def test_as_many_failures_are_remembered_as_the_limit_says():
-    backoff = Backoff(evolve(LIMITS, dial_backoffs=3))
-    for number in range(1, 6):
-        backoff.failed(PEER, parse_address(tcp(number)), 0)
-    assert len(backoff) == 3
-    assert [backoff.rests(PEER, parse_address(tcp(number)), 0) for number in range(1, 6)] == [False] * 2 + [True] * 3

@@ -298,6 +298,29 @@ async def test_who_sends_more_than_the_window_is_cut_off():
         await until(lambda: here.node.connection_count == 1)
 
 
+async def test_who_broke_the_protocol_waits_before_it_is_let_in_again_and_nobody_else_does():
+    async with scene(Limits(penalty_s=0.5)) as here:
+        flooder, connection = await here.connect("127.71.1.1")
+        before = await here.join("127.71.1.2")
+        kept = await before.open_stream(here.node.peer_id, here.node.listening, ECHO)
+        stream = await flooder.open_stream(here.node.peer_id, here.node.listening, DEAF)
+        connection._protocol.yamux._streams[stream.stream_id].send_window = 1 << 30
+        with pytest.raises(ConnectionFailed):
+            await stream.send_all(bytes(1 << 20))
+            await stream.receive_some()
+        await until(lambda: here.node.counters["connection_failed:window_overrun"] == 1)
+        began = trio.current_time()
+        with pytest.raises(ConnectionFailed):
+            await here.connect("127.71.1.3")
+        assert here.node.counters["refused:penalty"] == 1
+        # From elsewhere, and who was there before, is served; and later they are, too.
+        await here.connect("127.71.2.1")
+        await kept.send_all(b"still here")
+        assert await kept.receive_some() == b"still here"
+        await trio.sleep_until(began + 0.5)
+        await here.connect("127.71.1.4")
+
+
 PING = struct.Struct(">BBHII")
 
 

@@ -9,25 +9,21 @@ Rules:
 3. The race returns at the first success. The others are cancelled before it returns; a second one that succeeded in
    the same moment is closed. When the last attempt has failed, all reasons are told.
 4. How many addresses are tried, how many at a time, and for how long, is bounded.
-5. An address that failed is left alone for a while, twice as long after each further failure, up to a bound. It is the
-   address as that peer's: somebody who claims another's address spoils it only for itself.
 
 Source: RFC 8305, "Happy Eyeballs Version 2", sections 4, 5 and 8.
 """
 
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Final, Generic, Protocol, TypeVar
 
 import trio
-from attrs import define, frozen
+from attrs import frozen
 
 from peernet.core.errors import ConnectionFailed, RemoteProtocolError
-from peernet.core.identity import PeerId
 from peernet.net.addresses import Address, preference
 from peernet.net.limits import Limits
 
-__all__ = ["DIAL_ERRORS", "Backoff", "Target", "interleaved", "race"]
+__all__ = ["DIAL_ERRORS", "Target", "interleaved", "race"]
 
 DIAL_ERRORS: Final = (OSError, trio.TooSlowError, ConnectionFailed, RemoteProtocolError)
 """What an attempt may fail with."""
@@ -177,46 +173,3 @@ def _reason(where: object, error: BaseException) -> str:
     if isinstance(error, trio.TooSlowError):
         return f"{where}: no answer in time"
     return f"{where}: {str(error) or type(error).__name__}"
-
-
-@define
-class _Failed:
-    """An address that failed."""
-
-    until: float
-    for_s: float
-
-
-class Backoff:
-    """Which addresses failed a moment ago (rule 5)."""
-
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
-        # The one that failed longest ago is first.
-        self._failed: OrderedDict[tuple[PeerId, Address], _Failed] = OrderedDict()
-
-    def __len__(self) -> int:
-        return len(self._failed)
-
-    def rests(self, peer: PeerId, address: Address, now: float) -> bool:
-        """Whether the address is left alone now."""
-        failed = self._failed.get((peer, address))
-        return failed is not None and now < failed.until
-
-    def failed(self, peer: PeerId, address: Address, now: float) -> None:
-        """The address failed, which counts once for all that failed while it rests."""
-        limits = self._limits
-        known = self._failed.pop((peer, address), None)
-        if known is None:
-            for_s = limits.dial_backoff_s
-        elif now < known.until:
-            for_s = known.for_s
-        else:
-            for_s = min(2 * known.for_s, limits.dial_backoff_max_s)
-        self._failed[peer, address] = _Failed(now + for_s, for_s)
-        if len(self._failed) > limits.dial_backoffs:
-            self._failed.popitem(last=False)
-
-    def succeeded(self, peer: PeerId, address: Address) -> None:
-        """The address works."""
-        self._failed.pop((peer, address), None)

@@ -56,6 +56,12 @@ class Limits:
     handshake_wait_s: float = 10.0
     """How long somebody waits for a handshake to begin."""
     handshake_timeout_s: float = 10.0
+    penalty_s: float = 1.0
+    """How long nobody more is let in from the prefix of a connection that broke the protocol, or flooded this node;
+    twice as long each further time."""
+    penalty_max_s: float = 8.0
+    penalties: int = 1024
+    """How many prefixes are remembered for that."""
 
     dials: int = 128
     """Peers that are dialled at the same time; a further dial fails."""

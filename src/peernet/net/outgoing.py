@@ -1,8 +1,8 @@
 """Outgoing: a peer that is wanted becomes a connection, over whichever of its addresses answers first.
 
 A place is taken for the whole race (`net.dialling`), and each attempt is asked of the gate, opens the transport, and
-shakes hands. What comes of an attempt is counted, and an address that failed rests. A dial that fails or is cancelled
-holds nothing.
+shakes hands. What comes of an attempt is counted. An address that failed rests (`net.backoff`), as that peer's: who
+claims another's address spoils it for itself alone. A dial that fails or is cancelled holds nothing.
 """
 
 from collections import Counter
@@ -16,8 +16,9 @@ from attrs import frozen
 from peernet.core.errors import ConnectionFailed, RemoteProtocolError
 from peernet.core.identity import PeerId
 from peernet.net.addresses import Address, TcpAddress, WebSocketAddress
+from peernet.net.backoff import Backoff
 from peernet.net.connection import PeerConnection
-from peernet.net.dialling import DIAL_ERRORS, Backoff, Target, race
+from peernet.net.dialling import DIAL_ERRORS, Target, race
 from peernet.net.gating import Gate
 from peernet.net.limits import Limits
 from peernet.net.reception import handshake_failure
@@ -100,12 +101,14 @@ class Outgoing:
         self._open_transport = open_transport
         self._start = start
         self._key_hint = key_hint
-        self._backoff = Backoff(limits)
+        self._backoff: Backoff[tuple[PeerId, Address]] = Backoff(
+            limits.dial_backoff_s, limits.dial_backoff_max_s, limits.dial_backoffs
+        )
 
     async def dial(self, peer: PeerId, addresses: Collection[Address], take: Callable[[Dialled], None]) -> Dialled:
         """A connection to `peer`, whose handshake is done and which `take` has settled; raises `ConnectionFailed`."""
         now = trio.current_time()
-        fresh = [address for address in addresses if not self._backoff.rests(peer, address, now)]
+        fresh = [address for address in addresses if not self._backoff.rests((peer, address), now)]
         if addresses and not fresh:
             self._counters["dial_rested"] += 1
             raise ConnectionFailed(f"cannot reach {peer}: its addresses failed a moment ago")
@@ -133,11 +136,11 @@ class Outgoing:
             raise ConnectionFailed(str(error)) from error
         except DIAL_ERRORS as error:
             outcome = _dial_failure(error)
-            self._backoff.failed(peer, target.address, trio.current_time())
+            self._backoff.failed((peer, target.address), trio.current_time())
             raise
         finally:
             self._counters[f"dial:{transport}:{outcome}"] += 1
-        self._backoff.succeeded(peer, target.address)
+        self._backoff.succeeded((peer, target.address))
         return Dialled(connection, place, transport, target.ip)
 
     async def _connect(self, peer: PeerId, place: Place, target: Target) -> PeerConnection:

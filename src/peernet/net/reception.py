@@ -1,8 +1,12 @@
 """Reception: somebody has come, and becomes a connection, or does not.
 
-In this order: the gate looks at the address, the door says when the handshake may begin, a place is taken for the
-connection, the transport and Noise shake hands, the gate looks at who it is. Whatever ends that is counted by its
-reason, and nothing is held afterwards. What happens at each limit is said in `net.door` and `net.resources`.
+In this order: the gate looks at the address, and whether somebody has just misbehaved from there; the door says when
+the handshake may begin; a place is taken for the connection; the transport and Noise shake hands; the gate looks at who
+it is. Whatever ends that is counted by its reason, and nothing is held afterwards. What happens at each limit is said
+in `net.door` and `net.resources`.
+
+A connection that broke the protocol, or flooded this node, costs its prefix a rest: who makes new ones for that finds
+the door closed, and keeps nothing busy but itself. Those of its prefix who are here already stay.
 """
 
 from collections import Counter
@@ -14,6 +18,7 @@ from attrs import define
 
 from peernet.core.errors import ConnectionFailed, RemoteProtocolError
 from peernet.core.prefixes import ip_prefix
+from peernet.net.backoff import Backoff
 from peernet.net.connection import PeerConnection
 from peernet.net.door import Door, Visitor
 from peernet.net.gating import Gate
@@ -81,6 +86,11 @@ class Reception:
         self._counters = counters
         self._start = start
         self._on_failure = on_failure
+        self._penalties: Backoff[str] = Backoff(limits.penalty_s, limits.penalty_max_s, limits.penalties)
+
+    def punish(self, prefix: str) -> None:
+        """A connection from `prefix` misbehaved: nobody more comes in from there for a while."""
+        self._penalties.failed(prefix, trio.current_time())
 
     async def receive(self, incoming: Incoming) -> tuple[PeerConnection, Place] | None:
         """The connection, its handshake done and its place taken; None if it comes to nothing, which is counted."""
@@ -90,6 +100,9 @@ class Reception:
             return None
         if not self._gate.may_accept(host):
             self._refuse("gate")
+            return None
+        if self._penalties.rests(ip_prefix(host), trio.current_time()):
+            self._refuse("penalty")
             return None
         scope, entered = trio.CancelScope(), trio.Event()
 
@@ -175,6 +188,8 @@ class Reception:
             self._door.move(visit.visitor, prefix, trio.current_time())
             if not self._gate.may_accept(host):
                 raise RemoteProtocolError("this node lets nobody in from there", reason="gate")
+            if self._penalties.rests(prefix, trio.current_time()):
+                raise RemoteProtocolError("this node lets nobody in from there for now", reason="penalty")
             if not self._resources.move(place, prefix):
                 raise RemoteProtocolError("this node bears no more connections from there", reason="connections")
         return host

@@ -425,6 +425,7 @@ class Swarm:
         except Exception as error:  # noqa: BLE001  (the outermost task of a connection: count, log without data, go on)
             self._crashed("connection_crashed", error)
         finally:
+            held = self._held.get(connection)
             self._let_go(connection)
             self._running.discard(connection)
             self._early.pop(connection, None)
@@ -432,6 +433,8 @@ class Swarm:
             self._bytes_sent += connection.bytes_sent
         if connection.failure is not None and connection.established:
             self.counters[f"connection_failed:{connection.failure.reason}"] += 1
+            if held is not None and not held.dialled_by_us:
+                self._reception.punish(held.place.prefix)
 
     async def _run_task(self, task: Callable[[], Awaitable[None]]) -> None:
         try:
@@ -542,6 +545,8 @@ class Swarm:
             if held.place.refused > self._limits.refused_streams and connection.alive:
                 self.counters["connection_failed:stream_flood"] += 1
                 connection.close("the peer floods this node with streams")
+                if not held.dialled_by_us:
+                    self._reception.punish(held.place.prefix)
             return
         begin = partial(self._nursery.start_soon, self._serve_stream, stream, place, scope)
         self._turns.offer(connection, begin)

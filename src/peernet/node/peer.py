@@ -33,6 +33,7 @@ from peernet.node.directory_mirror import DirectoryMirror
 from peernet.node.discovery import Discovery
 from peernet.node.home import Home
 from peernet.node.lookups import LookupService
+from peernet.node.open_files import allow_open_files
 from peernet.node.remembered import RememberedPeers
 
 if TYPE_CHECKING:
@@ -274,6 +275,7 @@ class Peer:
 @asynccontextmanager
 async def running_peer(peer: Peer, *, join: bool = True) -> "AsyncIterator[trio.Nursery]":
     """Listens, joins and publishes; yields the nursery for the role's own tasks; ends all of it on leaving."""
+    allow_open_files(PRESETS[peer.network.limits])
     async with background_nursery() as nursery:
         await nursery.start(peer.swarm.run)
         await peer.listen()
