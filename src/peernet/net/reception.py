@@ -1,9 +1,9 @@
 """Reception: somebody has come, and becomes a connection, or does not.
 
 In this order: the gate looks at the address, and whether somebody has just misbehaved from there; the door says when
-the handshake may begin; a place is taken for the connection; the transport and Noise shake hands; the gate looks at who
-it is. Whatever ends that is counted by its reason, and nothing is held afterwards. What happens at each limit is said
-in `net.door` and `net.resources`.
+the handshake may begin; a place is taken for the connection; the transport and Noise shake hands; the gate looks at
+who it is. Whatever ends that is counted by its reason, and nothing is held afterwards. What happens at each limit is
+said in `net.door` and `net.resources`.
 
 A connection that broke the protocol, or flooded this node, costs its prefix a rest: who makes new ones for that finds
 the door closed, and keeps nothing busy but itself. Those of its prefix who are here already stay.
