@@ -19,7 +19,7 @@ import structlog
 import trio
 
 from benchmarks.report import Figure
-from peernet.core.connection import Connection
+from peernet.core.connection import Connection, NoiseIdentity
 from peernet.core.errors import PeernetError
 from peernet.core.identity import Keypair, PeerId
 from peernet.core.suite import MixedSuite
@@ -148,8 +148,9 @@ async def _session(address: TcpAddress, peer: PeerId) -> tuple[trio.SocketStream
     host = f"127.98.1.{next(_hosts) % 250 + 1}"
     socket = await trio.open_tcp_stream(address.host, address.port, local_address=host)
     keypair = Keypair.from_seed(secrets.token_bytes(32), _SUITE)
-    fresh = secrets.token_bytes(32), secrets.token_bytes(32)
-    protocol = Connection(_SUITE, keypair, True, *fresh, expected_peer=peer)
+    identity = NoiseIdentity.of(keypair, secrets.token_bytes(32), _SUITE)
+    fresh = secrets.token_bytes(32)
+    protocol = Connection(_SUITE, identity, initiator=True, ephemeral_secret=fresh, expected_peer=peer)
     while not protocol.established:
         await socket.send_all(protocol.data_to_send())
         if not (data := await socket.receive_some()):

@@ -13,7 +13,7 @@ import structlog
 import trio
 from attrs import define
 
-from peernet.core.connection import Connection
+from peernet.core.connection import Connection, NoiseIdentity
 from peernet.core.errors import ConnectionFailed
 from peernet.core.identity import Keypair
 from peernet.core.suite import MixedSuite
@@ -328,7 +328,8 @@ async def raw_session(address: TcpAddress, host: str) -> tuple[trio.SocketStream
     """A connection whose bytes the test moves: nothing reads from it but the handshake."""
     socket = await trio.open_tcp_stream(address.host, address.port, local_address=host)
     keypair = Keypair.from_seed(b"raw %028d" % next(_numbers), SUITE)
-    protocol = Connection(SUITE, keypair, True, b"s" * 32, b"e" * 32)
+    identity = NoiseIdentity.of(keypair, b"s" * 32, SUITE)
+    protocol = Connection(SUITE, identity, initiator=True, ephemeral_secret=b"e" * 32)
     while not protocol.established:
         await socket.send_all(protocol.data_to_send())
         protocol.receive(await socket.receive_some())
