@@ -218,6 +218,7 @@ async def test_slow_handshakes_do_not_hold_the_door(words: bytes):
         assert here.node.counters["limit:handshakes_per_prefix"] > 0
         await close_all(sockets)
         await until(lambda: here.node.door.empty)
+        assert here.node.connection_count == 3
 
 
 async def test_thousands_of_connections_from_one_prefix_are_bounded():

@@ -9,10 +9,11 @@ import structlog
 import trio
 import trio.testing
 
-from peernet.core.connection import Connection
+from peernet.core.connection import Connection, NoiseIdentity
 from peernet.core.errors import ConnectionFailed, LocalProtocolError, RemoteProtocolError, UserError
 from peernet.core.identity import Keypair
 from peernet.core.suite import MixedSuite
+from peernet.core.yamux import DataReceived
 from peernet.net.addresses import TcpAddress
 from peernet.net.connection import PeerStream
 from peernet.net.limits import Limits
@@ -542,27 +543,53 @@ async def test_an_address_that_cannot_be_listened_on_is_a_message_for_people():
 
 async def test_a_stream_that_comes_with_the_end_of_the_handshake_is_served():
     """Who dials may open its streams in the packet that finishes the handshake."""
-    one, two = new_swarm(), new_swarm()
-    async with running(one, two), trio.open_nursery() as nursery:
-        socket = await one._dial_ip(two.listening[0], two.listening[0].host)
-        place = one.resources.take_for_dial()
-        assert place is not None
-        connection = one._start(socket, place, expected=two.peer_id, observed="127.0.0.1")
-        await connection.wait_established()
-        # Nothing has been read over there since: `_adopt` comes after the streams.
-        streams = [connection.open_stream() for _ in range(3)]
-        heard = []
-
-        async def ask(stream: PeerStream) -> None:
-            await stream.send_all(b"\x13/multistream/1.0.0\n\x0d" + ECHO.encode() + b"\nhello")
-            answer = b""
-            while not answer.endswith(b"hello"):
-                answer += await stream.receive_some()
-            heard.append(answer)
-
-        for stream in streams:
-            nursery.start_soon(ask, stream)
-        await until(lambda: len(heard) == 3)
+    two = new_swarm()
+    async with running(two):
+        socket = await trio.open_tcp_stream(two.listening[0].host, two.listening[0].port)
+        keypair = Keypair.from_seed(b"early" + bytes(27), SUITE)
+        identity = NoiseIdentity.of(keypair, b"s" * 32, SUITE)
+        protocol = Connection(SUITE, identity, initiator=True, ephemeral_secret=b"e" * 32)
+        while not protocol.established:
+            await socket.send_all(protocol.data_to_send())
+            protocol.receive(await socket.receive_some())
+        # The last message of the handshake waits here, and goes together with these.
+        for _ in range(3):
+            stream = protocol.yamux.open_stream()
+            protocol.yamux.send(stream, b"\x13/multistream/1.0.0\n\x0d" + ECHO.encode() + b"\nhello")
+        await socket.send_all(protocol.data_to_send())
+        heard = b""
+        with trio.fail_after(5):
+            while heard.count(b"hello") < 3:
+                for event in protocol.receive(await socket.receive_some()):
+                    if isinstance(event, DataReceived):
+                        heard += bytes(event.data)
         assert two._early == {}
-        connection.close()
+        await socket.aclose()
         await until(lambda: two.connection_count == 0)
+
+
+async def test_a_stream_that_is_over_holds_no_place():
+    one, two = new_swarm(), new_swarm()
+    async with running(one, two):
+        for _ in range(3):
+            assert await say(one, two) == b"hello"
+        await until(lambda: two.resources.streams == 0)
+        assert two.counters[f"stream:in:{ECHO}"] == 3
+        assert two.connection_count == 1
+
+
+async def test_what_windows_grow_by_is_asked_of_the_node_and_given_back():
+    one, two = new_swarm(), new_swarm(limits=Limits(window_memory_per_peer=1000))
+    async with running(one, two):
+        assert await say(one, two) == b"hello"
+        connection = two.connections[one.peer_id]
+        budget = connection._protocol._budget
+        assert budget.reserve(900)
+        assert not budget.reserve(200)
+        assert two.counters["limit:window_memory_per_peer"] == 1
+        assert two.resources.memory == 900
+        budget.release(300)
+        assert two.resources.memory == 600
+        connection.close()
+        await connection.closed.wait()
+        await until(lambda: two.resources.memory == 0)
