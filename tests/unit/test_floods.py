@@ -147,7 +147,6 @@ async def test_a_burst_of_two_hundred_from_one_prefix_is_served_whole_under_the_
         # They had to wait, so the limit was met; and nobody was refused for it, or gave way.
         assert here.node.counters["limit:handshakes_per_prefix"] > 0
         assert not counted(here.node, "refused", "evicted", "handshake_failed")
-        assert not here.node.resources.evictions
 
 
 async def test_a_thousand_connects_and_closes_two_hundred_at_a_time_leave_nothing_held():
@@ -240,7 +239,7 @@ async def test_identities_without_end_from_one_prefix_turn_out_each_other():
     async with scene(Limits(connections_per_prefix=8)) as here:
         connections = [await here.connect(f"127.75.1.{number}") for number in range(1, 33)]
         await until(lambda: here.node.connection_count == 1 + 8)
-        assert here.node.resources.evictions["connection"] == 24
+        assert here.node.counters["evicted:connection"] == 24
         assert here.node.counters["limit:connections_per_prefix"] == 24
         await until(lambda: sum(connection.alive for _, connection in connections) == 8)
 

@@ -407,7 +407,7 @@ async def test_connections_of_one_prefix_are_bounded_and_the_idlest_makes_room()
         for other in (apart, *others):
             await other.connect(two.peer_id, two.listening)
             await until(lambda other=other: other.peer_id in two.connections)
-        assert two.resources.evictions["connection"] == 2
+        assert two.counters["evicted:connection"] == 2
         assert set(two.connections) == {other.peer_id for other in (*others[2:], apart)}
         # Nobody is turned out who is being served.
         busy = [await other.open_stream(two.peer_id, two.listening, ECHO) for other in others[2:]]

@@ -21,7 +21,7 @@ Rules:
 A step costs constant time: `LOOKS` is its bound.
 """
 
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Final, Protocol
@@ -113,7 +113,6 @@ class Resources:
         self._prefixes: dict[str, _Scope] = {}
         self._peers: dict[bytes, _Scope] = {}
         self._crowds = Crowds()
-        self.evictions: Counter[str] = Counter()
 
     @property
     def connections(self) -> int:
@@ -243,7 +242,6 @@ class Resources:
 
     def _give_up(self, place: Place, why: str) -> None:
         assert place.occupant is not None
-        self.evictions["connection"] += 1
         # At once, so that the next newcomer finds another one.
         self.release(place)
         place.occupant.close(why)
@@ -296,7 +294,6 @@ class Resources:
                 oldest = next(iter(scope.unsettled))
                 oldest.place.refused += 1
                 self.release_stream(oldest)
-                self.evictions["stream"] += 1
                 oldest.give_up()
         stream = StreamPlace(place, give_up)
         place.streams[stream] = None

@@ -77,10 +77,10 @@ class _Held:
 
 @frozen
 class _Occupant:
-    """A connection as the resource manager sees it: one that is given up is forgotten at once."""
+    """A connection as the resource manager sees it."""
 
     connection: PeerConnection
-    let_go: Callable[[PeerConnection], None]
+    give_up: Callable[[PeerConnection, str], None]
 
     @property
     def stream_count(self) -> int:
@@ -91,8 +91,7 @@ class _Occupant:
         return self.connection.last_used
 
     def close(self, why: str) -> None:
-        self.connection.close(why)
-        self.let_go(self.connection)
+        self.give_up(self.connection, why)
 
 
 @define(eq=False)
@@ -460,7 +459,7 @@ class Swarm:
             return
         self.counters[f"{'dialled' if held.dialled_by_us else 'accepted'}:{held.transport}"] += 1
         self._held[connection] = held
-        self.resources.settle(held.place, _Occupant(connection, self._let_go), connection.peer.public_key, prefix)
+        self.resources.settle(held.place, _Occupant(connection, self._give_up), connection.peer.public_key, prefix)
         used = self._connections.get(connection.peer)
         if (
             used is None
@@ -489,6 +488,12 @@ class Swarm:
         for other in self._held:
             if other.alive and other.peer == connection.peer:
                 self._connections[other.peer] = other
+
+    def _give_up(self, connection: PeerConnection, why: str) -> None:
+        """Closes a connection whose place others need, and forgets it at once."""
+        self.counters["evicted:connection"] += 1
+        connection.close(why)
+        self._let_go(connection)
 
     def _swarm_key_hint(self) -> str:
         """What to check when the other side's handshake cannot be decrypted, or it goes in the middle of ours."""
