@@ -54,10 +54,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Runs the bootstrap node until ended."""
     ending = Ending()
-    return run_service(arguments, partial(_serve, arguments, ending), ending)
+    return run_service(arguments, partial(_serve, arguments, ending=ending), ending)
 
 
-async def _serve(arguments: argparse.Namespace, ending: Ending) -> None:
+async def _serve(arguments: argparse.Namespace, ending: Ending | None = None) -> None:
     from contextlib import ExitStack
 
     from bootstrap.keeper import LedgerKeeper
@@ -92,7 +92,7 @@ async def _serve(arguments: argparse.Namespace, ending: Ending) -> None:
             if len(policy.logs) == 1:
                 text += "\nit is the only one: its word is final, and nobody checks it while it runs"
             announce(arguments, text, peer=str(peer.peer_id), addresses=addresses, ledger=ledger, policy=policy.text())
-            await ending.wait()
+            await (ending or Ending()).wait()
             await finish([peer.swarm])
 
 

@@ -1,6 +1,7 @@
 """The door of handshakes against a model that searches lists, and the promises that a burst is made."""
 
 from collections import Counter
+from itertools import count
 
 from attrs import define, field
 from hypothesis import settings
@@ -11,6 +12,7 @@ from peernet.net.crowds import Crowds
 from peernet.net.door import Door, Visitor
 from peernet.net.limits import BUSY, HOME, Limits
 
+_sequence = count(1)
 PREFIXES = st.sampled_from(["a", "b", "c"])
 LIMITS = Limits(
     handshakes_in_flight=4,
@@ -29,8 +31,11 @@ class Guest:
     prefix: str
     entered: bool = False
     turned_away: str = ""
-    moved: int = 0
-    """When it came to count under its prefix by moving, which puts it last there; 0 for one that did not move."""
+    moved: bool = False
+    entered_as: int = 0
+    """The order in which they came in."""
+    joined_as: int = 0
+    """The order in which they came to count under their prefix: by coming in, or by moving."""
     visitor: Visitor = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -40,6 +45,7 @@ class Guest:
         assert not self.entered
         assert not self.turned_away
         self.entered = True
+        self.entered_as = self.joined_as = next(_sequence)
 
     def _turn_away(self, why: str) -> None:
         assert not self.turned_away
@@ -76,7 +82,7 @@ class DoorMachine(RuleBasedStateMachine):
         waiting = Counter(other.prefix for other in self.waiting)
         inside = Counter(other.prefix for other in self.inside)
         full = len(self.inside) >= 4 or inside[prefix] >= 2
-        others = {other: count for other, count in waiting.items() if count >= waiting[prefix] + 2}
+        others = {other: number for other, number in waiting.items() if number >= waiting[prefix] + 2}
         taken = self.door.arrive(guest.visitor, self.now)
         if not full:
             assert taken
@@ -114,9 +120,9 @@ class DoorMachine(RuleBasedStateMachine):
                 inside = [other for other in self.inside if not other.turned_away]
                 same = [other for other in inside if other.prefix == guest.prefix]
                 if len(same) >= 2:
-                    oldest = min(same, key=lambda other: (other.moved, other.visitor.entered_at))
+                    oldest = min(same, key=lambda other: other.joined_as)
                 else:
-                    oldest = min(inside, key=lambda other: other.visitor.entered_at)
+                    oldest = min(inside, key=lambda other: other.entered_as)
                 due = self.now >= oldest.visitor.entered_at + 10
                 self.door.relieve(guest.visitor, self.now)
                 assert bool(oldest.turned_away) == due
@@ -126,8 +132,7 @@ class DoorMachine(RuleBasedStateMachine):
     @rule(data=st.data(), prefix=PREFIXES)
     def learn_another_prefix(self, data: st.DataObject, prefix: str) -> None:
         guest = data.draw(st.sampled_from(self.inside))
-        self.count += 1
-        guest.prefix, guest.moved = prefix, self.count
+        guest.prefix, guest.moved, guest.joined_as = prefix, True, next(_sequence)
         self.door.move(guest.visitor, prefix, self.now)
         assert guest.entered
         assert not guest.turned_away
@@ -157,7 +162,7 @@ TestDoor.settings = settings(max_examples=100, stateful_step_count=40, deadline=
 
 
 def burst(limits: Limits, number: int, prefix: str, door: Door) -> list[Guest]:
-    guests = [Guest(count, prefix) for count in range(number)]
+    guests = [Guest(came, prefix) for came in range(number)]
     assert all(door.arrive(guest.visitor, 0.0) for guest in guests)
     return guests
 

