@@ -6,6 +6,7 @@ from importlib import import_module
 BENCHMARKS = {
     "overlay": "connections and streams against raw trio TCP",
     "ring": "what a ring adds to a round trip, and what a relay can carry",
+    "floods": "a good peer's echo while others flood the node, against quiet",
     "ledger": "settlements taken by a log, against bare Ed25519 verifications",
 }
 

@@ -13,10 +13,11 @@ from peernet.core.ledger.messages import TLOG_PROTOCOL, ReadFile, TlogFile, Tlog
 from peernet.core.ledger.tiles import ResourceNotFound, decode_entry_bundle, entry_bundles
 from peernet.core.suite import MixedSuite
 from peernet.net.addresses import PeerAddress
-from peernet.net.limits import Limits
 from peernet.net.messages import MessageStream
 from peernet.net.swarm import Swarm
 from peernet.net.tasks import background_nursery
+from peernet.node.config import NetworkConfig
+from peernet.node.peer import swarm_of
 
 __all__ = ["LogReader", "reading_swarm"]
 
@@ -26,10 +27,10 @@ MAX_ENTRIES: Final = 1 << 18
 
 
 @asynccontextmanager
-async def reading_swarm() -> AsyncIterator[Swarm]:
-    """Connections under a throw-away key."""
+async def reading_swarm(network: NetworkConfig | None = None) -> AsyncIterator[Swarm]:
+    """Connections in a network, under a throw-away key."""
     suite = MixedSuite()
-    swarm = Swarm(suite, Keypair.from_seed(secrets.token_bytes(32), suite), limits=Limits())
+    swarm = swarm_of(network or NetworkConfig(), Keypair.from_seed(secrets.token_bytes(32), suite), suite)
     async with background_nursery() as nursery:
         await nursery.start(swarm.run)
         yield swarm

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from attrs import evolve
 
 from peernet.cli.options import add_home, add_network, home_of, network_of, table_of
-from peernet.cli.services import add_service, announce, run_service
+from peernet.cli.services import Ending, add_metrics, add_service, announce, finish, run_service, serve_metrics
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,6 +30,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_home(parser)
     add_network(parser, listens=True)
     add_service(parser)
+    add_metrics(parser)
     parser.add_argument("--origin", metavar="NAME", help="the log's name, such as example.org/peernet")
     parser.add_argument(
         "--grant-cap-microcredits", type=int, metavar="N", help="the most that one lane is funded with"
@@ -52,13 +53,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Runs the bootstrap node until ended."""
-    return run_service(arguments, partial(_serve, arguments))
+    ending = Ending()
+    return run_service(arguments, partial(_serve, arguments, ending=ending), ending)
 
 
-async def _serve(arguments: argparse.Namespace) -> None:
+async def _serve(arguments: argparse.Namespace, ending: Ending | None = None) -> None:
     from contextlib import ExitStack
-
-    import trio
 
     from bootstrap.keeper import LedgerKeeper
     from bootstrap.service import BootstrapConfig
@@ -86,12 +86,14 @@ async def _serve(arguments: argparse.Namespace) -> None:
             with _explained():
                 service = keeper.service(stack, peer, config, policy)
             nursery.start_soon(service.run)
+            await serve_metrics(arguments, [peer.swarm], nursery)
             ledger = keeper.log.verifier_key.text()
             text = f"bootstrap node ready; others join with\n  {_joining(arguments, addresses[0], ledger)}"
             if len(policy.logs) == 1:
                 text += "\nit is the only one: its word is final, and nobody checks it while it runs"
             announce(arguments, text, peer=str(peer.peer_id), addresses=addresses, ledger=ledger, policy=policy.text())
-            await trio.sleep_forever()
+            await (ending or Ending()).wait()
+            await finish([peer.swarm])
 
 
 @contextmanager

@@ -85,7 +85,7 @@ async def _audit_network(network: "NetworkConfig", policy: "LedgerPolicy") -> "t
 
     if not network.bootstrap:
         raise UserError("no bootstrap node is configured: give one with --bootstrap ADDRESS, or --network FILE")
-    async with reading_swarm() as swarm:
+    async with reading_swarm(network) as swarm:
         return await audit_policy(swarm, policy, [parse_peer_address(text) for text in network.bootstrap[:1]])
 
 

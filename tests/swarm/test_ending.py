@@ -17,6 +17,7 @@ import pytest
 import trio
 
 from peernet.cli.local_swarm import LocalSwarm
+from peernet.client.events import FragmentText
 from tests.swarm.scripted_peer import Script
 from tests.swarm.support import (
     PEERNET,
@@ -180,6 +181,10 @@ async def test_services_and_a_chat_that_are_told_to_end(tmp_path: Path) -> None:
             nursery.start_soon(ask)
             pid = await take_stall(armed)
             (busy,) = [member for member in swarm.members if member.process.pid == pid]
+            # It would finish the answer that it is giving; told again, it does not.
+            busy.process.terminate()
+            await wait_for(lambda: b"finishing what is being served" in busy.log)
+            assert busy.process.poll() is None
             busy.process.terminate()
             with trio.fail_after(END_LIMIT_S):
                 assert await busy.process.wait() == 0
@@ -192,6 +197,37 @@ async def test_services_and_a_chat_that_are_told_to_end(tmp_path: Path) -> None:
                 assert await member.process.wait() == 0, member.name
         for member in swarm.members:
             assert b"Traceback" not in member.log, member.name
+
+
+async def test_a_host_and_the_relays_that_are_told_to_end_finish_the_answer_that_is_under_way(tmp_path: Path) -> None:
+    """The client sees nothing of it: the whole answer comes from that host over those relays, and is settled."""
+    answer = " ".join(f"word{number}" for number in range(20))
+    script = Script(answers={"sea": answer}, seconds_per_token=0.15)
+    async with scripted_swarm(tmp_path, script, hosts=1, relays=4) as swarm, client_of(swarm) as client:
+        pieces: list[object] = []
+        completed = trio.Event()
+        async with client.conversation() as session, trio.open_nursery() as nursery:
+
+            async def ask() -> None:
+                reply = await session.ask("Write a note about the sea.", pieces.append)
+                assert answer in reply.text
+                completed.set()
+
+            nursery.start_soon(ask)
+            await wait_for(lambda: any(isinstance(piece, FragmentText) for piece in pieces))
+            ending = [swarm.member("host-1"), swarm.member("relays")]
+            for member in ending:
+                member.process.terminate()
+            for member in ending:
+                await wait_for(lambda member=member: b"finishing what is being served" in member.log)
+            assert not completed.is_set()
+            with trio.fail_after(END_LIMIT_S + 5):
+                await completed.wait()
+        with trio.fail_after(END_LIMIT_S):
+            for member in ending:
+                assert await member.process.wait() == 0, member.name
+        for member in ending:
+            assert b"not all that this node served" not in member.log, member.name
 
 
 async def _chat_is_interrupted(swarm: LocalSwarm, folder: Path) -> None:

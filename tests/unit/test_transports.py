@@ -33,6 +33,7 @@ REQUEST = (
     b"GET / HTTP/1.1\r\nHost: example.org\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
 )
+FEW_HANDSHAKES = Limits(handshakes_in_flight=4, handshakes_per_prefix=2, handshake_grace_s=0.1)
 _numbers = count(1)
 
 
@@ -177,17 +178,17 @@ async def test_a_peer_with_several_addresses_is_reached_by_the_cheapest_that_ans
         ]
         # Where nobody listens over TCP, the next one is tried.
         assert await say(one, two, addresses=[plain, evolve(tcp, port=9)]) == b"hello"
-        assert one.counters["dial_failed"] == 1
+        assert one.counters["dial:tcp:refused"] == 1
 
 
 async def test_an_address_that_does_not_answer_is_not_waited_for_long_while_there_is_another():
-    one, two = new_swarm(limits=Limits(dial_patience_s=0.05)), new_swarm()
+    one, two = new_swarm(limits=Limits(dial_stagger_s=0.05)), new_swarm()
     (silent,) = await trio.open_tcp_listeners(0, host="127.93.254.1")
     nobody = parse_address(f"/ip4/127.93.254.1/tcp/{silent.socket.getsockname()[1]}/ws")
     async with silent, running(one, two, over=("/ws",)):
         with trio.fail_after(2):
             assert await say(one, two, addresses=[nobody, *two.listening]) == b"hello"
-        assert one.counters["dial_failed"] == 1
+        assert one.counters["dial:ws:cancelled"] == 1
 
 
 @pytest.mark.parametrize("suffix", TRANSPORTS)
@@ -204,7 +205,9 @@ async def test_connects_and_closes_leave_nothing_held(files: TlsFiles, suffix: s
             await connection.closed.wait()
         await until(lambda: two.connection_count == one.connection_count == 0)
         for swarm in (one, two):
-            assert swarm._handshaking == swarm._dialling == {}
+            assert swarm._dialling == {}
+            assert swarm.door.empty
+            assert swarm.resources.empty
             assert swarm._nursery is not None
             await until(lambda swarm=swarm: len(swarm._nursery.child_tasks) == SWARM_TASKS)
         assert sockets() == before
@@ -258,7 +261,7 @@ async def test_hostile_handshakes_harm_nobody_and_leave_nothing(files: TlsFiles,
         await until(lambda: two.connection_count == 0)
         assert not [counter for counter in two.counters if "crashed" in counter]
         failed = {name: number for name, number in two.counters.items() if name.startswith("handshake_failed")}
-        assert sum(failed.values()) == 2 * len(HOSTILE) - two.counters["refused"]
+        assert sum(failed.values()) == 2 * len(HOSTILE) - two.counters["refused:gone"]
         if suffix == "/tls/ws":
             assert two.counters["handshake_failed:tls"] >= 7
         assert await say(one, two) == b"hello"
@@ -298,15 +301,15 @@ async def test_a_slow_client_is_given_up(files: TlsFiles, suffix: str, data: byt
 
 
 async def test_handshakes_of_the_transport_are_bounded_like_ours(files: TlsFiles):
-    one, two = new_swarm(files), new_swarm(files, limits=Limits(handshakes_in_flight=4, handshakes_per_prefix=2))
+    one, two = new_swarm(files), new_swarm(files, limits=FEW_HANDSHAKES)
     async with running(one, two, over=("/tls/ws",)):
         address = two.listening[0]
         stalled = [
             await trio.open_tcp_stream(address.host, address.port, local_address=f"127.94.{number // 3}.1")
             for number in range(9)
         ]
-        await until(lambda: two.counters["handshake_evicted"] == 5)
-        assert len(two._handshaking) == 4
+        await until(lambda: two.counters["evicted:handshake"] == 5)
+        assert two.door.inside == 4
         given_up = []
 
         async def wait_end(stream: trio.SocketStream) -> None:
@@ -322,7 +325,7 @@ async def test_handshakes_of_the_transport_are_bounded_like_ours(files: TlsFiles
         assert await say(one, two) == b"hello"
         for stream in stalled:
             await stream.aclose()
-        await until(lambda: not two._handshaking)
+        await until(lambda: two.door.empty)
 
 
 async def test_a_peer_that_reads_nothing_does_not_hold_up_an_ending():
@@ -373,7 +376,7 @@ async def test_a_certificate_is_checked_by_authority_and_by_name(files: TlsFiles
             await one.connect(two.peer_id, [wrong])
         right = parse_address(f"/ip4/{host}/tcp/{port}/tls/sni/peer.example/ws")
         assert await say(one, two, addresses=[right]) == b"hello"
-        assert one.counters["dial_failed"] == stranger.counters["dial_failed"] + 0 == 1
+        assert one.counters["dial:wss:closed"] == stranger.counters["dial:wss:closed"] == 1
 
 
 async def test_the_certificates_peer_is_not_enough(files: TlsFiles):
@@ -505,7 +508,7 @@ async def test_of_a_names_addresses_the_next_is_tried(files: TlsFiles):
     async with running(one, two, over=("/ws",)):
         named = parse_address(f"/dns/peer.example/tcp/{two.listening[0].port}/ws")
         assert await say(one, two, addresses=[named]) == b"hello"
-        assert one.counters["dial_failed"] == 0
+        assert one.counters["dial:ws:refused"] == one.counters["dial:ws:connected"] == 1
 
 
 async def test_the_systems_resolver():

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from peernet.cli.engines import add_engine, make_engine
 from peernet.cli.options import add_home, add_network, home_of, network_of, table_of
-from peernet.cli.services import add_service, announce, run_service
+from peernet.cli.services import Ending, add_metrics, add_service, announce, finish, run_service, serve_metrics
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +24,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_home(parser)
     add_network(parser, listens=True)
     add_service(parser)
+    add_metrics(parser)
     group = parser.add_argument_group("model")
     group.add_argument("--model", metavar="NAME", help="a model that 'peernet model pull' fetched")
     group.add_argument("--models", type=Path, metavar="DIR", help="where models are kept, instead of the home")
@@ -39,11 +40,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Runs the host until ended."""
-    return run_service(arguments, partial(serve, arguments))
+    ending = Ending()
+    return run_service(arguments, partial(serve, arguments, ending=ending), ending)
 
 
-async def serve(arguments: argparse.Namespace, make_peer: "Callable[..., Peer] | None" = None) -> None:
-    """Serves until cancelled; `make_peer` takes what `Peer` takes, and makes the node in its place."""
+async def serve(
+    arguments: argparse.Namespace, make_peer: "Callable[..., Peer] | None" = None, ending: Ending | None = None
+) -> None:
+    """Serves until cancelled, or asked to end, and then finishes the answers that it is giving.
+
+    `make_peer` takes what `Peer` takes, and makes the node in its place.
+    """
     from peernet.core.suite import MixedSuite
     from peernet.host.service import HostService
     from peernet.host.settling import Settler
@@ -64,6 +71,7 @@ async def serve(arguments: argparse.Namespace, make_peer: "Callable[..., Peer] |
         settler = Settler(peer.swarm, policy, ledgers, home.state / "settlements", suite)
         HostService(peer, engine, config, policy, settler, home.seed("payout"))
         async with running_peer(peer) as nursery:
+            await serve_metrics(arguments, [peer.swarm], nursery)
             nursery.start_soon(settler.retry)
             model = engine.models()[0]
             announce(
@@ -73,9 +81,8 @@ async def serve(arguments: argparse.Namespace, make_peer: "Callable[..., Peer] |
                 addresses=[str(address) for address in peer.addresses],
                 model=model.name,
             )
-            import trio
-
-            await trio.sleep_forever()
+            await (ending or Ending()).wait()
+            await finish([peer.swarm])
     finally:
         import trio
 

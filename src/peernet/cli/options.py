@@ -41,6 +41,9 @@ def add_network(parser: argparse.ArgumentParser, *, listens: bool, binds: bool =
     group.add_argument(
         "--tls-authority", metavar="FILE", help="trust these certificates, too, when dialling /tls/ws (PEM)"
     )
+    group.add_argument(
+        "--swarm-key", metavar="FILE", help="the key of a private swarm ('peernet identity --make-swarm-key FILE')"
+    )
     if listens:
         _add_listening(group)
     about = "where to listen (repeatable)" if listens else "the address that connections leave from"
@@ -59,6 +62,14 @@ def _add_listening(group: argparse._ArgumentGroup) -> None:
         action="store_true",
         default=None,
         help="believe the X-Forwarded-For of a reverse proxy on this machine or network",
+    )
+    who = "a peer id, an IP address, or a network such as 203.0.113.0/24 (repeatable)"
+    group.add_argument("--allow", action="append", metavar="WHO", help=f"connect with nobody but these: {who}")
+    group.add_argument("--deny", action="append", metavar="WHO", help=f"never connect with these: {who}")
+    group.add_argument(
+        "--limits",
+        choices=("home", "busy"),
+        help="how much this node bears: home, or busy for one that many lean on",
     )
 
 
@@ -101,6 +112,10 @@ def network_of(arguments: argparse.Namespace) -> NetworkConfig:
         "tls_certificate": getattr(arguments, "tls_certificate", None),
         "tls_key": getattr(arguments, "tls_key", None),
         "behind_proxy": getattr(arguments, "behind_proxy", None),
+        "swarm_key": arguments.swarm_key,
+        "allow": tuple(arguments.allow) if getattr(arguments, "allow", None) else None,
+        "deny": tuple(arguments.deny) if getattr(arguments, "deny", None) else None,
+        "limits": getattr(arguments, "limits", None),
     }
     return evolve(network, **{name: value for name, value in flags.items() if value is not None})
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from peernet.cli.options import add_home, add_network, addresses_in, home_of, network_of
-from peernet.cli.services import add_service, announce, run_service
+from peernet.cli.services import Ending, add_metrics, add_service, announce, finish, run_service, serve_metrics
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +26,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_home(parser)
     add_network(parser, listens=True)
     add_service(parser)
+    add_metrics(parser)
     parser.add_argument(
         "--separate-operators",
         action="store_true",
@@ -35,11 +36,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Runs the relays until ended."""
-    return run_service(arguments, partial(serve, arguments))
+    ending = Ending()
+    return run_service(arguments, partial(serve, arguments, ending=ending), ending)
 
 
-async def serve(arguments: argparse.Namespace, make_peer: "Callable[..., Peer] | None" = None) -> None:
-    """Forwards until cancelled; `make_peer` takes what `Peer` takes, and makes each node in its place."""
+async def serve(
+    arguments: argparse.Namespace, make_peer: "Callable[..., Peer] | None" = None, ending: Ending | None = None
+) -> None:
+    """Forwards until cancelled, or asked to end, and then forwards the rings that it has to their end.
+
+    `make_peer` takes what `Peer` takes, and makes each node in its place.
+    """
     import trio
 
     from peernet.node.peer import Peer
@@ -49,8 +56,12 @@ async def serve(arguments: argparse.Namespace, make_peer: "Callable[..., Peer] |
         for relay in relays:
             await nursery.start(_run_relay, relay)
         facts = [{"peer": str(relay.peer_id), "addresses": [str(a) for a in relay.addresses]} for relay in relays]
+        swarms = [relay.swarm for relay in relays]
+        await serve_metrics(arguments, swarms, nursery)
         announce(arguments, f"{len(relays)} relay(s) ready; Ctrl-C ends", relays=facts)
-        await trio.sleep_forever()
+        await (ending or Ending()).wait()
+        await finish(swarms)
+        nursery.cancel_scope.cancel()
 
 
 async def _run_relay(relay: "Peer", task_status: Any) -> None:

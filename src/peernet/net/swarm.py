@@ -6,25 +6,26 @@ Rules:
    settle on the same: the newer of two that the same side dialled, else the one that the smaller peer id dialled.
    The other is left to go idle.
 2. Who the peer is comes from the handshake. A dial names the peer that it expects; nobody dials itself.
-3. Work is bounded before it is begun: handshakes in flight and connections, in total and per address prefix. At the
-   limit the connection that has been idle longest is closed for a newcomer, and the oldest handshake for a new one;
-   if no connection is idle the newcomer is refused.
+3. Work is bounded before it is begun, and each limit makes room where it can (`net.door`, `net.resources`).
 4. A handler, a connection or a task that fails ends itself and is counted; it never ends the swarm.
    `RemoteProtocolError` and `ConnectionFailed` are the other side's, and are expected.
 5. A peer that has fallen silent is pinged, and its connection closed when it stays silent, or takes nothing.
-6. A peer's addresses are tried one after the other, plain TCP first, each for a bounded time. What a name leads to is
-   held to the same rule as literal addresses.
+6. A peer's addresses race (`net.dialling`). What a name leads to is held to the same rule as literal addresses. Who
+   wants a peer that is being dialled waits for that dial.
+7. A node that is drained takes in nothing new, and finishes what it serves: for that it may still dial. Then, or when
+   the time for it is over, all connections are closed.
+8. Counting is adding to a plain integer, in `counters`; `net.metrics` reads them when somebody asks.
 """
 
 import secrets
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
-from contextlib import suppress
+from functools import partial
 from typing import Any, Final
 
 import structlog
 import trio
-from attrs import define, field
+from attrs import define, field, frozen
 
 from peernet.core.connection import Connection, NoiseIdentity
 from peernet.core.errors import ConnectionFailed, LocalProtocolError, RemoteProtocolError
@@ -33,11 +34,17 @@ from peernet.core.multistream import Listener
 from peernet.core.prefixes import ip_prefix
 from peernet.core.suite import CipherSuite
 from peernet.core.yamux import YamuxLimits
-from peernet.net.addresses import Address, TcpAddress, WebSocketAddress, preference
+from peernet.net.addresses import Address, TcpAddress, WebSocketAddress
 from peernet.net.connection import PeerConnection, PeerStream
+from peernet.net.door import Door
 from peernet.net.flusher import Flusher
+from peernet.net.gating import AllowDeny, Gate
 from peernet.net.limits import Limits
 from peernet.net.negotiation import is_fresh, propose
+from peernet.net.outgoing import NOT_DECRYPTED, Dialled, Outgoing, transport_of
+from peernet.net.reception import Reception
+from peernet.net.resources import Place, Resources, StreamPlace, WindowAccount
+from peernet.net.seldom import SeldomLog
 from peernet.net.shared_buffer import OPENED
 from peernet.net.transports.names import Resolver, SystemResolver, reachable_ips
 from peernet.net.transports.port import ByteStream, Incoming
@@ -45,6 +52,7 @@ from peernet.net.transports.port import Listener as TransportListener
 from peernet.net.transports.tcp import TcpTransport
 from peernet.net.transports.tls import TlsFiles
 from peernet.net.transports.websocket import WebSocketTransport
+from peernet.net.turns import Turns
 
 __all__ = ["StreamHandler", "Swarm"]
 
@@ -52,6 +60,9 @@ TaskStatus = Any  # trio exports no public name for what `Nursery.start` hands o
 StreamHandler = Callable[[PeerStream], Awaitable[None]]
 
 _SWEEPS_PER_TIMEOUT: Final = 4
+_OPEN_SWARM_HINT: Final = "it may be full, or belong to a private swarm: then give its key with --swarm-key"
+_PRIVATE_SWARM_HINT: Final = "check that both have the same swarm key (--swarm-key)"
+_KEY_CHECK: Final = "if it should be, check that its --swarm-key names the same key as this node's"
 
 log = structlog.get_logger()
 
@@ -60,16 +71,28 @@ log = structlog.get_logger()
 class _Held:
     """What the swarm knows of a connection beyond the connection itself."""
 
-    prefix: str
+    place: Place
+    transport: str
     dialled_by_us: bool
 
 
-@define(eq=False)
-class _Handshake:
-    """Somebody who came, until its handshakes are done: those of the transport, and ours."""
+@frozen
+class _Occupant:
+    """A connection as the resource manager sees it."""
 
-    prefix: str
-    scope: trio.CancelScope = field(factory=trio.CancelScope)
+    connection: PeerConnection
+    give_up: Callable[[PeerConnection, str], None]
+
+    @property
+    def stream_count(self) -> int:
+        return self.connection.stream_count
+
+    @property
+    def last_used(self) -> float:
+        return self.connection.last_used
+
+    def close(self, why: str) -> None:
+        self.give_up(self.connection, why)
 
 
 @define(eq=False)
@@ -95,6 +118,8 @@ class Swarm:
         allow_private: whether names may lead to addresses that are not global, as in test networks. (Literal
             addresses are checked by `net.addresses.dialable`, since who configures one means it.)
         resolver: what names are resolved by; None for the system's.
+        gate: who may be connected with; None for everybody.
+        swarm_key: 32 bytes that all members of a private swarm share; None for an open one.
     """
 
     def __init__(
@@ -108,6 +133,8 @@ class Swarm:
         behind_proxy: bool = False,
         allow_private: bool = False,
         resolver: Resolver | None = None,
+        gate: Gate | None = None,
+        swarm_key: bytes | None = None,
     ) -> None:
         self._suite = suite
         self._keypair = keypair
@@ -116,20 +143,53 @@ class Swarm:
         self._tcp = TcpTransport()
         self._websocket = WebSocketTransport(tls or TlsFiles(), behind_proxy=behind_proxy)
         self._resolver = resolver or SystemResolver()
-        self._allow_private = allow_private
-        self._yamux_limits = YamuxLimits(receive_window=limits.stream_receive_buffer)
+        self._yamux_limits = YamuxLimits(
+            receive_window=limits.stream_receive_buffer, max_queued_replies=limits.queued_replies
+        )
         # One Noise static key and one signature over it for the node's lifetime.
         self._identity = NoiseIdentity.of(keypair, secrets.token_bytes(32), suite)
         self._handlers: dict[str, StreamHandler] = {}
         self._connections: dict[PeerId, PeerConnection] = {}
         self._held: dict[PeerConnection, _Held] = {}
-        # Oldest first; a dictionary, to take one out of the middle.
-        self._handshaking: dict[_Handshake, None] = {}
+        # Every connection that is driven, from the beginning of its handshake to the end of its tasks.
+        self._running: set[PeerConnection] = set()
+        # Streams that came together with the last words of a handshake, before the connection was taken in.
+        self._early: dict[PeerConnection, list[PeerStream]] = {}
+        self._bytes_received = 0
+        self._bytes_sent = 0
         self._dialling: dict[PeerId, _Dial] = {}
+        gate = gate or AllowDeny()
+        self._swarm_key = swarm_key
         self._nursery: trio.Nursery | None = None
         self._flusher: Flusher | None = None
+        self._listeners: list[trio.CancelScope] = []
+        self._all_served = trio.Event()
+        self._seldom = SeldomLog()
         self.counters: Counter[str] = Counter()
+        """What happened, by names of which `net.metrics` has the list."""
+        self.resources = Resources(limits, self._meet_limit)
+        self.door = Door(limits, self._meet_limit)
+        self._reception = Reception(
+            limits,
+            gate,
+            self.resources,
+            self.door,
+            self.counters,
+            partial(self._start, expected=None),
+            self._count_handshake_failure,
+        )
+        self._outgoing = Outgoing(
+            limits,
+            gate,
+            self.resources,
+            self.counters,
+            partial(reachable_ips, resolver=self._resolver, allow_private=allow_private),
+            self._dial_ip,
+            self._start,
+            self._swarm_key_hint,
+        )
         self.listening: list[Address] = []
+        self.draining = False
 
     @property
     def peer_id(self) -> PeerId:
@@ -149,7 +209,21 @@ class Swarm:
     @property
     def connection_count(self) -> int:
         """All connections, those in their handshake and those left to go idle among them."""
-        return len(self._held) + len(self._handshaking)
+        return self.resources.connections
+
+    @property
+    def bytes_received(self) -> int:
+        """What came over all connections so far."""
+        return self._bytes_received + sum(connection.bytes_received for connection in self._running)
+
+    @property
+    def bytes_sent(self) -> int:
+        """What went over all connections so far."""
+        return self._bytes_sent + sum(connection.bytes_sent for connection in self._running)
+
+    def connections_by_kind(self) -> Counter[tuple[str, str]]:
+        """How many connections there are of each direction (`in`, `out`) and transport."""
+        return Counter(("out" if held.dialled_by_us else "in", held.transport) for held in self._held.values())
 
     def handle(self, protocol: str, handler: StreamHandler) -> None:
         """Serves a protocol; the stream is reset when the handler leaves it unfinished."""
@@ -159,6 +233,7 @@ class Swarm:
         """Runs the swarm until it is cancelled; it may dial and listen once started."""
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
+            self._turns = Turns(self._limits.stream_starts, nursery)
             self._flusher = Flusher(nursery)
             nursery.start_soon(self._flusher.run)
             nursery.start_soon(self._sweep)
@@ -174,8 +249,43 @@ class Swarm:
         listener = await self._open_listener(address)
         self.listening.append(listener.address)
         assert self._nursery is not None
-        self._nursery.start_soon(listener.serve, self._accept, self._nursery)
+        scope = trio.CancelScope()
+        self._listeners.append(scope)
+        self._nursery.start_soon(self._serve_listener, scope, listener)
         return listener.address
+
+    async def drain(self) -> bool:
+        """Takes in nothing new, waits until all that is being served is done, and closes all connections (rule 7).
+
+        False if something was still being served when the time for it was over.
+        """
+        log.info("the node ends, and finishes what it serves", streams=self.resources.streams)
+        self.draining = True
+        for scope in self._listeners:
+            scope.cancel()
+        for connection in tuple(self._held):
+            connection.go_away()
+        with trio.move_on_after(self._limits.drain_timeout_s) as waiting:
+            while self.resources.streams:
+                self._all_served = trio.Event()
+                await self._all_served.wait()
+        connections = tuple(self._held)
+        for connection in connections:
+            connection.close("this node ends")
+        for connection in connections:
+            await connection.closed.wait()
+        if waiting.cancelled_caught:
+            self.counters["drain:timeout"] += 1
+            log.warning("not all that this node served was done in time", timeout_s=self._limits.drain_timeout_s)
+        else:
+            self.counters["drain:done"] += 1
+        return not waiting.cancelled_caught
+
+    async def _serve_listener(self, scope: trio.CancelScope, listener: TransportListener) -> None:
+        assert self._nursery is not None
+        with scope:
+            accept = partial(self._accept, transport=transport_of(listener.address))
+            await listener.serve(accept, self._nursery)
 
     async def _open_listener(self, address: Address) -> TransportListener:
         match address:
@@ -195,7 +305,7 @@ class Swarm:
             raise ConnectionFailed(f"{peer} is this node itself")
         while True:
             live = self._connections.get(peer)
-            if live is not None and live.alive:
+            if live is not None and live.alive and not live.draining:
                 return live
             dial = self._dialling.get(peer)
             if dial is None:
@@ -221,7 +331,7 @@ class Swarm:
             return await self._open_on(connection, protocol, wait=not optimistic or not is_fresh(connection))
         except ConnectionFailed:
             # The peer may have closed what it took for idle just now: that is no reason to give it up.
-            if connection is not known or connection.ended is None:
+            if connection is not known or not (connection.ended or connection.draining):
                 raise
         return await self._open_on(await self.connect(peer, wanted), protocol, wait=not optimistic)
 
@@ -233,6 +343,7 @@ class Swarm:
             except BaseException:
                 stream.reset()
                 raise
+        self.counters[f"stream:out:{protocol if protocol in self._handlers else 'other'}"] += 1
         return stream
 
     async def _dial_once(self, peer: PeerId, addresses: Collection[Address]) -> PeerConnection:
@@ -247,41 +358,15 @@ class Swarm:
             dial.done.set()
 
     async def _dial_any(self, peer: PeerId, addresses: Collection[Address]) -> PeerConnection:
-        if len(self._held) >= self._limits.connections and not self._evict(self._held):
-            raise ConnectionFailed(f"cannot reach {peer}: this node has as many connections as it bears")
-        failures = []
-        ordered = sorted(addresses, key=preference)
-        for address in ordered:
-            try:
-                return await self._dial(peer, address, last=address is ordered[-1])
-            except (OSError, trio.TooSlowError, ConnectionFailed, RemoteProtocolError) as error:
-                self.counters["dial_failed"] += 1
-                failures.append(f"{address}: {error or type(error).__name__}")
-        raise ConnectionFailed(f"cannot reach {peer} ({'; '.join(failures) or 'no address that we can dial'})")
+        if len(self._dialling) > self._limits.dials:
+            self._meet_limit("dials")
+            raise ConnectionFailed(f"cannot reach {peer}: this node dials as many peers as it bears")
+        dialled = await self._outgoing.dial(peer, addresses, self._take_dialled)
+        return self._connections.get(peer, dialled.connection)
 
-    async def _dial(self, peer: PeerId, address: Address, *, last: bool) -> PeerConnection:
-        limits = self._limits
-        timeout_s = limits.dial_timeout_s if last else min(limits.dial_patience_s, limits.dial_timeout_s)
-        with trio.fail_after(timeout_s):
-            transport, ip = await self._open_transport(address, timeout_s)
-        connection = self._start(transport, initiator=True, expected=peer, observed=ip)
-        try:
-            with trio.fail_after(self._limits.handshake_timeout_s):
-                await connection.wait_established()
-        except BaseException:
-            connection.close()
-            raise
-        self._adopt(connection, _Held(ip_prefix(ip), dialled_by_us=True))
-        return self._connections.get(peer, connection)
-
-    async def _open_transport(self, address: Address, timeout_s: float) -> tuple[ByteStream, str]:
-        """A stream of bytes to `address`, and the IP address that it leads to."""
-        ips = await reachable_ips(address, self._resolver, allow_private=self._allow_private)
-        for ip in ips[:-1]:
-            # A name's addresses share the time for it.
-            with trio.move_on_after(timeout_s / len(ips)), suppress(OSError, ConnectionFailed):
-                return await self._dial_ip(address, ip), ip
-        return await self._dial_ip(address, ips[-1]), ips[-1]
+    def _take_dialled(self, dialled: Dialled) -> None:
+        held = _Held(dialled.place, dialled.transport, dialled_by_us=True)
+        self._adopt(dialled.connection, held, ip_prefix(dialled.ip))
 
     async def _dial_ip(self, address: Address, ip: str) -> ByteStream:
         assert self._nursery is not None
@@ -292,84 +377,40 @@ class Swarm:
                 return await self._websocket.dial(address, ip, self._bind, self._nursery)
         raise LocalProtocolError(f"{address} is of no transport that we have")
 
-    async def _accept(self, incoming: Incoming) -> None:
-        # The listener closes the socket whenever this returns.
+    async def _accept(self, incoming: Incoming, *, transport: str = "tcp") -> None:
+        """Takes in who came over `transport`, until the connection ends; who calls this closes the socket then."""
         try:
-            await self._admit_and_hold(incoming)
+            if self.draining:
+                self.counters["refused:draining"] += 1
+                return
+            received = await self._reception.receive(incoming)
+            if received is None:
+                return
+            connection, place = received
+            self._adopt(connection, _Held(place, transport, dialled_by_us=False), place.prefix)
+            if place.peer is None:
+                self.resources.release(place)
+            await connection.closed.wait()
         except Exception as error:  # noqa: BLE001  (the outermost task of who came: count, log without data, go on)
             self._crashed("accept_crashed", error)
 
-    async def _admit_and_hold(self, incoming: Incoming) -> None:
-        if incoming.host is None or not self._admit(ip_prefix(incoming.host)):
-            self.counters["refused"] += 1
-            return
-        handshake = _Handshake(ip_prefix(incoming.host))
-        self._handshaking[handshake] = None
-        connection: PeerConnection | None = None
-        try:
-            with handshake.scope:
-                connection = await self._shake_hands(incoming, handshake)
-        finally:
-            self._handshaking.pop(handshake, None)
-        if connection is None:
-            return
-        if handshake.scope.cancel_called:
-            connection.close("it was still in its handshake when another one came")
-        self._adopt(connection, _Held(handshake.prefix, dialled_by_us=False))
-        await connection.closed.wait()
-
-    async def _shake_hands(self, incoming: Incoming, handshake: _Handshake) -> PeerConnection | None:
-        """The connection when all handshakes are done; None when they failed, which is counted."""
-        connection: PeerConnection | None = None
-        try:
-            with trio.fail_after(self._limits.handshake_timeout_s):
-                transport = await incoming.open()
-                host = self._recount(handshake, incoming)
-                connection = self._start(transport, initiator=False, expected=None, observed=host)
-                await connection.wait_established()
-        except (RemoteProtocolError, ConnectionFailed, trio.TooSlowError) as error:
-            reason = error.reason if isinstance(error, RemoteProtocolError) else type(error).__name__
-            self.counters[f"handshake_failed:{reason}"] += 1
-            if connection is not None:
-                connection.close()
-                # It may say why, before the listener closes the socket.
-                await connection.closed.wait()
-            return None
-        except BaseException:
-            if connection is not None:
-                connection.close("its handshake was given up")
-            raise
-        return connection
-
-    def _recount(self, handshake: _Handshake, incoming: Incoming) -> str:
-        """Who is there, which the transport may have learned only now; raises `ConnectionFailed` for one too many."""
-        assert incoming.host is not None
-        prefix = ip_prefix(incoming.host)
-        if prefix != handshake.prefix:
-            handshake.prefix = prefix
-            self._handshaking.pop(handshake, None)
-            admitted = self._admit(prefix)
-            self._handshaking[handshake] = None
-            if not admitted:
-                raise ConnectionFailed("this node bears no more connections from there")
-        return incoming.host
-
-    def _start(
-        self, transport: ByteStream, *, initiator: bool, expected: PeerId | None, observed: str
-    ) -> PeerConnection:
+    def _start(self, transport: ByteStream, place: Place, *, expected: PeerId | None, observed: str) -> PeerConnection:
         protocol = Connection(
             self._suite,
             self._identity,
-            initiator=initiator,
+            initiator=place.dialled_by_us,
             ephemeral_secret=secrets.token_bytes(32),
             expected_peer=expected,
+            swarm_key=self._swarm_key,
             limits=self._yamux_limits,
             scratch=OPENED.get(),
+            budget=WindowAccount(self.resources, place),
         )
         where = f"/{'ip6' if ':' in observed else 'ip4'}/{observed}"
         connection = PeerConnection(
             transport, protocol, self._limits, self._on_stream, observed=where, flusher=self._flusher
         )
+        self._running.add(connection)
         assert self._nursery is not None
         self._nursery.start_soon(self._run_connection, connection)
         return connection
@@ -380,9 +421,16 @@ class Swarm:
         except Exception as error:  # noqa: BLE001  (the outermost task of a connection: count, log without data, go on)
             self._crashed("connection_crashed", error)
         finally:
+            held = self._held.get(connection)
             self._let_go(connection)
+            self._running.discard(connection)
+            self._early.pop(connection, None)
+            self._bytes_received += connection.bytes_received
+            self._bytes_sent += connection.bytes_sent
         if connection.failure is not None and connection.established:
             self.counters[f"connection_failed:{connection.failure.reason}"] += 1
+            if held is not None and not held.dialled_by_us:
+                self._reception.punish(held.place.prefix)
 
     async def _run_task(self, task: Callable[[], Awaitable[None]]) -> None:
         try:
@@ -396,17 +444,29 @@ class Swarm:
         # No traceback: its frames could show what a stream carried.
         log.error("a part of the swarm failed", part=counter, errors=kinds)
 
-    def _adopt(self, connection: PeerConnection, held: _Held) -> None:
+    def _adopt(self, connection: PeerConnection, held: _Held, prefix: str) -> None:
         """Takes a connection whose handshake is done, and settles which one its peer is talked to over (rule 1)."""
         if not connection.alive:
             return
         if connection.peer == self.peer_id:
             connection.close("it leads to this node itself")
             return
+        if self.draining and not held.dialled_by_us:
+            connection.close("this node ends")
+            return
+        self.counters[f"{'dialled' if held.dialled_by_us else 'accepted'}:{held.transport}"] += 1
         self._held[connection] = held
+        self.resources.settle(held.place, _Occupant(connection, self._give_up), connection.peer.public_key, prefix)
         used = self._connections.get(connection.peer)
-        if used is None or not used.alive or self._is_preferred(connection.peer, held, self._held[used]):
+        if (
+            used is None
+            or not used.alive
+            or used.draining
+            or self._is_preferred(connection.peer, held, self._held[used])
+        ):
             self._connections[connection.peer] = connection
+        for stream in self._early.pop(connection, ()):
+            self._on_stream(connection, stream)
 
     def _is_preferred(self, peer: PeerId, newer: _Held, used: _Held) -> bool:
         if newer.dialled_by_us == used.dialled_by_us:
@@ -415,44 +475,39 @@ class Swarm:
 
     def _let_go(self, connection: PeerConnection) -> None:
         """Forgets a connection; another one to the same peer, if there is one, takes its place."""
-        self._held.pop(connection, None)
-        if not connection.established or self._connections.get(connection.peer) is not connection:
+        held = self._held.pop(connection, None)
+        if held is None:
+            return
+        self.resources.release(held.place)
+        if self._connections.get(connection.peer) is not connection:
             return
         del self._connections[connection.peer]
         for other in self._held:
             if other.alive and other.peer == connection.peer:
                 self._connections[other.peer] = other
 
-    def _admit(self, prefix: str) -> bool:
-        """Whether one more connection may come from `prefix`, after making room for it if need be (rule 3)."""
-        handshakes = [handshake for handshake in self._handshaking if handshake.prefix == prefix]
-        if len(handshakes) >= self._limits.handshakes_per_prefix:
-            self._give_up_handshake(handshakes.pop(0))
-        elif len(self._handshaking) >= self._limits.handshakes_in_flight:
-            self._give_up_handshake(next(iter(self._handshaking)))
-            handshakes = [handshake for handshake in handshakes if handshake in self._handshaking]
-        same_prefix = [connection for connection, held in self._held.items() if held.prefix == prefix]
-        if len(same_prefix) + len(handshakes) >= self._limits.connections_per_prefix:
-            return self._evict(same_prefix)
-        if self.connection_count >= self._limits.connections:
-            return self._evict(self._held)
-        return True
+    def _give_up(self, connection: PeerConnection, why: str) -> None:
+        """Closes a connection whose place others need, and forgets it at once."""
+        self.counters["evicted:connection"] += 1
+        connection.close(why)
+        self._let_go(connection)
 
-    def _give_up_handshake(self, handshake: _Handshake) -> None:
-        del self._handshaking[handshake]
-        handshake.scope.cancel()
-        self.counters["handshake_evicted"] += 1
+    def _swarm_key_hint(self) -> str:
+        """What to check when the other side's handshake cannot be decrypted, or it goes in the middle of ours."""
+        if self._swarm_key is None:
+            return _OPEN_SWARM_HINT
+        self._seldom.warn("dialled_key", f"a peer that this node dialled is not in its private swarm: {_KEY_CHECK}")
+        return _PRIVATE_SWARM_HINT
 
-    def _evict(self, connections: Iterable[PeerConnection]) -> bool:
-        """Closes the connection that has been idle longest; False if none is idle."""
-        idle = [connection for connection in connections if not connection.stream_count]
-        if not idle:
-            return False
-        longest = min(idle, key=lambda connection: connection.last_used)
-        longest.close("it was idle when others needed its place")
-        self._let_go(longest)  # at once, so that the next newcomer finds another one
-        self.counters["evicted"] += 1
-        return True
+    def _count_handshake_failure(self, reason: str) -> None:
+        self.counters[f"handshake_failed:{reason}"] += 1
+        # Whoever notices first that the keys differ goes without a word.
+        if self._swarm_key is not None and reason in {NOT_DECRYPTED, "closed"}:
+            self._seldom.warn("incoming_key", f"somebody came who is not in this private swarm: {_KEY_CHECK}")
+
+    def _meet_limit(self, name: str) -> None:
+        self.counters[f"limit:{name}"] += 1
+        self._seldom.warn(name, "a limit of this node was met", limit=name)
 
     async def _sweep(self) -> None:
         limits = self._limits
@@ -464,22 +519,56 @@ class Swarm:
                 if not connection.stream_count and connection.last_used < idle_since:
                     connection.close("it was idle")
                 connection.check()
+            self.resources.refresh()
 
     def _on_stream(self, connection: PeerConnection, stream: PeerStream) -> None:
         assert self._nursery is not None
-        self._nursery.start_soon(self._serve_stream, stream)
+        held = self._held.get(connection)
+        if connection.ended is not None:
+            return
+        if held is None:
+            # As many as yamux bears unanswered, and not for long.
+            self._early.setdefault(connection, []).append(stream)
+            return
+        if self.draining:
+            self.counters["refused_stream:draining"] += 1
+            stream.reset()
+            return
+        scope = trio.CancelScope()
 
-    async def _serve_stream(self, stream: PeerStream) -> None:
+        def give_up() -> None:
+            self.counters["evicted:stream"] += 1
+            scope.cancel()
+
+        place = self.resources.take_stream(held.place, give_up)
+        if place is None:
+            self.counters["refused_stream:limit"] += 1
+            stream.reset()
+            if held.place.refused > self._limits.refused_streams and connection.alive:
+                self.counters["connection_failed:stream_flood"] += 1
+                connection.close("the peer floods this node with streams")
+                if not held.dialled_by_us:
+                    self._reception.punish(held.place.prefix)
+            return
+        begin = partial(self._nursery.start_soon, self._serve_stream, stream, place, scope)
+        self._turns.offer(connection, begin)
+
+    async def _serve_stream(self, stream: PeerStream, place: StreamPlace, scope: trio.CancelScope) -> None:
         try:
-            async with stream:
-                handler = await self._negotiate(stream)
-                if handler is not None:
-                    await handler(stream)
-                await stream.close_sending()
-                with trio.move_on_after(self._limits.linger_s):
-                    await stream.wait_remote_closed()
+            with scope:
+                async with stream:
+                    handler = await self._negotiate(stream)
+                    if handler is not None:
+                        self.resources.settle_stream(place)
+                        await handler(stream)
+                    await stream.close_sending()
+                    with trio.move_on_after(self._limits.linger_s):
+                        await stream.wait_remote_closed()
         except Exception as error:  # noqa: BLE001  (the outermost task of a stream: count, log without data, go on)
             self._count_failure(error)
+        finally:
+            self.resources.release_stream(place)
+            self._all_served.set()
 
     def _count_failure(self, error: Exception) -> None:
         """Counts what ended a stream. A handler's own nursery wraps its errors in groups."""
@@ -506,6 +595,7 @@ class Swarm:
                     if reply := listener.data_to_send():
                         await stream.send_all(reply)
         stream.unread(listener.leftover())
+        self.counters[f"stream:in:{listener.selected}"] += 1
         return self._handlers[listener.selected]
 
 

@@ -16,6 +16,7 @@ from attrs.validators import ge, in_, le
 
 from peernet.core.errors import UserError
 from peernet.core.ring.paths import PROFILES
+from peernet.net.limits import PRESETS
 
 __all__ = ["ENGINES", "ClientConfig", "HostConfig", "NetworkConfig", "load_table"]
 
@@ -56,6 +57,14 @@ class NetworkConfig:
     """A file of certificates that are trusted when dialling, besides the system's authorities (PEM)."""
     behind_proxy: bool = False
     """Whether a reverse proxy on this machine or network is believed about whom it speaks for (X-Forwarded-For)."""
+    allow: tuple[str, ...] = ()
+    """Peer ids, IP addresses and networks; if there are any, this node connects with nobody else."""
+    deny: tuple[str, ...] = ()
+    """Peer ids, IP addresses and networks that this node never connects with."""
+    limits: str = field(default="home", validator=in_(tuple(PRESETS)))
+    """How much this node bears: `home`, or `busy` for a relay or bootstrap node that many lean on."""
+    swarm_key: str = ""
+    """The file with the key of a private swarm (`swarm.key`); empty for an open one."""
 
 
 @frozen

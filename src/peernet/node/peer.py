@@ -21,11 +21,13 @@ from peernet.core.errors import UserError
 from peernet.core.identity import Keypair, PeerId
 from peernet.core.suite import CipherSuite, MixedSuite
 from peernet.net.addresses import Address, PeerAddress, addresses_by_peer, parse_address, parse_peer_address
+from peernet.net.gating import AllowDeny
 from peernet.net.identify import serve_identify
-from peernet.net.limits import Limits
+from peernet.net.limits import PRESETS
 from peernet.net.ping import PingService
 from peernet.net.rings import RingLimits, RingService
 from peernet.net.swarm import Swarm
+from peernet.net.swarm_key import load_swarm_key
 from peernet.net.tasks import background_nursery
 from peernet.net.transports.tls import TlsFiles
 from peernet.node.config import NetworkConfig
@@ -34,6 +36,7 @@ from peernet.node.directory_mirror import DirectoryMirror
 from peernet.node.discovery import Discovery
 from peernet.node.home import Home
 from peernet.node.lookups import LookupService
+from peernet.node.open_files import allow_open_files
 from peernet.node.remembered import RememberedPeers
 
 if TYPE_CHECKING:
@@ -74,7 +77,8 @@ def swarm_of(network: NetworkConfig, identity: Keypair, suite: CipherSuite) -> S
     """The swarm of a node of `network`: who listens and who only dials have the same settings.
 
     Connections leave from the first definite address to listen on. A loopback address counts in test networks only:
-    elsewhere it is where a reverse proxy finds the node, and nothing can be dialled from it.
+    elsewhere it is where a reverse proxy finds the node, and nothing can be dialled from it. Raises `UserError` for
+    files and lists that cannot be used.
     """
     hosts = [
         address.host
@@ -87,10 +91,12 @@ def swarm_of(network: NetworkConfig, identity: Keypair, suite: CipherSuite) -> S
         suite,
         identity,
         bind=hosts[0] if hosts else None,
-        limits=Limits(),
+        limits=PRESETS[network.limits],
         tls=TlsFiles(network.tls_certificate, network.tls_key, network.tls_authority),
         behind_proxy=network.behind_proxy,
         allow_private=network.test,
+        gate=AllowDeny.parse(network.allow, network.deny),
+        swarm_key=load_swarm_key(Path(network.swarm_key)) if network.swarm_key else None,
     )
 
 
@@ -275,6 +281,7 @@ class Peer:
 @asynccontextmanager
 async def running_peer(peer: Peer, *, join: bool = True) -> "AsyncIterator[trio.Nursery]":
     """Listens, joins and publishes; yields the nursery for the role's own tasks; ends all of it on leaving."""
+    allow_open_files(PRESETS[peer.network.limits])
     async with background_nursery() as nursery:
         await nursery.start(peer.swarm.run)
         await peer.listen()

@@ -1,0 +1,141 @@
+"""Metrics of a node's connections, for Prometheus.
+
+Rules:
+
+1. Hot paths add to plain integers (`Swarm.counters`). A collector reads them when somebody scrapes, and costs nothing
+   before.
+2. Nothing personal: no peer, no address, no text. Label values come from our code: transports, reasons, limits, and
+   protocols that we serve.
+3. Each registry is for the swarms that it was made for: there is no global one. Several swarms of one process are
+   added up.
+
+The counters' names are words with colons between them, such as `dial:tcp:refused`; the first word chooses the metric,
+the others are its labels. Source: Prometheus, "Metric and label naming".
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Final
+
+from attrs import frozen
+
+from peernet.net.swarm import Swarm
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+    from prometheus_client.core import Metric
+
+__all__ = ["COUNTED", "registry_of"]
+
+
+@frozen
+class Counted:
+    """A metric of which each label set is one counter."""
+
+    name: str
+    about: str
+    labels: tuple[str, ...] = ()
+    fixed: tuple[str, ...] = ()
+    """Values of the first labels, which the counter's name does not have."""
+
+
+COUNTED: Final = {
+    "accepted": Counted(
+        "peernet_connections_made", "Connections whose handshake was done.", ("direction", "transport"), ("in",)
+    ),
+    "dialled": Counted(
+        "peernet_connections_made", "Connections whose handshake was done.", ("direction", "transport"), ("out",)
+    ),
+    "connection_failed": Counted(
+        "peernet_connection_failures", "Connections that the other side ended by breaking the protocol.", ("reason",)
+    ),
+    "handshake_failed": Counted("peernet_handshake_failures", "Inbound handshakes that failed.", ("reason",)),
+    "refused": Counted(
+        "peernet_refused", "Who came and was refused before a handshake, or right after it.", ("reason",)
+    ),
+    "dial": Counted("peernet_dials", "Attempts to dial an address, by what came of them.", ("transport", "outcome")),
+    "dial_rested": Counted(
+        "peernet_dials_rested", "Dials that were not tried, since all addresses failed just before."
+    ),
+    "stream": Counted("peernet_streams", "Streams that agreed on a protocol.", ("direction", "protocol")),
+    "stream_failed": Counted("peernet_stream_failures", "Streams whose other side broke the protocol.", ("reason",)),
+    "stream_ended": Counted("peernet_streams_cut", "Streams that were served and ended before they were done."),
+    "refused_stream": Counted(
+        "peernet_streams_refused", "Streams that were reset when they were opened.", ("reason",)
+    ),
+    "evicted": Counted("peernet_evictions", "What gave way to others.", ("what",)),
+    "limit": Counted(
+        "peernet_limits_met", "How often a limit was met, be it to wait, to give way or to be refused.", ("limit",)
+    ),
+    "drain": Counted("peernet_drains", "Ends of this node, by whether it finished what it served.", ("outcome",)),
+    "accept_crashed": Counted("peernet_crashes", "Errors of our own.", ("part",), ("accept",)),
+    "connection_crashed": Counted("peernet_crashes", "Errors of our own.", ("part",), ("connection",)),
+    "handler_crashed": Counted("peernet_crashes", "Errors of our own.", ("part",), ("handler",)),
+    "task_crashed": Counted("peernet_crashes", "Errors of our own.", ("part",), ("task",)),
+}
+
+
+def registry_of(swarms: Sequence[Swarm]) -> "CollectorRegistry":
+    """A registry with the metrics of these swarms, added up."""
+    from prometheus_client import CollectorRegistry
+    from prometheus_client.registry import Collector
+
+    class SwarmCollector(Collector):
+        """Reads the swarms at each scrape."""
+
+        def collect(self) -> Iterable["Metric"]:
+            yield from _counted(swarms)
+            yield from _held(swarms)
+
+    registry = CollectorRegistry()
+    registry.register(SwarmCollector())
+    return registry
+
+
+def _counted(swarms: Sequence[Swarm]) -> "Iterator[Metric]":
+    from prometheus_client.core import CounterMetricFamily
+
+    sums: Counter[str] = Counter()
+    for swarm in swarms:
+        sums.update(swarm.counters)
+    families: dict[str, CounterMetricFamily] = {
+        counted.name: CounterMetricFamily(counted.name, counted.about, labels=counted.labels)
+        for counted in COUNTED.values()
+    }
+    for name, number in sorted(sums.items()):
+        kind, _, rest = name.partition(":")
+        counted = COUNTED[kind]
+        own = len(counted.labels) - len(counted.fixed)
+        values = rest.split(":", own - 1) if own else []
+        families[counted.name].add_metric([*counted.fixed, *values], number)
+    yield from families.values()
+
+
+def _held(swarms: Sequence[Swarm]) -> "Iterator[Metric]":
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+    connections = GaugeMetricFamily(
+        "peernet_connections", "Connections now, their handshake done.", labels=("direction", "transport")
+    )
+    kinds: Counter[tuple[str, str]] = Counter()
+    for swarm in swarms:
+        kinds += swarm.connections_by_kind()
+    for kind, number in sorted(kinds.items()):
+        connections.add_metric(kind, number)
+    yield connections
+    volume = CounterMetricFamily("peernet_bytes", "Bytes of all connections, encrypted.", labels=("direction",))
+    volume.add_metric(("in",), sum(swarm.bytes_received for swarm in swarms))
+    volume.add_metric(("out",), sum(swarm.bytes_sent for swarm in swarms))
+    yield volume
+    for name, about, values in (
+        ("peernet_handshakes", "Inbound handshakes now.", (swarm.door.inside for swarm in swarms)),
+        ("peernet_handshakes_waiting", "Who waits for a handshake now.", (swarm.door.waiting for swarm in swarms)),
+        ("peernet_streams_served", "Streams of others now.", (swarm.resources.streams for swarm in swarms)),
+        (
+            "peernet_window_memory_bytes",
+            "What windows have grown by now.",
+            (swarm.resources.memory for swarm in swarms),
+        ),
+        ("peernet_draining", "Whether this node is about to end.", (int(swarm.draining) for swarm in swarms)),
+    ):
+        yield GaugeMetricFamily(name, about, value=sum(values))
