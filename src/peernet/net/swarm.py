@@ -12,8 +12,10 @@ Rules:
 4. A handler, a connection or a task that fails ends itself and is counted; it never ends the swarm.
    `RemoteProtocolError` and `ConnectionFailed` are the other side's, and are expected.
 5. A peer that has fallen silent is pinged, and its connection closed when it stays silent, or takes nothing.
-6. A peer's addresses are tried one after the other, plain TCP first, each for a bounded time. What a name leads to is
-   held to the same rule as literal addresses.
+6. A peer's addresses are tried one after the other, plain TCP first and circuits last, each for a bounded time. What
+   a name leads to is held to the same rule as literal addresses.
+7. What comes or goes through a relay is a connection like any other, under the relay's address and marked so. Who has
+   a place at a relay, and the relay, protect the connection that it hangs on from being closed for idleness.
 """
 
 import secrets
@@ -33,10 +35,11 @@ from peernet.core.multistream import Dialer, Listener
 from peernet.core.prefixes import ip_prefix
 from peernet.core.suite import CipherSuite
 from peernet.core.yamux import YamuxLimits
-from peernet.net.addresses import Address, TcpAddress, WebSocketAddress, preference
+from peernet.net.addresses import Address, CircuitAddress, TcpAddress, WebSocketAddress, preference
 from peernet.net.connection import PeerConnection, PeerStream
 from peernet.net.flusher import Flusher
 from peernet.net.limits import Limits
+from peernet.net.reachability.circuits import CIRCUIT_MARK, CircuitIncoming, dial_circuit
 from peernet.net.shared_buffer import OPENED
 from peernet.net.transports.names import Resolver, SystemResolver, reachable_ips
 from peernet.net.transports.port import ByteStream, Incoming
@@ -61,6 +64,7 @@ class _Held:
 
     prefix: str
     dialled_by_us: bool
+    relayed: bool = False
 
 
 @define(eq=False)
@@ -125,6 +129,7 @@ class Swarm:
         # Oldest first; a dictionary, to take one out of the middle.
         self._handshaking: dict[_Handshake, None] = {}
         self._dialling: dict[PeerId, _Dial] = {}
+        self._protected: Counter[PeerId] = Counter()
         self._nursery: trio.Nursery | None = None
         self._flusher: Flusher | None = None
         self.counters: Counter[str] = Counter()
@@ -148,6 +153,25 @@ class Swarm:
     def handle(self, protocol: str, handler: StreamHandler) -> None:
         """Serves a protocol; the stream is reset when the handler leaves it unfinished."""
         self._handlers[protocol] = handler
+
+    def protect(self, peer: PeerId) -> None:
+        """Keeps connections to `peer` from being closed for idleness, until `unprotect` was called as often."""
+        self._protected[peer] += 1
+
+    def unprotect(self, peer: PeerId) -> None:
+        """Undoes one `protect`."""
+        self._protected -= Counter({peer: 1})
+
+    def is_reached_by(self, peer: PeerId) -> bool:
+        """Whether `peer` has made a connection to this node itself, and not through a relay, that is still there."""
+        return any(
+            connection.alive and connection.peer == peer and not (held.dialled_by_us or held.relayed)
+            for connection, held in self._held.items()
+        )
+
+    async def take(self, incoming: Incoming) -> None:
+        """Takes a connection that did not come to a listener, and returns when it is over."""
+        await self._accept(incoming)
 
     async def run(self, task_status: TaskStatus = trio.TASK_STATUS_IGNORED) -> None:
         """Runs the swarm until it is cancelled; it may dial and listen once started."""
@@ -266,19 +290,22 @@ class Swarm:
         limits = self._limits
         timeout_s = limits.dial_timeout_s if last else min(limits.dial_patience_s, limits.dial_timeout_s)
         with trio.fail_after(timeout_s):
-            transport, ip = await self._open_transport(address, timeout_s)
-        connection = self._start(transport, initiator=True, expected=peer, observed=ip)
+            transport, ip = await self._open_transport(peer, address, timeout_s)
+        relayed = isinstance(address, CircuitAddress)
+        connection = self._start(transport, initiator=True, expected=peer, observed=ip, relayed=relayed)
         try:
             with trio.fail_after(self._limits.handshake_timeout_s):
                 await connection.wait_established()
         except BaseException:
             connection.close()
             raise
-        self._adopt(connection, _Held(ip_prefix(ip), dialled_by_us=True))
+        self._adopt(connection, _Held(ip_prefix(ip), dialled_by_us=True, relayed=relayed))
         return self._connections.get(peer, connection)
 
-    async def _open_transport(self, address: Address, timeout_s: float) -> tuple[ByteStream, str]:
+    async def _open_transport(self, peer: PeerId, address: Address, timeout_s: float) -> tuple[ByteStream, str]:
         """A stream of bytes to `address`, and the IP address that it leads to."""
+        if isinstance(address, CircuitAddress):
+            return await dial_circuit(self, address, peer)
         ips = await reachable_ips(address, self._resolver, allow_private=self._allow_private)
         for ip in ips[:-1]:
             # A name's addresses share the time for it.
@@ -318,7 +345,8 @@ class Swarm:
             return
         if handshake.scope.cancel_called:
             connection.close("it was still in its handshake when another one came")
-        self._adopt(connection, _Held(handshake.prefix, dialled_by_us=False))
+        relayed = isinstance(incoming, CircuitIncoming)
+        self._adopt(connection, _Held(handshake.prefix, dialled_by_us=False, relayed=relayed))
         await connection.closed.wait()
 
     async def _shake_hands(self, incoming: Incoming, handshake: _Handshake) -> PeerConnection | None:
@@ -328,7 +356,8 @@ class Swarm:
             with trio.fail_after(self._limits.handshake_timeout_s):
                 transport = await incoming.open()
                 host = self._recount(handshake, incoming)
-                connection = self._start(transport, initiator=False, expected=None, observed=host)
+                relayed = isinstance(incoming, CircuitIncoming)
+                connection = self._start(transport, initiator=False, expected=None, observed=host, relayed=relayed)
                 await connection.wait_established()
         except (RemoteProtocolError, ConnectionFailed, trio.TooSlowError) as error:
             reason = error.reason if isinstance(error, RemoteProtocolError) else type(error).__name__
@@ -358,7 +387,7 @@ class Swarm:
         return incoming.host
 
     def _start(
-        self, transport: ByteStream, *, initiator: bool, expected: PeerId | None, observed: str
+        self, transport: ByteStream, *, initiator: bool, expected: PeerId | None, observed: str, relayed: bool
     ) -> PeerConnection:
         protocol = Connection(
             self._suite,
@@ -369,7 +398,7 @@ class Swarm:
             limits=self._yamux_limits,
             scratch=OPENED.get(),
         )
-        where = f"/{'ip6' if ':' in observed else 'ip4'}/{observed}"
+        where = f"/{'ip6' if ':' in observed else 'ip4'}/{observed}{CIRCUIT_MARK if relayed else ''}"
         connection = PeerConnection(
             transport, protocol, self._limits, self._on_stream, observed=where, flusher=self._flusher
         )
@@ -448,7 +477,7 @@ class Swarm:
 
     def _evict(self, connections: Iterable[PeerConnection]) -> bool:
         """Closes the connection that has been idle longest; False if none is idle."""
-        idle = [connection for connection in connections if not connection.stream_count]
+        idle = [connection for connection in connections if self._is_idle(connection)]
         if not idle:
             return False
         longest = min(idle, key=lambda connection: connection.last_used)
@@ -457,6 +486,9 @@ class Swarm:
         self.counters["evicted"] += 1
         return True
 
+    def _is_idle(self, connection: PeerConnection) -> bool:
+        return not connection.stream_count and not self._protected[connection.peer]
+
     async def _sweep(self) -> None:
         limits = self._limits
         while True:
@@ -464,7 +496,7 @@ class Swarm:
             await trio.sleep(shortest_s / _SWEEPS_PER_TIMEOUT)
             idle_since = trio.current_time() - limits.idle_timeout_s
             for connection in tuple(self._held):
-                if not connection.stream_count and connection.last_used < idle_since:
+                if self._is_idle(connection) and connection.last_used < idle_since:
                     connection.close("it was idle")
                 connection.check()
 
