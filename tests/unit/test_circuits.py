@@ -6,7 +6,15 @@ import pytest
 import structlog
 import trio
 
-from peernet.core.autonat import Reachability
+from peernet.core.autonat import (
+    DIAL_REQUEST_PROTOCOL,
+    DialBackLimits,
+    DialRequest,
+    DialResponse,
+    ResponseStatus,
+    decode_message,
+    encode_message,
+)
 from peernet.core.circuit import (
     HOP_PROTOCOL,
     STOP_PROTOCOL,
@@ -22,10 +30,10 @@ from peernet.core.circuit import (
 )
 from peernet.core.errors import ConnectionFailed
 from peernet.core.ring.paths import PathPeer
-from peernet.net.addresses import CircuitAddress, PeerAddress, TcpAddress
+from peernet.net.addresses import CircuitAddress, PeerAddress, TcpAddress, encode_address
 from peernet.net.limits import Limits
 from peernet.net.messages import Frames
-from peernet.net.reachability.autonat import AutonatClient, AutonatServer, DialBackLimits
+from peernet.net.reachability.autonat import AutonatClient, AutonatServer
 from peernet.net.reachability.circuits import dial_circuit, is_relayed
 from peernet.net.reachability.keeper import RelayCandidate, ReservationKeeper
 from peernet.net.reachability.relay import CircuitRelay
@@ -110,20 +118,27 @@ async def test_the_target_answers_over_the_same_connection():
 async def test_the_relay_sees_ciphertext_only():
     async with scene() as on:
         seen = bytearray()
-        original = on.service._pass_on
 
-        async def listening(origin, destination, *rest):
-            receive = origin.receive_some
+        class Overheard:
+            """A stream whose bytes are written down as the relay reads them."""
 
-            async def recorded():
-                data = await receive()
+            def __init__(self, stream):
+                self._stream = stream
+
+            def __getattr__(self, name):
+                return getattr(self._stream, name)
+
+            async def receive_some(self):
+                data = await self._stream.receive_some()
                 seen.extend(data)
                 return data
 
-            origin.receive_some = recorded
-            return await original(origin, destination, *rest)
+        original = on.service._pump
 
-        on.service._pass_on = listening
+        async def overheard(stream, onward):
+            return await original(Overheard(stream), Overheard(onward))
+
+        on.service._pump = overheard
         secret = b"the words of a prompt, many times " * 100
         assert await say(on.source, on.target, on.keeper.addresses, secret) == secret
         assert len(seen) > 2 * len(secret)
@@ -275,19 +290,40 @@ async def test_there_is_no_circuit_through_a_circuit_and_no_place_over_one():
             assert is_relayed(stream)
             await Frames(stream).send(encode_hop(Reserve()))
             assert decode_hop(await Frames(stream).receive()).status == Status.PERMISSION_DENIED
+        # The relay of a circuit is dialled directly, though there is a connection through another relay to it.
         through = CircuitAddress.through(on.target.peer_id, TcpAddress("127.0.0.1", 9))
-        with pytest.raises(ConnectionFailed, match="through a relay itself"):
+        with pytest.raises(ConnectionFailed, match="tcp/9"):
             await dial_circuit(on.source, through, new_keypair().peer_id)
         assert far.reserved == ()
 
 
+async def test_who_wants_a_direct_connection_gets_one_and_it_is_used_from_then_on():
+    async with scene() as on:
+        relayed = await on.source.connect(on.target.peer_id, (on.circuit,))
+        place = await on.target.listen(TcpAddress(on.target._bind, 0))
+        with pytest.raises(ConnectionFailed, match="no address"):
+            await on.source.connect(on.target.peer_id, (on.circuit,), direct=True)
+        direct = await on.source.connect(on.target.peer_id, (on.circuit, place), direct=True)
+        assert direct is not relayed
+        assert direct.observed == f"/ip4/{on.target._bind}"
+        assert on.source.connections[on.target.peer_id] is direct
+        await until(lambda: on.target.connections[on.source.peer_id].observed == f"/ip4/{on.source._bind}")
+        assert relayed.alive
+
+
 async def test_who_comes_through_a_relay_is_not_dialled_back():
     async with scene() as on:
-        AutonatServer(on.target, new_swarm, allow_private=True, limits=DialBackLimits())
+        server = AutonatServer(on.target, new_swarm, allow_private=True, limits=DialBackLimits())
         client = AutonatClient(on.source)
-        with pytest.raises(ConnectionFailed, match="through a relay"):
+        with pytest.raises(ConnectionFailed, match="no address"):
             await client.ask(on.target.peer_id, (on.circuit,), TcpAddress(on.source._bind, 9))
-        assert client.counters[Reachability.REACHABLE.value] == 0
+        # A client of another kind might ask over the circuit all the same.
+        await on.source.connect(on.target.peer_id, (on.circuit,))
+        async with await on.source.open_stream(on.target.peer_id, (), DIAL_REQUEST_PROTOCOL) as stream:
+            own = encode_address(TcpAddress(on.relay._bind, on.relay.listening[0].port))
+            await Frames(stream).send(encode_message(DialRequest((own,), 5)))
+            assert decode_message(await Frames(stream).receive()) == DialResponse(ResponseStatus.E_DIAL_REFUSED)
+        assert server.counters["answered:e_dial_refused"] == 1
 
 
 # --- limits of a circuit ---------------------------------------------------------------------------------------------

@@ -3,8 +3,8 @@
 Rules:
 
 1. One connection is used per peer pair. Where a race, or a peer that lost its state, made a second one, both sides
-   settle on the same: the newer of two that the same side dialled, else the one that the smaller peer id dialled.
-   The other is left to go idle.
+   settle on the same: a direct one before one through a relay, then the newer of two that the same side dialled, else
+   the one that the smaller peer id dialled. The other is left to go idle.
 2. Who the peer is comes from the handshake. A dial names the peer that it expects; nobody dials itself.
 3. Work is bounded before it is begun: handshakes in flight and connections, in total and per address prefix. At the
    limit the connection that has been idle longest is closed for a newcomer, and the oldest handshake for a new one;
@@ -203,17 +203,18 @@ class Swarm:
                 return await self._websocket.listen(address)
         raise LocalProtocolError(f"{address} is of no transport that we have")
 
-    async def connect(self, peer: PeerId, addresses: Iterable[Address]) -> PeerConnection:
+    async def connect(self, peer: PeerId, addresses: Iterable[Address], *, direct: bool = False) -> PeerConnection:
         """The live connection to `peer`, made now if there is none; raises `ConnectionFailed`.
 
+        A connection through a relay does not count where a `direct` one is wanted, nor does a circuit's address.
         Who comes while a dial is under way waits for it, and fails with it if it knows no further address.
         """
-        wanted = tuple(addresses)
+        wanted = tuple(address for address in addresses if not (direct and isinstance(address, CircuitAddress)))
         if peer == self.peer_id:
             raise ConnectionFailed(f"{peer} is this node itself")
         while True:
             live = self._connections.get(peer)
-            if live is not None and live.alive:
+            if live is not None and live.alive and not (direct and self._held[live].relayed):
                 return live
             dial = self._dialling.get(peer)
             if dial is None:
@@ -224,18 +225,23 @@ class Swarm:
                     raise ConnectionFailed(dial.failure)
                 wanted = tuple(address for address in wanted if address not in dial.addresses)
 
-    async def open_stream(self, peer: PeerId, addresses: Iterable[Address], protocol: str) -> PeerStream:
-        """A stream that speaks `protocol` with `peer`; raises `ConnectionFailed` when it cannot be had."""
+    async def open_stream(
+        self, peer: PeerId, addresses: Iterable[Address], protocol: str, *, direct: bool = False
+    ) -> PeerStream:
+        """A stream that speaks `protocol` with `peer`; raises `ConnectionFailed` when it cannot be had.
+
+        With `direct` it does not go through a relay.
+        """
         wanted = tuple(addresses)
         known = self._connections.get(peer)
-        connection = await self.connect(peer, wanted)
+        connection = await self.connect(peer, wanted, direct=direct)
         try:
             return await self._open_on(connection, protocol)
         except ConnectionFailed:
             # The peer may have closed what it took for idle just now: that is no reason to give it up.
             if connection is not known or connection.ended is None:
                 raise
-        return await self._open_on(await self.connect(peer, wanted), protocol)
+        return await self._open_on(await self.connect(peer, wanted, direct=direct), protocol)
 
     async def _open_on(self, connection: PeerConnection, protocol: str) -> PeerStream:
         stream = connection.open_stream()
@@ -441,6 +447,8 @@ class Swarm:
             self._connections[connection.peer] = connection
 
     def _is_preferred(self, peer: PeerId, newer: _Held, used: _Held) -> bool:
+        if newer.relayed != used.relayed:
+            return used.relayed
         if newer.dialled_by_us == used.dialled_by_us:
             return True
         return newer.dialled_by_us == (self.peer_id < peer)

@@ -88,9 +88,9 @@ class AutonatClient:
         probe = Probe(encode_address(about), secrets.randbelow(2**64 - 1) + 1)
         try:
             with trio.fail_after(PROBE_TIMEOUT_S):
-                async with await self._swarm.open_stream(server, places, DIAL_REQUEST_PROTOCOL) as stream:
-                    if is_relayed(stream):
-                        raise ConnectionFailed(f"{server} is reached through a relay, and sees nothing of us")
+                async with await self._swarm.open_stream(server, places, DIAL_REQUEST_PROTOCOL, direct=True) as stream:
+                    if not about.is_name and (":" in about.host) != (":" in observed_ip(stream)):
+                        raise ConnectionFailed(f"{server} is reached over the other IP version than {about}")
                     self._probes[probe.nonce] = probe
                     frames = Frames(stream, MAX_MESSAGE_SIZE)
                     await frames.send(probe.request())

@@ -39,8 +39,10 @@ CIRCUIT_MARK: Final = "/p2p-circuit"
 class StreamOpener(Protocol):
     """What dialling needs of the swarm."""
 
-    async def open_stream(self, peer: PeerId, addresses: Iterable[Address], protocol: str) -> PeerStream:
-        """A stream to `peer`; raises `ConnectionFailed`."""
+    async def open_stream(
+        self, peer: PeerId, addresses: Iterable[Address], protocol: str, *, direct: bool
+    ) -> PeerStream:
+        """A stream to `peer`, by a `direct` connection if so; raises `ConnectionFailed`."""
         ...
 
 
@@ -99,7 +101,7 @@ async def dial_circuit(opener: StreamOpener, address: CircuitAddress, peer: Peer
     """
     if address.relay == peer:
         raise ConnectionFailed(f"{peer} is no relay to itself")
-    stream = await opener.open_stream(address.relay, (address.via,), HOP_PROTOCOL)
+    stream = await opener.open_stream(address.relay, (address.via,), HOP_PROTOCOL, direct=True)
     try:
         await _connect(stream, address.relay, peer)
     except BaseException:
@@ -109,8 +111,6 @@ async def dial_circuit(opener: StreamOpener, address: CircuitAddress, peer: Peer
 
 
 async def _connect(stream: PeerStream, relay: PeerId, peer: PeerId) -> None:
-    if is_relayed(stream):
-        raise ConnectionFailed(f"the relay {relay} is reached through a relay itself")
     frames = Frames(stream, MAX_MESSAGE_SIZE)
     await frames.send(encode_hop(Connect(peer)))
     data = await frames.receive()

@@ -6,14 +6,16 @@ Rules:
    asked for again well before its end, and at once when the connection to its relay is over.
 2. A place that cannot be had again is lost, and another relay is sought at once; where there is none, again and again
    with pauses that grow within bounds. Nobody has to help, whatever the outage.
-3. Whoever has to know of changed addresses is told of each change.
-4. Of what relays bring, only what comes from a relay with a place of ours is taken.
+3. Relays that have given a place are remembered, the last few of them: an outage may take along everybody else who
+   knows of them.
+4. Whoever has to know of changed addresses is told of each change.
+5. Of what relays bring, only what comes from a relay with a place of ours is taken.
 
 Source: libp2p specifications, "Circuit Relay v2".
 """
 
 import random
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -53,6 +55,7 @@ REFRESH_INTERVAL_S: Final = 120.0
 LEAST_REFRESH_S: Final = 1.0
 RESERVE_TIMEOUT_S: Final = 10.0
 ADDRESSES_PER_RELAY: Final = 2
+MAX_REMEMBERED: Final = 16
 LEAST_WAIT_S: Final = 0.1
 SEEK_INTERVAL_S: Final = 5.0
 """How often new relays are looked for at most while one is wanted: others may become known at any time."""
@@ -104,6 +107,7 @@ class ReservationKeeper:
         self._random = random.SystemRandom()
         self._chooser = RelayChooser(self._random.uniform)
         self._places: dict[PeerId, _Place] = {}
+        self._remembered: OrderedDict[str, RelayCandidate] = OrderedDict()
         self._woken = trio.Event()
         self.counters: Counter[str] = Counter()
         swarm.handle(STOP_PROTOCOL, self._serve_stop)
@@ -140,6 +144,8 @@ class ReservationKeeper:
     async def _seek(self, wanted: int, nursery: trio.Nursery) -> float:
         """Asks relays until there are places enough or nobody is left to ask; how long to wait before the next try."""
         candidates = {candidate.relay.peer: candidate for candidate in self._candidates()}
+        for name, candidate in self._remembered.items():
+            candidates.setdefault(name, candidate)
         relays = [candidate.relay for candidate in candidates.values()]
         while len(self._places) < wanted:
             kept = (self._own(), *(place.candidate.relay for place in self._places.values()))
@@ -191,13 +197,16 @@ class ReservationKeeper:
             self._chooser.failed(candidate.relay.peer, trio.current_time())
             return None
         self._chooser.granted(candidate.relay.peer)
+        self._remembered[candidate.relay.peer] = candidate
+        self._remembered.move_to_end(candidate.relay.peer)
+        if len(self._remembered) > MAX_REMEMBERED:
+            self._remembered.popitem(last=False)
         self.counters["granted"] += 1
         return _Place(candidate, reservation.expires_at_s)
 
     async def _ask(self, candidate: RelayCandidate) -> Reservation:
-        async with await self._swarm.open_stream(candidate.peer, candidate.addresses, HOP_PROTOCOL) as stream:
-            if is_relayed(stream):
-                raise ConnectionFailed(f"{candidate.peer} is reached through a relay itself")
+        places = candidate.addresses
+        async with await self._swarm.open_stream(candidate.peer, places, HOP_PROTOCOL, direct=True) as stream:
             frames = Frames(stream, MAX_MESSAGE_SIZE)
             await frames.send(encode_hop(Reserve()))
             data = await frames.receive()
