@@ -30,6 +30,7 @@ from peernet.core.circuit import (
 )
 from peernet.core.errors import ConnectionFailed
 from peernet.core.ring.paths import PathPeer
+from peernet.core.wire import frame
 from peernet.net.addresses import CircuitAddress, PeerAddress, TcpAddress, encode_address
 from peernet.net.limits import Limits
 from peernet.net.messages import Frames
@@ -431,3 +432,37 @@ async def test_a_cancelled_dial_leaves_nothing():
             await gate.wait()
             nursery.cancel_scope.cancel()
         await until(lambda: on.source.connections[on.relay.peer_id].stream_count == 0)
+
+
+async def test_bytes_that_come_right_behind_the_request_are_the_circuits():
+    """We wait for the relay's word before we speak; others need not."""
+    async with scene() as on:
+        arrived = []
+
+        async def keep(incoming):
+            while data := await incoming.stream.receive_some():
+                arrived.append(data)
+
+        on.target.take = keep
+        async with await on.source.open_stream(on.relay.peer_id, on.relay.listening, HOP_PROTOCOL) as stream:
+            await stream.send_all(frame(encode_hop(Connect(on.target.peer_id))) + b"early")
+            assert decode_hop(await Frames(stream).receive()).status == Status.OK
+            await until(lambda: b"".join(arrived) == b"early")
+
+
+async def test_bytes_that_come_right_behind_the_answers_are_the_circuits():
+    async with scene() as on:
+        other = new_swarm()
+
+        async def agree_and_speak(stream):
+            await Frames(stream).receive()
+            await stream.send_all(frame(encode_stop(StatusMessage(Status.OK))) + b"early")
+            await stream.wait_ended()
+
+        other.handle(STOP_PROTOCOL, agree_and_speak)
+        async with running(silent=(other,)):
+            await hop(other, on, Reserve())
+            stream, _ = await dial_circuit(on.source, on.circuit, other.peer_id)
+            with trio.fail_after(5):
+                assert await stream.receive_some(100) == b"early"
+            await stream.aclose()
