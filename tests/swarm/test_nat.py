@@ -16,7 +16,7 @@ import trio
 from attrs import define
 
 from tests.namespaces import Namespaces, missing
-from tests.swarm.support import PEERNET, Running, running, wait_for
+from tests.swarm.support import PEERNET, Running, run, running, wait_for
 
 pytestmark = pytest.mark.swarm
 
@@ -110,7 +110,9 @@ async def test_two_peers_behind_nats_talk_through_a_relay_and_through_another_wh
         pytest.skip(reason)
     async with opened(tmp_path) as world:
         one = await world.start_peer("one", world.spaces.home("one", "198.18.1", "10.99.1"))
-        two = await world.start_peer("two", world.spaces.home("two", "198.18.2", "10.99.2"))
+        world.spaces.home("two", "198.18.2", "10.99.2")
+        # This one does not even know an address of its own to be asked about.
+        two = await world.start_peer("two", "0.0.0.0")
         circuits = {world.circuit(ip) for ip in world.relays}
         # They know by themselves that nobody reaches them, and where they are reached now.
         for peer in (one, two):
@@ -134,6 +136,25 @@ async def test_two_peers_behind_nats_talk_through_a_relay_and_through_another_wh
         for peer in (one, two):
             await wait_for(lambda peer=peer: set(peer.addresses) == circuits, RECOVERED_WITHIN_S)
         assert (await two.ask_until_answered(one, RECOVERED_WITHIN_S))["peer"] == one.peer
+
+
+async def test_the_doctor_tells_who_is_behind_a_nat_which_port_to_forward_and_that_relays_do(tmp_path: Path) -> None:
+    if reason := missing():
+        pytest.skip(reason)
+    async with opened(tmp_path) as world:
+        ip = world.spaces.home("one", "198.18.1", "10.99.1")
+        where = ("--listen", f"/ip4/{ip}/tcp/4101", "--announce", "/ip4/198.18.1.2/tcp/4101")
+        command = (*world.spaces.inside("one"), *PEERNET)
+        home = ("--home", tmp_path / "one", "--network", world.network_file)
+        done = await run("doctor", *home, *where, "--json", command=command)
+        found = {finding["check"]: finding for finding in json.loads(done.out)["findings"]}
+        assert found["reach"]["state"] == "note"
+        assert "closed to others" in found["reach"]["what"]
+        assert f"forward TCP port 4101 to this machine ({ip})" in found["reach"]["advice"]
+        assert found["relays"]["state"] == "ok"
+        # There is no model in that home, and nothing else is wrong.
+        assert [check for check, finding in found.items() if finding["state"] == "wrong"] == ["model"]
+        assert done.code == 1
 
 
 def test_what_a_killed_run_left_is_removed_and_what_runs_is_not() -> None:

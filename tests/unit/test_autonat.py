@@ -173,11 +173,21 @@ def test_votes_grow_old_and_can_be_forgotten():
     assert verdicts.verdict("a", 200.0) is UNKNOWN
 
 
+def test_one_round_outweighs_what_was_so_before_the_network_changed():
+    verdicts = Verdicts()
+    for number in range(100):
+        verdicts.record("a", f"server {number}", UP, 0.0)
+    assert verdicts.verdict("a", 1.0) is UP
+    for number in range(5):
+        verdicts.record("a", f"another {number}", DOWN, 1.0)
+    assert verdicts.verdict("a", 1.0) is DOWN
+
+
 def test_what_is_remembered_of_votes_is_bounded():
     verdicts = Verdicts()
     for number in range(1000):
         verdicts.record("a", f"server {number}", UP, 0.0)
-    assert verdicts.votes("a", 0.0).total() == 16
+    assert verdicts.votes("a", 0.0).total() == 7
     for number in range(1000):
         verdicts.record(f"address {number}", "one", UP, 0.0)
     assert sum(verdicts.votes(f"address {number}", 0.0).total() for number in range(1000)) == 32

@@ -168,7 +168,7 @@ async def test_nothing_is_left_whoever_goes(side):
             at = {"source": on.source, "target": on.target, "relay": on.relay}[side]
             for connection in list(at._held):
                 connection.close()
-            with pytest.raises(ConnectionFailed):
+            with trio.fail_after(5), pytest.raises(ConnectionFailed):
                 while True:
                     await stream.receive_some()
         await until(on.nothing_is_left)
@@ -368,7 +368,7 @@ async def test_a_slow_reader_holds_at_most_its_windows():
 async def test_a_circuit_ends_with_its_bytes():
     async with scene(size_bytes=100_000) as on:
         stream, end = await raw_circuit(on)
-        with pytest.raises(trio.BrokenResourceError):
+        with trio.fail_after(5), pytest.raises(trio.BrokenResourceError):
             while True:
                 await stream.send_all(b"x" * 10_000)
         await end.wait_ended()

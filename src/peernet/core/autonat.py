@@ -72,7 +72,8 @@ MAX_ADDRESS_SIZE: Final = 256
 
 LEAST_VOTES: Final = 2
 VOTE_LIFETIME_S: Final = 3600.0
-_MAX_VOTERS: Final = 16
+_MAX_VOTERS: Final = 7
+"""The newest votes: one round of questions outweighs what was so before the network changed."""
 _MAX_JUDGED: Final = 32
 _BITS_32: Final = 32
 
