@@ -40,6 +40,7 @@ from peernet.net.reachability.keeper import RelayCandidate, ReservationKeeper
 from peernet.net.reachability.relay import CircuitRelay
 from tests.swarms_in_process import ECHO, SUITE, new_keypair, new_swarm, running, say, until
 
+TEST_TIMEOUT_S = 40.0
 NOW_S = 1_900_000_000.0
 
 
@@ -86,11 +87,12 @@ def keeper_of(swarm, candidates, now_s, changed=lambda: None):
 @asynccontextmanager
 async def scene(**limits):
     one = Scene(**limits)
-    async with running(one.relay, silent=(one.target, one.source)) as nursery:
-        nursery.start_soon(one.service.run)
-        nursery.start_soon(one.keeper.keep, 1)
-        await until(lambda: one.keeper.relays)
-        yield one
+    with trio.fail_after(TEST_TIMEOUT_S):
+        async with running(one.relay, silent=(one.target, one.source)) as nursery:
+            nursery.start_soon(one.service.run)
+            nursery.start_soon(one.keeper.keep, 1)
+            await until(lambda: one.keeper.relays)
+            yield one
 
 
 async def test_who_cannot_be_dialled_is_reached_through_the_relay():
