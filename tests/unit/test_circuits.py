@@ -312,6 +312,11 @@ async def test_who_wants_a_direct_connection_gets_one_and_it_is_used_from_then_o
         assert on.source.connections[on.target.peer_id] is direct
         await until(lambda: on.target.connections[on.source.peer_id].observed == f"/ip4/{on.source._bind}")
         assert relayed.alive
+        # A circuit that is made after it does not take its place, on either side.
+        assert await on.source._dial(on.target.peer_id, on.circuit, last=True) is direct
+        await until(lambda: on.keeper.counters["circuit_taken"] == 2)
+        await until(lambda: on.target.connection_count == 4)
+        assert on.target.connections[on.source.peer_id].observed == f"/ip4/{on.source._bind}"
 
 
 async def test_who_comes_through_a_relay_is_not_dialled_back():
