@@ -1,5 +1,6 @@
 """Addresses: what is understood, and what may be dialled."""
 
+import multiaddr
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -283,10 +284,25 @@ def test_binary_addresses_come_back(text):
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"\x04\x01", b"\x04\xcb\x00\x71\x07\x06\x10", b"\xff" * 20, b"\x06\x10\x05", bytes(40)]
+    "data",
+    # The second one has the code of ip4 as a varint that is longer than it need be.
+    [
+        b"",
+        b"\x84\x00\xcb\x00\x71\x07\x06\x10\x05",
+        b"\x04\x01",
+        b"\x04\xcb\x00\x71\x07\x06\x10",
+        b"\xff" * 20,
+        b"\x06\x10\x05",
+        bytes(40),
+    ],
 )
 def test_binary_addresses_that_we_do_not_dial_are_none(data):
     assert decode_address(data) is None
+
+
+def test_a_binary_address_may_have_the_older_spelling_of_websockets_over_tls():
+    older = multiaddr.Multiaddr("/dns4/peer.example/tcp/443/wss").to_bytes()
+    assert decode_address(older) == parse_address("/dns4/peer.example/tcp/443/tls/ws")
 
 
 @given(st.binary(max_size=80) | st.binary(max_size=20).map(b"\x04\xcb\x00\x71\x07\x06\x10\x05".__add__))

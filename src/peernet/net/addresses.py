@@ -10,7 +10,7 @@ Rules:
 3. A DNS name is ASCII, and its last label has a letter: what resolvers would take for a number is no name.
 4. Outside test networks only global addresses are dialled. Of a name that is known when it has been resolved
    (`net.transports.names`); the rule is the same. Of a circuit it is the relay's address that counts.
-5. An address in binary form comes from strangers: what is not exactly how we write one is passed over.
+5. An address in binary form comes from strangers: what is not in the one form that it has is passed over.
 
 Source: multiaddr's protocol table; libp2p's specifications of WebSockets, "Addressing", and of circuit relays.
 """
@@ -207,12 +207,12 @@ def decode_address(data: bytes) -> Address | None:
     """The address of a binary multiaddr, with or without the peer's id; None for what we do not dial (rule 5)."""
     try:
         text = str(multiaddr.Multiaddr(data))
-        address, peer = _split(text)
-        written = address if peer is None else PeerAddress(PeerId.parse(peer), address)
+        address, _ = _split(text)
+        written = multiaddr.Multiaddr(text).to_bytes()
     # The package takes apart what strangers sent, and stumbles over it in more ways than it names.
     except (UserError, MultiaddrError, ValueError, TypeError, LookupError):
         return None
-    return address if encode_address(written) == data else None
+    return address if written == data else None
 
 
 def _address(text: str, family: str, host: str, port: int, above: list[tuple[str, object]]) -> Address:
