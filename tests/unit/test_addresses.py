@@ -1,17 +1,22 @@
 """Addresses: what is understood, and what may be dialled."""
 
+import multiaddr
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from peernet.core.dht.records import MAX_ADDRESS_LENGTH
 from peernet.core.errors import UserError
 from peernet.core.identity import PeerId
 from peernet.core.prefixes import address_prefix
 from peernet.net.addresses import (
+    CircuitAddress,
     PeerAddress,
     TcpAddress,
     WebSocketAddress,
+    decode_address,
     dialable,
+    encode_address,
     parse_address,
     parse_peer_address,
     preference,
@@ -213,3 +218,94 @@ def test_tcp_is_preferred_to_websockets_and_tls_to_none():
         "/dns4/example.org/tcp/443/tls/ws",
         "/ip4/8.8.8.8/tcp/80/ws",
     ]
+
+
+# --- circuits, and binary addresses ----------------------------------------------------------------------------------
+
+RELAY = "12D3KooWLMXaph7x7hMHYVuS2F7m7qi9w8CAE95SyWbjLqnCyY7X"
+TARGET = "12D3KooWSHj3RRbBjD15g6wekV8y3mm57Pobmps2g2WJm6F67Lay"
+
+
+@pytest.mark.parametrize("over", ["", "/ws", "/tls/ws", "/tls/sni/relay.example/ws"])
+def test_a_circuit_is_the_relays_address_and_the_relay(over):
+    text = f"/ip4/203.0.113.7/tcp/4101{over}/p2p/{RELAY}/p2p-circuit"
+    address = parse_address(text)
+    assert isinstance(address, CircuitAddress)
+    assert str(address) == text
+    assert str(address.via) == f"/ip4/203.0.113.7/tcp/4101{over}"
+    assert str(address.relay) == RELAY
+    assert (address.host, address.port) == ("203.0.113.7", 4101)
+    assert str(parse_peer_address(f"{text}/p2p/{TARGET}")) == f"{text}/p2p/{TARGET}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "/ip4/203.0.113.7/tcp/4101/p2p-circuit",
+        f"/p2p/{RELAY}/p2p-circuit",
+        f"/ip4/203.0.113.7/tcp/4101/p2p/{RELAY}/p2p-circuit/p2p/{TARGET}/p2p-circuit",
+        f"/ip4/203.0.113.7/udp/4101/p2p/{RELAY}/p2p-circuit",
+        f"/ip4/203.0.113.7/tcp/4101/p2p-circuit/p2p/{TARGET}",
+    ],
+)
+def test_a_circuit_without_its_relays_place_or_through_a_circuit_is_none(text):
+    with pytest.raises(UserError):
+        parse_address(text)
+
+
+def test_a_circuit_is_the_last_resort_and_dialled_where_its_relay_may_be():
+    private = f"/ip4/10.0.0.7/tcp/4101/p2p/{RELAY}/p2p-circuit"
+    public = f"/ip4/1.2.3.4/tcp/4101/p2p/{RELAY}/p2p-circuit"
+    assert [str(address) for address in dialable([private, public], allow_private=False)] == [public]
+    assert len(dialable([private, public], allow_private=True)) == 2
+    ordered = sorted(map(parse_address, [public, "/ip4/1.2.3.4/tcp/1/ws", "/ip4/1.2.3.4/tcp/1"]), key=preference)
+    assert [type(address) for address in ordered] == [TcpAddress, WebSocketAddress, CircuitAddress]
+
+
+def test_a_circuit_counts_under_its_relays_network_and_fits_a_record():
+    longest = f"/ip6/2001:db8:1111:2222:3333:4444:5555:6666/tcp/65535/tls/ws/p2p/{RELAY}/p2p-circuit"
+    assert len(longest) <= MAX_ADDRESS_LENGTH
+    assert address_prefix(longest) == "ip6/20010db81111"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "/ip4/203.0.113.7/tcp/4101",
+        "/ip6/2001:db8::1/tcp/4101/ws",
+        "/dns4/peer.example/tcp/443/tls/ws",
+        f"/ip4/203.0.113.7/tcp/4101/p2p/{RELAY}/p2p-circuit",
+    ],
+)
+def test_binary_addresses_come_back(text):
+    assert decode_address(encode_address(parse_address(text))) == parse_address(text)
+    with_peer = PeerAddress(PeerId.parse(TARGET), parse_address(text))
+    assert decode_address(encode_address(with_peer)) == parse_address(text)
+
+
+@pytest.mark.parametrize(
+    "data",
+    # The second one has the code of ip4 as a varint that is longer than it need be.
+    [
+        b"",
+        b"\x84\x00\xcb\x00\x71\x07\x06\x10\x05",
+        b"\x04\x01",
+        b"\x04\xcb\x00\x71\x07\x06\x10",
+        b"\xff" * 20,
+        b"\x06\x10\x05",
+        bytes(40),
+    ],
+)
+def test_binary_addresses_that_we_do_not_dial_are_none(data):
+    assert decode_address(data) is None
+
+
+def test_a_binary_address_may_have_the_older_spelling_of_websockets_over_tls():
+    older = multiaddr.Multiaddr("/dns4/peer.example/tcp/443/wss").to_bytes()
+    assert decode_address(older) == parse_address("/dns4/peer.example/tcp/443/tls/ws")
+
+
+@given(st.binary(max_size=80) | st.binary(max_size=20).map(b"\x04\xcb\x00\x71\x07\x06\x10\x05".__add__))
+def test_no_binary_address_does_harm(data):
+    address = decode_address(data)
+    assert address is None or parse_address(str(address)) == address

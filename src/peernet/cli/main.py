@@ -33,6 +33,7 @@ _OURS: Final = {
     "host": "serve a model to the network",
     "relay": "forward other people's rings",
     "model": "fetch and list models",
+    "doctor": "tell whether a host could serve from here, and what to do",
     "identity": "show this node's keys and where they are kept",
 }
 

@@ -58,6 +58,19 @@ def _add_listening(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--tls-certificate", metavar="FILE", help="the certificate to listen on /tls/ws with (PEM)")
     group.add_argument("--tls-key", metavar="FILE", help="its key, if not in the same file (PEM)")
     group.add_argument(
+        "--relay-reservations",
+        type=int,
+        metavar="N",
+        help="hosts: how many relays to be reached through where others cannot dial this machine (2; 0 for none)",
+    )
+    group.add_argument(
+        "--no-circuits",
+        action="store_false",
+        dest="circuits",
+        default=None,
+        help="relays: keep no places for hosts that cannot be dialled",
+    )
+    group.add_argument(
         "--behind-proxy",
         action="store_true",
         default=None,
@@ -116,8 +129,16 @@ def network_of(arguments: argparse.Namespace) -> NetworkConfig:
         "allow": tuple(arguments.allow) if getattr(arguments, "allow", None) else None,
         "deny": tuple(arguments.deny) if getattr(arguments, "deny", None) else None,
         "limits": getattr(arguments, "limits", None),
+        "relay_reservations": getattr(arguments, "relay_reservations", None),
+        "circuits": getattr(arguments, "circuits", None),
     }
-    return evolve(network, **{name: value for name, value in flags.items() if value is not None})
+    try:
+        return evolve(network, **{name: value for name, value in flags.items() if value is not None})
+    except ValueError as error:
+        from peernet.core.errors import UserError
+
+        # attrs gives the field and the bound as further arguments, which are not for people.
+        raise UserError(f"an option of this command is out of its range: {error.args[0]}") from error
 
 
 def table_of(arguments: argparse.Namespace, table: str, kind: type[Any]) -> Any:

@@ -238,3 +238,9 @@ class FrameReader:
     def buffered(self) -> int:
         """Bytes held that are not yet a whole message."""
         return len(self._buffer)
+
+    def leftover(self) -> bytes:
+        """What came behind the messages that were taken, handed over: where a stream goes on as something else."""
+        data = bytes(self._buffer)
+        self._buffer.clear()
+        return data

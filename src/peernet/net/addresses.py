@@ -3,13 +3,16 @@
 Rules:
 
 1. Understood are `/ip4|ip6|dns|dns4|dns6/HOST/tcp/PORT` and, after it, nothing (plain TCP), `/ws`, `/tls/ws`,
-   `/tls/sni/NAME/ws`, or `/wss`, the older spelling of `/tls/ws`; then an optional `/p2p/PEER`.
+   `/tls/sni/NAME/ws`, or `/wss`, the older spelling of `/tls/ws`; then an optional `/p2p/PEER`. After
+   `/p2p/RELAY/p2p-circuit` it is a circuit: the address of a peer that is reached through RELAY, which is there. A
+   circuit through a circuit is none.
 2. Every address is written in one way only: names in lower case, and never `/wss`.
 3. A DNS name is ASCII, and its last label has a letter: what resolvers would take for a number is no name.
 4. Outside test networks only global addresses are dialled. Of a name that is known when it has been resolved
-   (`net.transports.names`); the rule is the same.
+   (`net.transports.names`); the rule is the same. Of a circuit it is the relay's address that counts.
+5. An address in binary form comes from strangers: what is not in the one form that it has is passed over.
 
-Source: multiaddr's protocol table; libp2p's specification of WebSockets, "Addressing".
+Source: multiaddr's protocol table; libp2p's specifications of WebSockets, "Addressing", and of circuit relays.
 """
 
 import ipaddress
@@ -26,13 +29,16 @@ from peernet.core.prefixes import is_numeric_name, unwrapped
 
 __all__ = [
     "Address",
+    "CircuitAddress",
     "PeerAddress",
     "TcpAddress",
     "WebSocketAddress",
     "address_text",
     "addresses_by_peer",
     "binary_address",
+    "decode_address",
     "dialable",
+    "encode_address",
     "is_global",
     "parse_address",
     "parse_peer_address",
@@ -111,8 +117,30 @@ class WebSocketAddress(Address):
         return f"{super().__str__()}{'/tls' if self.tls else ''}{named}/ws"
 
 
+@frozen
+class CircuitAddress(Address):
+    """A place at a relay: host and port are the relay's."""
+
+    via: Address = field(kw_only=True)
+    """Where the relay listens."""
+    relay: PeerId = field(kw_only=True)
+
+    @classmethod
+    def through(cls, relay: PeerId, via: Address) -> "CircuitAddress":
+        """The address of a peer that `relay`, at `via`, keeps a place for."""
+        return cls(via.host, via.port, lookup=via.lookup, via=via, relay=relay)
+
+    def __str__(self) -> str:
+        return f"{self.via}/p2p/{self.relay}/p2p-circuit"
+
+
 def preference(address: Address) -> int:
-    """The order in which a peer's addresses are tried: TCP, which costs least, then WebSockets, over TLS first."""
+    """The order in which a peer's addresses are tried.
+
+    TCP, which costs least, then WebSockets, over TLS first; circuits, which cost somebody else, last.
+    """
+    if isinstance(address, CircuitAddress):
+        return 3
     if isinstance(address, WebSocketAddress):
         return 1 if address.tls else 2
     return 0
@@ -159,9 +187,30 @@ def _split(text: str) -> tuple[Address, str | None]:
     if parts and parts[-1][0] == "p2p":
         peer = str(parts.pop()[1])
     match parts:
+        case [*of_relay, ("p2p", relay), ("p2p-circuit", _)]:
+            return CircuitAddress.through(PeerId.parse(str(relay)), _direct(text, of_relay)), peer
+    return _direct(text, parts), peer
+
+
+def _direct(text: str, parts: list[tuple[str, object]]) -> Address:
+    match parts:
         case [(("ip4" | "ip6" | "dns" | "dns4" | "dns6") as family, host), ("tcp", port), *above]:
-            return _address(text, str(family), str(host), int(str(port)), above), peer
+            return _address(text, str(family), str(host), int(str(port)), above)
     raise _not_dialled(text)
+
+
+def encode_address(address: Address | PeerAddress) -> bytes:
+    """The binary multiaddr."""
+    return binary_address(str(address))
+
+
+def decode_address(data: bytes) -> Address | None:
+    """The address of a binary multiaddr, with or without the peer's id; None for what we do not dial (rule 5)."""
+    text = address_text(data)
+    try:
+        return None if text is None else _split(text)[0]
+    except UserError:
+        return None
 
 
 def _address(text: str, family: str, host: str, port: int, above: list[tuple[str, object]]) -> Address:
@@ -194,7 +243,7 @@ def _name(text: str, name: str) -> str:
 def _not_dialled(text: str) -> UserError:
     return UserError(
         f"{text!r} is no address that we can dial: give /ip4/ADDRESS/tcp/PORT, or /dns4/NAME/tcp/PORT, with nothing, "
-        "/ws or /tls/ws after it"
+        "/ws or /tls/ws after it (and /p2p/RELAY/p2p-circuit for a circuit)"
     )
 
 
@@ -213,7 +262,8 @@ def address_text(data: bytes) -> str | None:
         text = str(multiaddr.Multiaddr(data))
         # The parser fills up what is cut short.
         return text if data and multiaddr.Multiaddr(text).to_bytes() == data else None
-    except (MultiaddrError, ValueError):
+    # The package takes apart what strangers sent, and stumbles over it in more ways than it names.
+    except (MultiaddrError, ValueError, TypeError, LookupError):
         return None
 
 

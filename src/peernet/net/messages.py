@@ -34,6 +34,10 @@ class Frames:
             self._reader.feed(data)
         return message
 
+    def release(self) -> None:
+        """Gives back what was read too far: from here on the stream carries something else."""
+        self._stream.unread(self._reader.leftover())
+
 
 class MessageStream:
     """A stream that carries the messages of one set."""

@@ -25,10 +25,13 @@ from peernet.net.reception import handshake_failure
 from peernet.net.resources import Place, Resources
 from peernet.net.transports.port import ByteStream
 
-__all__ = ["NOT_DECRYPTED", "Dialled", "Outgoing", "transport_of"]
+__all__ = ["NOT_DECRYPTED", "RELAY", "Dialled", "Outgoing", "transport_of"]
 
 NOT_DECRYPTED: Final = "bad_tag"
 """The reason for which a handshake fails when the two sides have other swarm keys."""
+
+RELAY: Final = "relay"
+"""The word for what goes through a relay."""
 
 
 def transport_of(address: Address) -> str:
@@ -38,7 +41,7 @@ def transport_of(address: Address) -> str:
             return "tcp"
         case WebSocketAddress():
             return "wss" if address.tls else "ws"
-    return "relay"
+    return RELAY
 
 
 @frozen
@@ -77,7 +80,7 @@ class Outgoing:
         resources: where places for connections are taken.
         counters: what happens is counted here.
         resolve: the IP addresses of an address; raises `ConnectionFailed`.
-        open_transport: a byte stream to an address and its IP address; raises what `dialling.DIAL_ERRORS` names.
+        open_transport: a byte stream to a peer at an address and its IP; raises what `dialling.DIAL_ERRORS` names.
         start: drives a connection.
         key_hint: says what to check when a handshake fails as it does with two swarm keys, which it may log.
     """
@@ -89,7 +92,7 @@ class Outgoing:
         resources: Resources,
         counters: Counter[str],
         resolve: Callable[[Address], Awaitable[Sequence[str]]],
-        open_transport: Callable[[Address, str], Awaitable[ByteStream]],
+        open_transport: Callable[[PeerId, Address, str], Awaitable[ByteStream]],
         start: Starter,
         key_hint: Callable[[], str],
     ) -> None:
@@ -147,7 +150,7 @@ class Outgoing:
         if not self._gate.may_dial(peer, target.ip):
             raise _Gated("the gate of this node does not let it be dialled there")
         with trio.fail_after(self._limits.dial_timeout_s):
-            transport = await self._open_transport(target.address, target.ip)
+            transport = await self._open_transport(peer, target.address, target.ip)
         connection = self._start(transport, place, expected=peer, observed=target.ip)
         try:
             with trio.fail_after(self._limits.handshake_timeout_s):

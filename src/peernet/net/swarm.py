@@ -3,8 +3,8 @@
 Rules:
 
 1. One connection is used per peer pair. Where a race, or a peer that lost its state, made a second one, both sides
-   settle on the same: the newer of two that the same side dialled, else the one that the smaller peer id dialled.
-   The other is left to go idle.
+   settle on the same: a direct one before one through a relay, then the newer of two that the same side dialled, else
+   the one that the smaller peer id dialled. The other is left to go idle.
 2. Who the peer is comes from the handshake. A dial names the peer that it expects; nobody dials itself.
 3. Work is bounded before it is begun, and each limit makes room where it can (`net.door`, `net.resources`).
 4. A handler, a connection or a task that fails ends itself and is counted; it never ends the swarm.
@@ -15,6 +15,8 @@ Rules:
 7. A node that is drained takes in nothing new, and finishes what it serves: for that it may still dial. Then, or when
    the time for it is over, all connections are closed.
 8. Counting is adding to a plain integer, in `counters`; `net.metrics` reads them when somebody asks.
+9. What comes or goes through a relay is a connection like any other, under the relay's address and marked so. Who has
+   a place at a relay, and the relay, protect the connection that it hangs on from being closed for idleness.
 """
 
 import secrets
@@ -34,14 +36,15 @@ from peernet.core.multistream import Listener
 from peernet.core.prefixes import ip_prefix
 from peernet.core.suite import CipherSuite
 from peernet.core.yamux import YamuxLimits
-from peernet.net.addresses import Address, TcpAddress, WebSocketAddress
+from peernet.net.addresses import Address, CircuitAddress, TcpAddress, WebSocketAddress
 from peernet.net.connection import PeerConnection, PeerStream
 from peernet.net.door import Door
 from peernet.net.flusher import Flusher
 from peernet.net.gating import AllowDeny, Gate
 from peernet.net.limits import Limits
 from peernet.net.negotiation import is_fresh, propose
-from peernet.net.outgoing import NOT_DECRYPTED, Dialled, Outgoing, transport_of
+from peernet.net.outgoing import NOT_DECRYPTED, RELAY, Dialled, Outgoing, transport_of
+from peernet.net.reachability.circuits import CIRCUIT_MARK, CircuitStream, dial_circuit
 from peernet.net.reception import Reception
 from peernet.net.resources import Place, Resources, StreamPlace, WindowAccount
 from peernet.net.seldom import SeldomLog
@@ -75,17 +78,23 @@ class _Held:
     transport: str
     dialled_by_us: bool
 
+    @property
+    def relayed(self) -> bool:
+        """Whether it goes through a relay."""
+        return self.transport == RELAY
+
 
 @frozen
 class _Occupant:
-    """A connection as the resource manager sees it."""
+    """A connection as the resource manager sees it: one that is protected is never idle."""
 
     connection: PeerConnection
     give_up: Callable[[PeerConnection, str], None]
+    is_protected: Callable[[PeerId], bool]
 
     @property
     def stream_count(self) -> int:
-        return self.connection.stream_count
+        return self.connection.stream_count + self.is_protected(self.connection.peer)
 
     @property
     def last_used(self) -> float:
@@ -160,6 +169,7 @@ class Swarm:
         self._dialling: dict[PeerId, _Dial] = {}
         gate = gate or AllowDeny()
         self._swarm_key = swarm_key
+        self._protected: Counter[PeerId] = Counter()
         self._nursery: trio.Nursery | None = None
         self._flusher: Flusher | None = None
         self._listeners: list[trio.CancelScope] = []
@@ -184,7 +194,7 @@ class Swarm:
             self.resources,
             self.counters,
             partial(reachable_ips, resolver=self._resolver, allow_private=allow_private),
-            self._dial_ip,
+            self._open_transport,
             self._start,
             self._swarm_key_hint,
         )
@@ -228,6 +238,25 @@ class Swarm:
     def handle(self, protocol: str, handler: StreamHandler) -> None:
         """Serves a protocol; the stream is reset when the handler leaves it unfinished."""
         self._handlers[protocol] = handler
+
+    def protect(self, peer: PeerId) -> None:
+        """Keeps connections to `peer` from being closed for idleness, until `unprotect` was called as often."""
+        self._protected[peer] += 1
+
+    def unprotect(self, peer: PeerId) -> None:
+        """Undoes one `protect`."""
+        self._protected -= Counter({peer: 1})
+
+    def is_reached_by(self, peer: PeerId) -> bool:
+        """Whether `peer` has made a connection to this node itself, and not through a relay, that is still there."""
+        return any(
+            connection.alive and connection.peer == peer and not (held.dialled_by_us or held.relayed)
+            for connection, held in self._held.items()
+        )
+
+    async def take(self, incoming: Incoming) -> None:
+        """Takes a connection that did not come to a listener, and returns when it is over."""
+        await self._accept(incoming, transport=RELAY)
 
     async def run(self, task_status: TaskStatus = trio.TASK_STATUS_IGNORED) -> None:
         """Runs the swarm until it is cancelled; it may dial and listen once started."""
@@ -295,17 +324,19 @@ class Swarm:
                 return await self._websocket.listen(address)
         raise LocalProtocolError(f"{address} is of no transport that we have")
 
-    async def connect(self, peer: PeerId, addresses: Iterable[Address]) -> PeerConnection:
+    async def connect(self, peer: PeerId, addresses: Iterable[Address], *, direct: bool = False) -> PeerConnection:
         """The live connection to `peer`, made now if there is none; raises `ConnectionFailed`.
 
+        A connection through a relay does not count where a `direct` one is wanted, nor does a circuit's address.
         Who comes while a dial is under way waits for it, and fails with it if it knows no further address.
         """
-        wanted = tuple(addresses)
+        wanted = tuple(address for address in addresses if not (direct and isinstance(address, CircuitAddress)))
         if peer == self.peer_id:
             raise ConnectionFailed(f"{peer} is this node itself")
         while True:
             live = self._connections.get(peer)
-            if live is not None and live.alive and not live.draining:
+            usable = live is not None and live.alive and not live.draining
+            if live is not None and usable and not (direct and self._held[live].relayed):
                 return live
             dial = self._dialling.get(peer)
             if dial is None:
@@ -317,23 +348,31 @@ class Swarm:
                 wanted = tuple(address for address in wanted if address not in dial.addresses)
 
     async def open_stream(
-        self, peer: PeerId, addresses: Iterable[Address], protocol: str, *, optimistic: bool = False
+        self,
+        peer: PeerId,
+        addresses: Iterable[Address],
+        protocol: str,
+        *,
+        optimistic: bool = False,
+        direct: bool = False,
     ) -> PeerStream:
         """A stream that speaks `protocol` with `peer`; raises `ConnectionFailed` when it cannot be had.
 
         With `optimistic` it may be there before the peer has agreed: what is sent goes with the proposal, and a
-        refusal is told to whoever reads. That is for requests that lose nothing when they are not heard.
+        refusal is told to whoever reads. That is for requests that lose nothing when they are not heard. With
+        `direct` it does not go through a relay.
         """
         wanted = tuple(addresses)
         known = self._connections.get(peer)
-        connection = await self.connect(peer, wanted)
+        connection = await self.connect(peer, wanted, direct=direct)
         try:
             return await self._open_on(connection, protocol, wait=not optimistic or not is_fresh(connection))
         except ConnectionFailed:
             # The peer may have closed what it took for idle just now: that is no reason to give it up.
             if connection is not known or not (connection.ended or connection.draining):
                 raise
-        return await self._open_on(await self.connect(peer, wanted), protocol, wait=not optimistic)
+        connection = await self.connect(peer, wanted, direct=direct)
+        return await self._open_on(connection, protocol, wait=not optimistic)
 
     async def _open_on(self, connection: PeerConnection, protocol: str, *, wait: bool) -> PeerStream:
         stream = propose(connection, protocol, self._limits.negotiation_timeout_s)
@@ -368,9 +407,12 @@ class Swarm:
         held = _Held(dialled.place, dialled.transport, dialled_by_us=True)
         self._adopt(dialled.connection, held, ip_prefix(dialled.ip))
 
-    async def _dial_ip(self, address: Address, ip: str) -> ByteStream:
+    async def _open_transport(self, peer: PeerId, address: Address, ip: str) -> ByteStream:
+        """A stream of bytes to `peer` at `address`, whose host has this IP address."""
         assert self._nursery is not None
         match address:
+            case CircuitAddress():
+                return await dial_circuit(self, address, peer)
             case TcpAddress():
                 return await self._tcp.dial(address, ip, self._bind, self._nursery)
             case WebSocketAddress():
@@ -406,7 +448,8 @@ class Swarm:
             scratch=OPENED.get(),
             budget=WindowAccount(self.resources, place),
         )
-        where = f"/{'ip6' if ':' in observed else 'ip4'}/{observed}"
+        mark = CIRCUIT_MARK if isinstance(transport, CircuitStream) else ""
+        where = f"/{'ip6' if ':' in observed else 'ip4'}/{observed}{mark}"
         connection = PeerConnection(
             transport, protocol, self._limits, self._on_stream, observed=where, flusher=self._flusher
         )
@@ -429,7 +472,7 @@ class Swarm:
             self._bytes_sent += connection.bytes_sent
         if connection.failure is not None and connection.established:
             self.counters[f"connection_failed:{connection.failure.reason}"] += 1
-            if held is not None and not held.dialled_by_us:
+            if held is not None and not (held.dialled_by_us or held.relayed):
                 self._reception.punish(held.place.prefix)
 
     async def _run_task(self, task: Callable[[], Awaitable[None]]) -> None:
@@ -456,7 +499,9 @@ class Swarm:
             return
         self.counters[f"{'dialled' if held.dialled_by_us else 'accepted'}:{held.transport}"] += 1
         self._held[connection] = held
-        self.resources.settle(held.place, _Occupant(connection, self._give_up), connection.peer.public_key, prefix)
+        self.resources.settle(
+            held.place, _Occupant(connection, self._give_up, self._is_protected), connection.peer.public_key, prefix
+        )
         used = self._connections.get(connection.peer)
         if (
             used is None
@@ -469,6 +514,8 @@ class Swarm:
             self._on_stream(connection, stream)
 
     def _is_preferred(self, peer: PeerId, newer: _Held, used: _Held) -> bool:
+        if newer.relayed != used.relayed:
+            return used.relayed
         if newer.dialled_by_us == used.dialled_by_us:
             return True
         return newer.dialled_by_us == (self.peer_id < peer)
@@ -509,6 +556,12 @@ class Swarm:
         self.counters[f"limit:{name}"] += 1
         self._seldom.warn(name, "a limit of this node was met", limit=name)
 
+    def _is_protected(self, peer: PeerId) -> bool:
+        return self._protected[peer] > 0
+
+    def _is_idle(self, connection: PeerConnection) -> bool:
+        return not connection.stream_count and not self._is_protected(connection.peer)
+
     async def _sweep(self) -> None:
         limits = self._limits
         while True:
@@ -516,7 +569,7 @@ class Swarm:
             await trio.sleep(shortest_s / _SWEEPS_PER_TIMEOUT)
             idle_since = trio.current_time() - limits.idle_timeout_s
             for connection in tuple(self._held):
-                if not connection.stream_count and connection.last_used < idle_since:
+                if self._is_idle(connection) and connection.last_used < idle_since:
                     connection.close("it was idle")
                 connection.check()
             self.resources.refresh()
@@ -547,7 +600,7 @@ class Swarm:
             if held.place.refused > self._limits.refused_streams and connection.alive:
                 self.counters["connection_failed:stream_flood"] += 1
                 connection.close("the peer floods this node with streams")
-                if not held.dialled_by_us:
+                if not (held.dialled_by_us or held.relayed):
                     self._reception.punish(held.place.prefix)
             return
         begin = partial(self._nursery.start_soon, self._serve_stream, stream, place, scope)

@@ -55,6 +55,10 @@ class NetworkConfig:
     """The file with its key; empty if that is in the certificate's file."""
     tls_authority: str = ""
     """A file of certificates that are trusted when dialling, besides the system's authorities (PEM)."""
+    relay_reservations: int = field(default=2, validator=[ge(0), le(4)])
+    """At how many relays a host that others cannot dial keeps places, to be reached through them; 0 for none."""
+    circuits: bool = True
+    """Whether a relay keeps places for such hosts, and makes circuits to them."""
     behind_proxy: bool = False
     """Whether a reverse proxy on this machine or network is believed about whom it speaks for (X-Forwarded-For)."""
     allow: tuple[str, ...] = ()

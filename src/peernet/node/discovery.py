@@ -78,6 +78,7 @@ class Discovery:
         self._now_s = now_s
         self._own_record = own_record
         self._allow_private = allow_private
+        self._due = trio.Event()
         self.verifier = RecordVerifier(suite)
         self.node = DhtNode(swarm.peer_id.dht_id, self.verifier, now_s())
         swarm.handle(PROTOCOL, self._serve)
@@ -129,15 +130,22 @@ class Discovery:
                 peers.append(PeerAddress(PeerId.from_public_key(contact.public_key), addresses[0]))
         return peers
 
+    def publish_anew(self) -> None:
+        """Has `upkeep` publish our records now, since they have changed."""
+        self._due.set()
+
     async def upkeep(self, own_records: Callable[[], Sequence[tuple[bytes, bytes]]]) -> None:
         """Publishes our records (key, signed record), then keeps them and the table fresh until cancelled."""
         published_at = float("-inf")
         while True:
-            if trio.current_time() - published_at >= REPUBLISH_INTERVAL_S:
+            if self._due.is_set() or trio.current_time() - published_at >= REPUBLISH_INTERVAL_S:
+                self._due = trio.Event()
                 for key, record in own_records():
                     await self.publish(key, record)
                 published_at = trio.current_time()
-            await trio.sleep(UPKEEP_INTERVAL_S)
+            with trio.move_on_after(UPKEEP_INTERVAL_S):
+                await self._due.wait()
+                continue
             self.node.expire(self._now_s())
             async with trio.open_nursery() as nursery:
                 for contact in self.node.take_pings():

@@ -16,11 +16,26 @@ import trio
 from attrs import evolve, frozen
 
 from peernet._version import __version__
-from peernet.core.dht.records import MAX_ADDRESSES, Body, PeerRecord, operator_statement, record_key, sign_record
+from peernet.core.dht.records import (
+    MAX_ADDRESSES,
+    Body,
+    OutdatedRecord,
+    PeerRecord,
+    operator_statement,
+    record_key,
+    sign_record,
+)
 from peernet.core.errors import UserError
 from peernet.core.identity import Keypair, PeerId
 from peernet.core.suite import CipherSuite, MixedSuite
-from peernet.net.addresses import Address, PeerAddress, addresses_by_peer, parse_address, parse_peer_address
+from peernet.net.addresses import (
+    Address,
+    CircuitAddress,
+    PeerAddress,
+    addresses_by_peer,
+    parse_address,
+    parse_peer_address,
+)
 from peernet.net.gating import AllowDeny
 from peernet.net.identify import serve_identify
 from peernet.net.limits import PRESETS
@@ -37,16 +52,19 @@ from peernet.node.discovery import Discovery
 from peernet.node.home import Home
 from peernet.node.lookups import LookupService
 from peernet.node.open_files import allow_open_files
+from peernet.node.reachability import ReachabilityService, is_wildcard
 from peernet.node.remembered import RememberedPeers
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterable
 
 __all__ = ["Peer", "PeerKeys", "now_s", "running_peer", "swarm_of"]
 
 RECORD_LIFETIME_S: Final = 3600
 RECORD_KEPT_S: Final = 60
 """How long one signed record is handed out: a new one with every query would cost everybody two verifications."""
+RECORD_ADDRESSES_SIZE: Final = 600
+"""Characters of all addresses in a record: everything else in it has at most 400 bytes."""
 ONION_KEY_PERIOD_S: Final = 24 * 3600
 REMEMBER_INTERVAL_S: Final = 300.0
 
@@ -83,7 +101,7 @@ def swarm_of(network: NetworkConfig, identity: Keypair, suite: CipherSuite) -> S
     hosts = [
         address.host
         for address in map(parse_address, network.listen)
-        if not _is_wildcard(address)
+        if not is_wildcard(address)
         and not address.is_name
         and (network.test or not ip_address(address.host).is_loopback)
     ]
@@ -98,10 +116,6 @@ def swarm_of(network: NetworkConfig, identity: Keypair, suite: CipherSuite) -> S
         gate=AllowDeny.parse(network.allow, network.deny),
         swarm_key=load_swarm_key(Path(network.swarm_key)) if network.swarm_key else None,
     )
-
-
-def _is_wildcard(address: Address) -> bool:
-    return address.host in {"0.0.0.0", "::"}  # noqa: S104  (compared, not bound)
 
 
 def _require_few(addresses: Sequence[Address]) -> None:
@@ -131,6 +145,10 @@ class Peer:
         self._listen = tuple(parse_address(text) for text in network.listen)
         self._announced = tuple(parse_address(text) for text in network.announce)
         _require_few(self._announced or self._listen)
+        if any(isinstance(address, CircuitAddress) for address in self._listen):
+            raise UserError("nobody listens on a circuit: a peer that cannot be dialled finds relays by itself")
+        # Who forwards for others must be reached itself; only hosts are worth reaching through a relay.
+        self._reservations = network.relay_reservations if "host" in roles else 0
         self.swarm = swarm_of(network, keys.identity, self.suite)
         serve_identify(self.swarm, f"peernet/{__version__}", lambda: [known.address for known in self.addresses])
         self.pings = PingService(self.swarm)
@@ -152,6 +170,21 @@ class Peer:
             self.discovery.good_peers,
             origin="bootstrap" in roles,
         )
+        self.reachability = ReachabilityService(
+            self.swarm,
+            self.suite,
+            keys.identity,
+            keys.operator.public_key,
+            announced=self._announced,
+            now_s=now_s,
+            dialler=lambda identity: swarm_of(self.network, identity, self.suite),
+            records=self._known_records,
+            bootstraps=lambda: self._bootstraps,
+            changed=self.discovery.publish_anew,
+            allow_private=network.test,
+            serve_circuits="relay" in roles and network.circuits,
+            reservations=self._reservations,
+        )
         self._follow_bootstraps()
         if "relay" in roles:
             self.lookups = LookupService(self.rings, self.discovery, self.signed_record)
@@ -169,8 +202,8 @@ class Peer:
         signers = {peer.public_key for peer in bootstraps}
         if "bootstrap" in self.roles:
             signers.add(self.peer_id.public_key)
-        others = {peer: addresses for peer, addresses in bootstraps.items() if peer != self.peer_id}
-        self.directory.follow(others, signers)
+        self._bootstraps = {peer: addresses for peer, addresses in bootstraps.items() if peer != self.peer_id}
+        self.directory.follow(self._bootstraps, signers)
 
     @property
     def peer_id(self) -> PeerId:
@@ -179,9 +212,26 @@ class Peer:
 
     @property
     def addresses(self) -> tuple[PeerAddress, ...]:
-        """Where others reach it: what the operator announces, else where it listens."""
-        reached = self._announced or self.swarm.listening
-        return tuple(PeerAddress(self.peer_id, address) for address in reached)
+        """Where others reach it: what the operator announces, else where it listens, and circuits to it."""
+        room, told = RECORD_ADDRESSES_SIZE, []
+        for address in self.reachability.addresses[:MAX_ADDRESSES]:
+            room -= len(str(address))
+            if room >= 0 or not isinstance(address, CircuitAddress):
+                told.append(PeerAddress(self.peer_id, address))
+        return tuple(told)
+
+    def _known_records(self) -> "Iterable[PeerRecord]":
+        """The peer records of the DHT's table and of the directory."""
+        for contact in self.discovery.node.table.contacts():
+            try:
+                body = self.discovery.verifier.open(contact.record, now_s()).body
+            except OutdatedRecord:
+                continue
+            assert isinstance(body, PeerRecord)
+            yield body
+        for listing in self.directory.copy.directory.listings:
+            if listing.holds(now_s()):
+                yield listing.record
 
     def onion_secrets(self) -> tuple[bytes, bytes]:
         """Today's onion secret and yesterday's."""
@@ -193,7 +243,9 @@ class Peer:
         self._bodies.append(body)
 
     def signed_record(self) -> bytes:
-        """Our peer record, at most `RECORD_KEPT_S` old."""
+        """Our peer record, at most `RECORD_KEPT_S` old; empty as long as nobody could reach us by it."""
+        if not self.addresses:
+            return b""
         record = self._record()
         if self._signed is None or self._signed[0] is not record:
             self._signed = (record, sign_record(record, self.keys.identity))
@@ -202,7 +254,7 @@ class Peer:
     async def listen(self) -> None:
         """Begins to listen; raises `UserError` when an address cannot be had, or nobody could dial it."""
         for address in self._listen:
-            if _is_wildcard(address) and not self._announced:
+            if is_wildcard(address) and not (self._announced or self._reservations):
                 raise UserError(
                     f"others cannot dial {address}: say where they reach this node with --announce "
                     "/ip4/ADDRESS/tcp/PORT, or listen on a definite address with --listen"
@@ -247,6 +299,8 @@ class Peer:
             log.warning("the known peers could not be remembered", error=error.strerror or type(error).__name__)
 
     def _signed_bodies(self) -> list[tuple[bytes, bytes]]:
+        if not self.addresses:
+            return []
         bodies = [body() for body in self._bodies]
         return [(record_key(body), sign_record(body, self.keys.identity)) for body in bodies]
 
@@ -263,17 +317,20 @@ class Peer:
             same = (known.addresses, known.onion_key) == (addresses, onion_key)
             if same and 0 <= issued - known.issued_at_s < RECORD_KEPT_S:
                 return known
-        # The time is the sequence: a restarted peer's record is newer than its last one.
+        # The time is the sequence: a restarted peer's record is newer than its last one. Two may be of one second.
+        last = 0 if self._signed is None else self._signed[0].sequence
+        circuits_only = all(isinstance(address.address, CircuitAddress) for address in self.addresses)
         return PeerRecord(
             public_key=self.keys.identity.public_key,
-            sequence=issued,
+            sequence=max(issued, last + 1),
             issued_at_s=issued,
             expires_at_s=issued + RECORD_LIFETIME_S,
             addresses=addresses,
             onion_key=onion_key,
             operator_key=self.keys.operator.public_key,
             operator_signature=self.keys.operator.sign(operator_statement(self.keys.identity.public_key)),
-            roles=self.roles,
+            # Nobody is forwarded through a relay of relays.
+            roles=tuple(role for role in self.roles if role != "relay") if circuits_only else self.roles,
             region=self.network.region,
         )
 
@@ -288,6 +345,7 @@ async def running_peer(peer: Peer, *, join: bool = True) -> "AsyncIterator[trio.
         await peer.join(required=join)
         nursery.start_soon(peer.keep_published)
         nursery.start_soon(peer.keep_remembered)
+        nursery.start_soon(peer.reachability.run)
         nursery.start_soon(peer.directory.keep_fresh)
         try:
             yield nursery

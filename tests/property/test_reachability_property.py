@@ -1,0 +1,206 @@
+"""Hostile bytes to the parsers of AutoNAT and of circuits; a relay's book against a plain list of what it holds."""
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from peernet.core import autonat, circuit
+from peernet.core.circuit import CircuitBook, CircuitLimits, Pacer, Status
+from peernet.core.errors import RemoteProtocolError
+from peernet.core.identity import Keypair, PeerId
+from peernet.core.protobuf import bytes_field, fixed64_field, varint_field
+from peernet.core.suite import MixedSuite
+
+DECODERS: dict[str, Callable[[bytes], object]] = {
+    "autonat": autonat.decode_message,
+    "dial back": autonat.decode_dial_back,
+    "dial back response": autonat.decode_dial_back_response,
+    "hop": circuit.decode_hop,
+    "stop": circuit.decode_stop,
+}
+PEER = Keypair.from_seed(b"p" * 32, MixedSuite()).peer_id
+REASONS = {"bad_protobuf", "bad_length", "bad_autonat", "bad_circuit", "bad_peer_id", "too_long"}
+LARGEST = max(autonat.MAX_MESSAGE_SIZE, circuit.MAX_MESSAGE_SIZE)
+
+# Fields of any number and wire type, nested a few deep: messages that are nearly right.
+leaves = st.one_of(
+    st.builds(varint_field, st.integers(1, 6), st.integers(0, 2**64 - 1)),
+    st.builds(fixed64_field, st.integers(1, 6), st.integers(0, 2**64 - 1)),
+    st.builds(bytes_field, st.integers(1, 6), st.binary(max_size=60) | st.just(PEER.to_bytes())),
+)
+nested = st.recursive(
+    leaves, lambda inner: st.builds(bytes_field, st.integers(1, 6), st.lists(inner, max_size=5).map(b"".join))
+)
+messages = st.lists(nested, max_size=8).map(b"".join)
+
+
+def decodes_or_refuses(decode: Callable[[bytes], object], data: bytes) -> None:
+    """Either a message, of bounded size, or the one error for the other side's doing: nothing else comes out."""
+    message: object = None
+    refusal: RemoteProtocolError | None = None
+    try:
+        message = decode(data)
+    except RemoteProtocolError as error:
+        refusal = error
+    assert (message is None) == (refusal is not None)
+    assert refusal is None or refusal.reason in REASONS
+
+
+@pytest.mark.parametrize("name", DECODERS)
+@given(data=st.binary(max_size=200))
+def test_random_bytes(name, data):
+    decodes_or_refuses(DECODERS[name], data)
+
+
+@pytest.mark.parametrize("name", DECODERS)
+@given(data=messages)
+def test_messages_that_are_nearly_right(name, data):
+    decodes_or_refuses(DECODERS[name], data)
+
+
+@pytest.mark.parametrize("name", DECODERS)
+@given(data=messages, cut=st.integers(0, 300), flip=st.integers(0, 2400))
+def test_truncated_and_altered_messages(name, data, cut, flip):
+    altered = bytearray(data[:cut])
+    if altered:
+        altered[flip // 8 % len(altered)] ^= 1 << flip % 8
+    decodes_or_refuses(DECODERS[name], bytes(altered))
+
+
+@pytest.mark.parametrize("name", DECODERS)
+@given(size=st.integers(LARGEST + 1, 4 * LARGEST))
+def test_oversized_messages(name, size):
+    with pytest.raises(RemoteProtocolError):
+        DECODERS[name](bytes_field(9, b"x" * size))
+
+
+dial_requests = st.builds(
+    autonat.DialRequest,
+    st.lists(st.binary(max_size=autonat.MAX_ADDRESS_SIZE), min_size=1, max_size=autonat.MAX_ADDRESSES).map(tuple),
+    st.integers(0, 2**64 - 1),
+)
+limits = st.none() | st.builds(circuit.Limit, st.integers(0, 2**32 - 1), st.integers(0, 2**64 - 1))
+reservations = st.none() | st.builds(
+    circuit.Reservation,
+    st.integers(0, 2**64 - 1),
+    st.lists(st.binary(max_size=80), max_size=8).map(tuple),
+    st.binary(max_size=200),
+)
+
+
+@given(dial_requests)
+def test_every_dial_request_comes_back(request):
+    assert autonat.decode_message(autonat.encode_message(request)) == request
+
+
+@given(st.builds(circuit.StatusMessage, st.integers(0, 2**64 - 1), reservations, limits))
+def test_every_status_comes_back(message):
+    assert circuit.decode_hop(circuit.encode_hop(message)) == message
+
+
+# --- a relay's limits ------------------------------------------------------------------------------------------------
+
+LIMITS = CircuitLimits(
+    reservations=4,
+    reservations_per_prefix=2,
+    reservation_lifetime_s=100,
+    circuits=6,
+    circuits_per_source=3,
+    circuits_per_target=4,
+)
+PEERS = [PeerId(bytes([number]) * 32) for number in range(7)]
+PREFIXES = ["a", "b", "c"]
+peers = st.sampled_from(PEERS)
+
+
+class Relay(RuleBasedStateMachine):
+    """The book, and beside it a list of what was granted and not ended."""
+
+    def __init__(self):
+        super().__init__()
+        self.book = CircuitBook(LIMITS)
+        self.now_s = 1000.0
+        self.places: dict[PeerId, tuple[int, str]] = {}
+        self.open: list[tuple[PeerId, PeerId]] = []
+
+    def live(self):
+        return {peer: place for peer, place in self.places.items() if place[0] > self.now_s}
+
+    @rule(peer=peers, prefix=st.sampled_from(PREFIXES))
+    def reserve(self, peer, prefix):
+        others = {other: place for other, place in self.live().items() if other != peer}
+        fits = len(others) < LIMITS.reservations
+        fits &= [place[1] for place in others.values()].count(prefix) < LIMITS.reservations_per_prefix
+        expires_at_s = self.book.reserve(peer, prefix, self.now_s)
+        assert bool(expires_at_s) == fits
+        self.places = others | ({peer: (expires_at_s, prefix)} if fits else {})
+
+    @rule(peer=peers)
+    def leave(self, peer):
+        self.book.leave(peer)
+        self.places.pop(peer, None)
+
+    @rule(seconds=st.floats(0, 80))
+    def wait(self, seconds):
+        self.now_s += seconds
+
+    @rule(pair=st.tuples(peers, peers))
+    def connect(self, pair):
+        source, target = pair
+        status = self.book.open_circuit(source, target, self.now_s)
+        if source == target:
+            expected = Status.PERMISSION_DENIED
+        elif target not in self.live():
+            expected = Status.NO_RESERVATION
+        elif (
+            len(self.open) >= LIMITS.circuits
+            or [pair[0] for pair in self.open].count(source) >= LIMITS.circuits_per_source
+            or [pair[1] for pair in self.open].count(target) >= LIMITS.circuits_per_target
+        ):
+            expected = Status.RESOURCE_LIMIT_EXCEEDED
+        else:
+            expected = Status.OK
+            self.open.append((source, target))
+        assert status is expected
+
+    @rule(data=st.data())
+    def disconnect(self, data):
+        if self.open:
+            source, target = self.open.pop(data.draw(st.integers(0, len(self.open) - 1)))
+            self.book.close_circuit(source, target)
+
+    @invariant()
+    def counts_what_is_open(self):
+        assert self.book.circuits == len(self.open)
+        assert len(self.book.reserved) <= LIMITS.reservations
+        assert set(self.live()) <= set(self.book.reserved)
+
+    def teardown(self):
+        for source, target in self.open:
+            self.book.close_circuit(source, target)
+        for peer in PEERS:
+            self.book.leave(peer)
+        held = (self.book._reserved, self.book._by_prefix, self.book._by_source, self.book._by_target)
+        assert not any(held)
+
+
+Relay.TestCase.settings = settings(max_examples=60, stateful_step_count=40)
+TestRelay = Relay.TestCase
+
+
+@given(
+    rate=st.integers(1, 10**9),
+    pieces=st.lists(st.tuples(st.integers(1, 10**6), st.floats(0, 5)), min_size=1, max_size=30),
+)
+def test_a_pacer_never_lets_more_through_than_its_rate_and_one_second(rate, pieces):
+    now_s = 0.0
+    pacer = Pacer(rate, now_s)
+    passed = 0
+    for size, idle_s in pieces:
+        now_s += pacer.pause_s(size, now_s)
+        passed += size
+        assert passed <= rate * (now_s + 1.0) * (1 + 1e-9) + 1
+        now_s += idle_s

@@ -1,0 +1,150 @@
+"""What a node tells of its addresses, by what others say of them."""
+
+from pathlib import Path
+
+import pytest
+import trio
+
+from peernet.core.autonat import Reachability
+from peernet.core.dht.records import MAX_RECORD_SIZE, PeerRecord, open_record
+from peernet.core.errors import UserError
+from peernet.core.identity import Keypair
+from peernet.core.ring.paths import PathPeer
+from peernet.core.suite import MixedSuite
+from peernet.net.addresses import CircuitAddress, parse_address
+from peernet.net.reachability.keeper import RelayCandidate
+from peernet.node.config import NetworkConfig
+from peernet.node.home import Home
+from peernet.node.peer import Peer, PeerKeys, now_s, running_peer
+from peernet.node.reachability import relay_candidates
+
+SUITE = MixedSuite()
+OPEN, CLOSED, ELSEWHERE = Reachability.REACHABLE, Reachability.UNREACHABLE, Reachability.ELSEWHERE
+ONE, TWO = "/ip4/127.46.1.1/tcp/4101", "/ip4/127.46.1.1/tcp/4102/ws"
+
+
+def peer(folder: Path, *roles: str, **network: object) -> Peer:
+    settings = {"test": True, "listen": "/ip4/127.46.9.1/tcp/0"} | network
+    return Peer(PeerKeys.of(Home.at(folder), SUITE), NetworkConfig(**settings), roles or ("host",))  # type: ignore[arg-type]
+
+
+def judge(one: Peer, address: str, outcome: Reachability) -> None:
+    for server in ("a", "b", "c"):
+        one.reachability.verdicts.record(address, server, outcome, trio.current_time())
+
+
+def told(one: Peer) -> list[str]:
+    return [str(address.address) for address in one.addresses]
+
+
+def place_at(one: Peer, number: int, via: str) -> CircuitAddress:
+    """Has the peer keep a place at a relay; the circuit's address."""
+    relay = Keypair.from_seed(bytes([number]) * 32, SUITE).peer_id
+    address = parse_address(via)
+    candidate = RelayCandidate(PathPeer(str(relay), b"", frozenset()), relay, (address,))
+    one.reachability.keeper._places[relay] = type("Place", (), {"candidate": candidate})()
+    return CircuitAddress.through(relay, address)
+
+
+async def test_an_address_that_others_do_not_reach_is_told_nobody_and_one_of_two_is_enough(tmp_path: Path) -> None:
+    one = peer(tmp_path, announce=(ONE, TWO))
+    assert told(one) == [ONE, TWO]
+    judge(one, ONE, CLOSED)
+    assert told(one) == [TWO]
+    assert not one.reachability._needs_relays()
+    judge(one, TWO, CLOSED)
+    assert told(one) == []
+    assert one.reachability._needs_relays()
+    assert one.signed_record() == b""
+    assert one._signed_bodies() == []
+    judge(one, ONE, OPEN)
+    assert told(one) == [ONE]
+
+
+async def test_what_is_announced_is_believed_where_others_see_the_peer_elsewhere(tmp_path: Path) -> None:
+    one = peer(tmp_path, announce=(ONE,))
+    judge(one, ONE, ELSEWHERE)
+    assert told(one) == [ONE]
+
+
+async def test_what_is_only_listened_on_is_not_unless_another_address_is_reached(tmp_path: Path) -> None:
+    one = peer(tmp_path)
+    one.swarm.listening += [parse_address(ONE), parse_address(TWO)]
+    judge(one, ONE, ELSEWHERE)
+    judge(one, TWO, ELSEWHERE)
+    assert told(one) == []
+    judge(one, TWO, OPEN)
+    assert told(one) == [ONE, TWO]
+
+
+async def test_a_peer_without_relays_to_turn_to_tells_what_it_has(tmp_path: Path) -> None:
+    for number, (roles, settings) in enumerate([(("relay",), {}), (("host",), {"relay_reservations": 0})]):
+        one = peer(tmp_path / str(number), *roles, announce=(ONE, TWO), **settings)
+        judge(one, ONE, CLOSED)
+        judge(one, TWO, CLOSED)
+        assert told(one) == [ONE, TWO]
+        judge(one, TWO, OPEN)
+        assert told(one) == [TWO]
+
+
+async def test_circuits_are_told_beside_and_a_peer_with_nothing_else_forwards_for_nobody(tmp_path: Path) -> None:
+    one = peer(tmp_path, "host", "relay", announce=(ONE,))
+    circuit = place_at(one, 7, "/ip4/127.46.2.1/tcp/4101")
+    assert told(one) == [ONE, str(circuit)]
+    before = open_record(one.signed_record(), now_s(), SUITE)
+    assert isinstance(before, PeerRecord)
+    assert before.roles == ("host", "relay")
+    judge(one, ONE, CLOSED)
+    after = open_record(one.signed_record(), now_s(), SUITE)
+    assert isinstance(after, PeerRecord)
+    assert after.addresses == (str(circuit),)
+    assert after.roles == ("host",)
+    # It replaces the other one, in the same second as well.
+    assert after.sequence > before.sequence
+
+
+async def test_the_record_holds_as_many_circuits_as_fit(tmp_path: Path) -> None:
+    one = peer(tmp_path, announce=(ONE,), region="r" * 32)
+    long = "/ip6/2001:db8:1111:2222:3333:4444:5555:6666/tcp/65535/tls/sni/a-name-of-some-length.example/ws"
+    for number in range(1, 5):
+        place_at(one, number, long)
+    addresses = told(one)
+    assert addresses[0] == ONE
+    assert 2 <= len(addresses) < 5
+    assert len(one.signed_record()) <= MAX_RECORD_SIZE
+
+
+async def test_a_host_that_listens_everywhere_needs_no_announced_address_and_joins_unlisted(tmp_path: Path) -> None:
+    one = peer(tmp_path, listen="/ip4/0.0.0.0/tcp/0")
+    async with running_peer(one, join=False):
+        assert told(one) == []
+        assert one.signed_record() == b""
+        assert one.reachability._needs_relays()
+    with pytest.raises(UserError, match="--announce"):
+        async with running_peer(peer(tmp_path, listen="/ip4/0.0.0.0/tcp/0", relay_reservations=0), join=False):
+            pass
+
+
+def test_nobody_listens_on_a_circuit(tmp_path: Path) -> None:
+    relay = Keypair.from_seed(b"r" * 32, SUITE).peer_id
+    with pytest.raises(UserError, match="listens on a circuit"):
+        peer(tmp_path, listen=f"{ONE}/p2p/{relay}/p2p-circuit")
+
+
+def test_relays_are_asked_that_can_be_dialled_themselves(tmp_path: Path) -> None:
+    def record(number: int, *addresses: str, roles: tuple[str, ...] = ("relay",)) -> PeerRecord:
+        return PeerRecord(bytes([number]) * 32, 1, 1, 2, addresses, b"", bytes([number]), b"", roles, "")
+
+    relay = Keypair.from_seed(b"r" * 32, SUITE).peer_id
+    found = relay_candidates(
+        [
+            record(1, ONE, f"{ONE}/p2p/{relay}/p2p-circuit"),
+            record(2, f"{ONE}/p2p/{relay}/p2p-circuit"),
+            record(3, ONE, roles=("host",)),
+            record(1, ONE, f"{ONE}/p2p/{relay}/p2p-circuit"),
+        ],
+        allow_private=True,
+    )
+    assert [candidate.peer.public_key[0] for candidate in found] == [1]
+    assert [str(address) for address in found[0].addresses] == [ONE]
+    assert relay_candidates([record(1, ONE)], allow_private=False) == []
