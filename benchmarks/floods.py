@@ -215,9 +215,9 @@ async def _window(address: TcpAddress, peer: PeerId) -> None:
     async with socket:
         out = protocol.yamux._out  # noqa: SLF001  (as above)
         out.append(_PING.pack(0, 1, 1, 1, 0))
-        for _ in range(8):
-            out += [_PING.pack(0, 0, 0, 1, 1 << 16), bytes(1 << 16)]
-        await socket.send_all(protocol.data_to_send())
+        for _ in range(24):  # one and a half times the first window
+            out += [_PING.pack(0, 0, 0, 1, 1 << 14), bytes(1 << 14)]
+            await socket.send_all(protocol.data_to_send())
         while await socket.receive_some():
             pass
 

@@ -593,3 +593,14 @@ async def test_what_windows_grow_by_is_asked_of_the_node_and_given_back():
         connection.close()
         await connection.closed.wait()
         await until(lambda: two.resources.memory == 0)
+
+
+async def test_an_address_that_failed_a_moment_ago_is_not_tried_and_its_reason_is_told_again():
+    one = new_swarm()
+    async with running(one):
+        peer = new_swarm().peer_id
+        for said in ("Connection refused", "as a moment ago .*Connection refused"):
+            with pytest.raises(ConnectionFailed, match=said):
+                await one.connect(peer, [TcpAddress("127.88.255.1", 9)])
+        assert failed_dials(one) == 1
+        assert one.counters["dial_rested"] == 1

@@ -24,6 +24,7 @@ class _Rest:
 
     until: float
     for_s: float
+    why: str
 
 
 class Backoff(Generic[Key]):
@@ -49,8 +50,13 @@ class Backoff(Generic[Key]):
         rest = self._rests.get(key)
         return rest is not None and now < rest.until
 
-    def failed(self, key: Key, now: float) -> None:
-        """It went wrong."""
+    def why(self, key: Key) -> str:
+        """What went wrong last; nothing for what is not known."""
+        rest = self._rests.get(key)
+        return "" if rest is None else rest.why
+
+    def failed(self, key: Key, now: float, why: str = "") -> None:
+        """It went wrong, for the reason `why`."""
         known = self._rests.pop(key, None)
         if known is None or now > known.until + self._max_s:
             for_s = self._first_s
@@ -58,7 +64,7 @@ class Backoff(Generic[Key]):
             for_s = known.for_s
         else:
             for_s = min(2 * known.for_s, self._max_s)
-        self._rests[key] = _Rest(now + for_s, for_s)
+        self._rests[key] = _Rest(now + for_s, for_s, why)
         if len(self._rests) > self._remembered:
             self._rests.popitem(last=False)
 

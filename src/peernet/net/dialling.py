@@ -13,6 +13,7 @@ Rules:
 Source: RFC 8305, "Happy Eyeballs Version 2", sections 4, 5 and 8.
 """
 
+import os
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Final, Generic, Protocol, TypeVar
 
@@ -23,7 +24,7 @@ from peernet.core.errors import ConnectionFailed, RemoteProtocolError
 from peernet.net.addresses import Address, preference
 from peernet.net.limits import Limits
 
-__all__ = ["DIAL_ERRORS", "Target", "interleaved", "race"]
+__all__ = ["DIAL_ERRORS", "MAX_TOLD", "Target", "interleaved", "race", "reason_of"]
 
 DIAL_ERRORS: Final = (OSError, trio.TooSlowError, ConnectionFailed, RemoteProtocolError)
 """What an attempt may fail with."""
@@ -135,7 +136,7 @@ class _Race(Generic[Won]):
             with trio.fail_after(self._limits.dial_timeout_s):
                 self.add(Target(address, ip) for ip in await resolve(address))
         except DIAL_ERRORS as error:
-            self.failures.append(_reason(address, error))
+            self.failures.append(reason_of(address, error))
         finally:
             self.resolving -= 1
             self._changed.set()
@@ -161,7 +162,7 @@ class _Race(Generic[Won]):
             else:
                 made.close()
         except DIAL_ERRORS as error:
-            self.failures.append(_reason(target, error))
+            self.failures.append(reason_of(target, error))
             # The next one need not wait for one that is over.
             self._next_at = -float("inf")
         finally:
@@ -169,7 +170,10 @@ class _Race(Generic[Won]):
             self._changed.set()
 
 
-def _reason(where: object, error: BaseException) -> str:
+def reason_of(where: object, error: BaseException) -> str:
+    """What went wrong there, in words for a person."""
     if isinstance(error, trio.TooSlowError):
         return f"{where}: no answer in time"
+    if isinstance(error, OSError) and error.errno is not None and error.errno > 0:
+        return f"{where}: {os.strerror(error.errno)}"
     return f"{where}: {str(error) or type(error).__name__}"

@@ -18,7 +18,7 @@ from peernet.core.identity import PeerId
 from peernet.net.addresses import Address, TcpAddress, WebSocketAddress
 from peernet.net.backoff import Backoff
 from peernet.net.connection import PeerConnection
-from peernet.net.dialling import DIAL_ERRORS, Target, race
+from peernet.net.dialling import DIAL_ERRORS, MAX_TOLD, Target, race, reason_of
 from peernet.net.gating import Gate
 from peernet.net.limits import Limits
 from peernet.net.reception import handshake_failure
@@ -114,7 +114,8 @@ class Outgoing:
         fresh = [address for address in addresses if not self._backoff.rests((peer, address), now)]
         if addresses and not fresh:
             self._counters["dial_rested"] += 1
-            raise ConnectionFailed(f"cannot reach {peer}: its addresses failed a moment ago")
+            told = "; ".join(self._backoff.why((peer, address)) for address in tuple(addresses)[:MAX_TOLD])
+            raise ConnectionFailed(f"cannot reach {peer}, as a moment ago ({told})")
         place = self._resources.take_for_dial()
         if place is None:
             raise ConnectionFailed(f"cannot reach {peer}: this node has as many connections as it bears")
@@ -139,7 +140,7 @@ class Outgoing:
             raise ConnectionFailed(str(error)) from error
         except DIAL_ERRORS as error:
             outcome = _dial_failure(error)
-            self._backoff.failed((peer, target.address), trio.current_time())
+            self._backoff.failed((peer, target.address), trio.current_time(), reason_of(target, error))
             raise
         finally:
             self._counters[f"dial:{transport}:{outcome}"] += 1
