@@ -209,7 +209,7 @@ async def test_who_is_cancelled_in_the_moment_of_success_gets_nothing():
             whole.cancel()
             return made[0]
 
-        await race([parse_address(tcp(1))], World({}).resolve, attempt, LIMITS)
+        await race([parse_address(tcp(1)), parse_address(tcp(2))], World({}).resolve, attempt, LIMITS)
     assert whole.cancelled_caught
     assert made[0].closed
 
@@ -219,4 +219,19 @@ async def test_an_error_that_no_attempt_may_raise_is_not_swallowed():
         raise ZeroDivisionError
 
     with pytest.RaisesGroup(ZeroDivisionError):
+        await race([parse_address(tcp(1)), parse_address(tcp(2))], World({}).resolve, attempt, LIMITS)
+    with pytest.raises(ZeroDivisionError):
         await race([parse_address(tcp(1))], World({}).resolve, attempt, LIMITS)
+
+
+async def test_one_address_is_dialled_without_a_race_and_fails_like_one():
+    async def attempt(target: Target) -> Made:
+        if target.ip == "127.0.0.2":
+            raise trio.TooSlowError
+        return Made(target.ip)
+
+    won = await race([parse_address("/ip4/127.0.0.1/tcp/9")], World({}).resolve, attempt, LIMITS)
+    assert won == Made("127.0.0.1")
+    assert not won.closed
+    with pytest.raises(ConnectionFailed, match="127.0.0.2/tcp/9: no answer in time"):
+        await race([parse_address("/ip4/127.0.0.2/tcp/9")], World({}).resolve, attempt, LIMITS)

@@ -11,6 +11,7 @@ Rules:
 Source: design sections 4 and 5; RFC 4291 section 2.5.5.2, RFC 3056, RFC 6052 section 2.1 for what wraps IPv4.
 """
 
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from string import hexdigits
 from typing import Final
@@ -18,6 +19,8 @@ from typing import Final
 __all__ = ["address_prefix", "ip_prefix", "is_numeric_name", "unwrapped"]
 
 _NAME_PROTOCOLS: Final = frozenset({"dns", "dns4", "dns6", "dnsaddr"})
+_REMEMBERED: Final = 1024
+"""Addresses whose prefix is not worked out again: a connection's is asked for several times."""
 _NAT64: Final = IPv6Network("64:ff9b::/96")
 
 
@@ -41,6 +44,7 @@ def address_prefix(address: str) -> str:
     return f"{protocol}/{value}"
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def ip_prefix(address: str) -> str:
     """The group that the text of an IP address counts under; raises `ValueError` for anything else."""
     return _prefix_of(ip_address(address))

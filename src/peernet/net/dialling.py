@@ -81,6 +81,8 @@ async def race(
         attempt: a connection to a target; raises what `DIAL_ERRORS` names. Cancelled, it leaves nothing behind.
         limits: the bounds.
     """
+    if len(addresses) == 1 and not addresses[0].is_name:
+        return await _alone(Target(addresses[0], addresses[0].host), attempt)
     running = _Race(attempt, limits)
     try:
         async with trio.open_nursery() as nursery:
@@ -103,6 +105,14 @@ async def race(
         told = running.failures[:MAX_TOLD]
         raise ConnectionFailed("; ".join(told) or "no address that we can dial")
     return running.won
+
+
+async def _alone(target: Target, attempt: Callable[[Target], Awaitable[Won]]) -> Won:
+    """What needs no race: there is one address, and it is no name."""
+    try:
+        return await attempt(target)
+    except DIAL_ERRORS as error:
+        raise ConnectionFailed(reason_of(target, error)) from error
 
 
 class _Race(Generic[Won]):

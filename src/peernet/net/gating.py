@@ -9,7 +9,7 @@ when the handshake has proven who it is. Rules of `AllowDeny`:
 3. An IPv6 address that only wraps an IPv4 one is that one.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Protocol
 
@@ -70,8 +70,8 @@ class AllowDeny:
         return peer in self.allowed_peers or _is_in(ip, self.allowed_networks)
 
 
-def _is_in(ip: str | None, networks: Iterable[Network]) -> bool:
-    if ip is None:
+def _is_in(ip: str | None, networks: Sequence[Network]) -> bool:
+    if ip is None or not networks:
         return False
     meant = unwrapped(ip_address(ip))
     return any(meant in network for network in networks)

@@ -150,24 +150,25 @@ class Outgoing:
     async def _connect(self, peer: PeerId, place: Place, target: Target) -> PeerConnection:
         if not self._gate.may_dial(peer, target.ip):
             raise _Gated("the gate of this node does not let it be dialled there")
-        with trio.fail_after(self._limits.dial_timeout_s):
+        # One scope for both: each costs as much as a key agreement.
+        with trio.fail_after(self._limits.dial_timeout_s) as scope:
             transport = await self._open_transport(peer, target.address, target.ip)
-        connection = self._start(transport, place, expected=peer, observed=target.ip)
-        try:
-            with trio.fail_after(self._limits.handshake_timeout_s):
+            scope.deadline = trio.current_time() + self._limits.handshake_timeout_s
+            connection = self._start(transport, place, expected=peer, observed=target.ip)
+            try:
                 await connection.wait_established()
-        except RemoteProtocolError as error:
-            connection.close()
-            if error.reason == NOT_DECRYPTED:
-                raise RemoteProtocolError(f"{error}; {self._key_hint()}", reason=error.reason) from error
-            raise
-        except ConnectionFailed as error:
-            connection.close()
-            # The other side may have noticed first that the keys differ; it closes, and says nothing.
-            raise ConnectionFailed(f"{error} during the handshake; {self._key_hint()}") from error
-        except BaseException:
-            connection.close()
-            raise
+            except RemoteProtocolError as error:
+                connection.close()
+                if error.reason == NOT_DECRYPTED:
+                    raise RemoteProtocolError(f"{error}; {self._key_hint()}", reason=error.reason) from error
+                raise
+            except ConnectionFailed as error:
+                connection.close()
+                # The other side may have noticed first that the keys differ; it closes, and says nothing.
+                raise ConnectionFailed(f"{error} during the handshake; {self._key_hint()}") from error
+            except BaseException:
+                connection.close()
+                raise
         return connection
 
 

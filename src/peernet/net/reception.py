@@ -150,6 +150,8 @@ class Reception:
 
     async def _wait_turn(self, visit: _Visit) -> bool:
         """Waits until the handshake may begin; False if that takes too long."""
+        if visit.entered.is_set():
+            return True
         with trio.move_on_after(self._limits.handshake_wait_s):
             while not visit.entered.is_set():
                 with trio.move_on_at(self._door.relief_at(visit.visitor)):
