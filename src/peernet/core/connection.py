@@ -273,10 +273,19 @@ class Connection:
         Raises `RemoteProtocolError` for anything wrong; the connection can then only be dropped.
         """
         events: list[Event] = []
-        if self._phase is _Phase.FAILED:
+        phase = self._phase
+        if phase is _Phase.FAILED:
             raise LocalProtocolError("the connection has failed: nothing more can be received")
         try:
-            if self._phase is _Phase.SECURITY:
+            if phase is _Phase.OPEN:
+                size = len(data)
+                if 2 < size <= _SHORT and data[0] << 8 | data[1] == size - 2 and not self._inbox:
+                    # One whole short message, and nothing else: what a conversation mostly is.
+                    assert self._opener is not None
+                    assert self._yamux is not None
+                    self._yamux.receive_into(self._opener.decrypt(bytes(data[2:])), events)
+                    return events
+            elif phase is _Phase.SECURITY:
                 data = self._negotiate_security(data)
             with memoryview(data) as view:
                 self._receive_messages(view, events)
