@@ -35,14 +35,19 @@ PACKAGES: Final = (peernet.core, peernet.net, peernet.gateway, bootstrap)
 
 NOT_FUZZED: Final = {
     "peernet.core.suite.Aead.open": "a port",
+    "peernet.core.suite.Aead.open_into": "a port",
     "peernet.core.suite.CipherSuite.verify": "a port",
     "peernet.core.suite.SodiumSuite.verify": "keys and signatures of any length meet it below all that is signed",
     "peernet.core.suite._SodiumAead.open": "fuzzed below Noise, on one side",
     "peernet.core.suite._OpensslAead.open": "fuzzed below Noise, on the other side",
+    "peernet.core.suite._SodiumAead.open_into": "fuzzed below Noise, on one side",
+    "peernet.core.suite._OpensslAead.open_into": "fuzzed below Noise, on the other side",
     "peernet.core.noise._SymmetricState.decrypt_and_hash": "read_message calls it",
     "peernet.core.ring.cells.check_size": "a cell of another size is a bug of ours: legs are cut by cut_cells",
     "peernet.core.wire.MessageSet.decode": "each set is fuzzed by itself",
     "peernet.gateway.settings.Listening.parse": "from the command line of whoever runs it",
+    "peernet.net.gating.AllowDeny.parse": "from the configuration",
+    "peernet.net.metrics_page.parse_page_address": "from the configuration",
 }
 
 

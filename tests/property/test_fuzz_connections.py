@@ -72,7 +72,7 @@ def _negotiate(side: Dialer | Listener, pieces: list[bytes]) -> tuple[str | None
     return side.selected, left, reason
 
 
-@fuzzes(_Negotiation.receive)
+@fuzzes(_Negotiation.receive, Listener.receive)
 @examples(200)
 @given(st.data())
 def test_a_negotiation_comes_to_the_same_however_it_is_cut(data: st.DataObject):
@@ -130,7 +130,7 @@ LOW_ORDER: Final = [
 ]
 
 
-@fuzzes(HandshakeState.read_message, CipherState.decrypt)
+@fuzzes(HandshakeState.read_message, CipherState.decrypt, CipherState.decrypt_into)
 @examples(250)
 @given(st.data())
 def test_a_handshake_message_that_was_touched_ends_the_handshake(data: st.DataObject):
@@ -161,6 +161,8 @@ def test_a_handshake_message_that_was_touched_ends_the_handshake(data: st.DataOb
         for message in data.draw(st.lists(st.one_of(ARBITRARY, st.just(recorded[place])), max_size=3)):
             nonce = opener.nonce
             assert refusal(lambda message=message: opener.decrypt(message)) == "bad_tag"
+            room = memoryview(bytearray(len(message)))
+            assert refusal(lambda message=message, room=room: opener.decrypt_into(message, room)) == "bad_tag"
             assert opener.nonce == nonce
 
 
