@@ -6,6 +6,7 @@
 #   make libp2p   an environment with py-libp2p, for the tests that talk with it: 150 MB
 #   make attack   the same swarm, attacked in five ways, with what catches each
 #   make test     the tests
+#   make fuzz     hostile input to every parser, fifty times as much as 'make test' has      (make fuzz TIMES=500)
 #   make check    lint, format, types, architecture, dependencies
 #   make sabotage  break each promise on a copy of the tree, and see its test turn red
 #   make bench    every benchmark                                                      (make bench NAME=ring)
@@ -28,7 +29,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-dep
 
 export PIP_NO_WARN_SCRIPT_LOCATION := 1
 
-.PHONY: setup demo attack vllm libp2p test check coverage sabotage bench simulate pins clean
+.PHONY: setup demo attack vllm libp2p test fuzz check coverage sabotage bench simulate pins clean
 
 setup: $(VENV)/.demo $(MODEL)
 
@@ -47,6 +48,9 @@ attack: setup
 
 test: $(VENV)/.test $(MODEL)
 	$(BIN)/python -m pytest $(PYTEST)
+
+fuzz: $(VENV)/.test
+	PEERNET_FUZZ=$(or $(TIMES),50) $(BIN)/python -m pytest $(or $(PYTEST),tests/property -k fuzz)
 
 coverage: $(VENV)/.test $(MODEL)
 	$(BIN)/python -m pytest --cov --cov-branch --cov-report=term-missing:skip-covered $(PYTEST)

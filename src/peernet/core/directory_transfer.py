@@ -139,6 +139,8 @@ def unpack(packed: bytes, size_bytes: int) -> bytes:
     """The `size_bytes` that were packed; raises `RemoteProtocolError`, having decompressed no more than that."""
     if size_bytes < 1:
         raise RemoteProtocolError("a directory's body of no size", reason="bad_compression")
+    if size_bytes > MAX_BODY_SIZE:
+        raise RemoteProtocolError(f"a directory's body of over {MAX_BODY_SIZE} bytes", reason="too_long")
     inflater = zlib.decompressobj()
     try:
         body = inflater.decompress(packed, size_bytes + 1)

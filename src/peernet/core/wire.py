@@ -5,7 +5,8 @@ Rules:
 1. A message is an attrs class. On the wire it is the msgpack array of its fields in order; nothing is a map, so no
    field name is sent and there is one encoding for one value.
 2. Decoding is strict: `'5'` is not 5, a bool is not an int, an array of the wrong length is an error.
-3. Every decoder has limits on size and counts, and fails with `RemoteProtocolError` and nothing else.
+3. Every decoder has limits on size, counts and depth, and fails with `RemoteProtocolError` and nothing else. What it
+   allocates is bounded by what came, not by what that declares: see `_check_shape`.
 4. What is signed must be canonical: `decode` encodes again and compares, so that two byte strings never mean the
    same message.
 5. A protocol's messages form a `MessageSet`: each has a small number, which is the array's first item.
@@ -37,7 +38,14 @@ __all__ = [
 
 MAX_MESSAGE_SIZE: Final = 1 << 20
 MAX_ITEMS: Final = 4096
+MAX_DEPTH: Final = 8
+"""Arrays inside each other; our messages have four at most."""
+VALUES_AN_ITEM: Final = 4
+"""A message has at most so many times as many values, counted through all its arrays, as one array may have items."""
 MAX_VARINT_SIZE: Final = 4
+
+_SHORT: Final = 4096
+_FEW_ARRAYS: Final = 4
 
 T = TypeVar("T")
 
@@ -152,6 +160,8 @@ def _pack(value: object) -> bytes:
 def _unpack(data: bytes, max_size: int, max_items: int = MAX_ITEMS) -> object:
     if len(data) > max_size:
         raise RemoteProtocolError(f"a message of {len(data)} bytes, over the limit of {max_size}", reason="too_long")
+    if len(data) > _SHORT or data.count(b"\xdc") + data.count(b"\xdd") > _FEW_ARRAYS:
+        _check_shape(data, max_items)
     try:
         return msgpack.unpackb(
             data,
@@ -167,6 +177,65 @@ def _unpack(data: bytes, max_size: int, max_items: int = MAX_ITEMS) -> object:
     # msgpack raises ValueError's children, and TypeError or RecursionError on some malformed input.
     except (ValueError, TypeError, RecursionError, msgpack.UnpackException) as error:
         raise RemoteProtocolError("a message is not valid msgpack within our limits", reason="bad_message") from error
+
+
+def _check_shape(data: bytes, max_items: int) -> None:
+    """Raises `RemoteProtocolError` for arrays in too many arrays, and too many values in all.
+
+    msgpack reserves an array's items when it reads their number, so a few bytes of arrays inside each other take
+    megabytes; and an empty array is one byte on the wire, and 64 in memory. This goes over the values without making
+    any. A short message in which no long array can begin is not worth it.
+    """
+    offset, end = 0, len(data)
+    values_left = VALUES_AN_ITEM * max_items
+    outer: list[int] = []
+    to_come = 1
+    while True:
+        while not to_come:
+            if not outer:
+                if offset != end:
+                    raise RemoteProtocolError("bytes follow a message", reason="bad_message")
+                return
+            to_come = outer.pop()
+        to_come -= 1
+        values_left -= 1
+        if offset >= end:
+            raise RemoteProtocolError("a message ends within a value", reason="bad_message")
+        head = data[offset]
+        offset += 1
+        if head in _LENGTHS:
+            start, offset = offset, offset + _LENGTHS[head]
+            size = int.from_bytes(data[start:offset])
+            if head not in _ARRAYS:
+                offset += size
+                continue
+        elif head >= 0xE0 or head < 0x80:
+            continue
+        elif head in _SIZES:
+            offset += _SIZES[head]
+            continue
+        elif 0x90 <= head <= 0x9F:
+            size = head & 0x0F
+        else:
+            raise RemoteProtocolError("a message is not valid msgpack within our limits", reason="bad_message")
+        if size > max_items or size > values_left:
+            raise RemoteProtocolError(f"an array of {size} items, over the limit", reason="bad_message")
+        outer.append(to_come)
+        to_come = size
+        if len(outer) > MAX_DEPTH:
+            raise RemoteProtocolError(f"a message of over {MAX_DEPTH} arrays in each other", reason="bad_message")
+
+
+# First bytes of msgpack's values: those of a fixed size, and those that a length or count of so many bytes follows.
+_SIZES: Final = {
+    **{0xA0 + size: size for size in range(32)},
+    0xC0: 0,
+    0xC2: 0,
+    0xC3: 0,
+    **dict(zip(range(0xCC, 0xD4), (1, 2, 4, 8) * 2, strict=True)),
+}
+_ARRAYS: Final = {0xDC: 2, 0xDD: 4}
+_LENGTHS: Final = {0xC4: 1, 0xC5: 2, 0xC6: 4, 0xD9: 1, 0xDA: 2, 0xDB: 4, **_ARRAYS}
 
 
 def _structure(value: object, kind: type[T]) -> T:

@@ -46,12 +46,18 @@ class ApiError(Exception):
     @property
     def body(self) -> dict[str, Any]:
         """What the client gets."""
-        return {"error": {"message": self.message, "type": self.kind, "param": self.param, "code": self.code}}
+        param = None if self.param is None else _sendable(self.param)
+        return {"error": {"message": _sendable(self.message), "type": self.kind, "param": param, "code": self.code}}
 
     @property
     def headers(self) -> dict[str, str]:
         """Those that go with it."""
         return {} if self.retry_after_s is None else {"retry-after": str(self.retry_after_s)}
+
+
+def _sendable(text: str) -> str:
+    """What it quotes of a request may hold half a surrogate pair, which JSON can say and UTF-8 cannot."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def invalid(message: str, param: str | None = None, code: str | None = None) -> ApiError:

@@ -127,7 +127,7 @@ def _boolean(given: Mapping[str, Any], name: str) -> bool:
 def _model(value: object) -> str:
     if not isinstance(value, str) or not 1 <= len(value) <= MAX_MODEL_CHARS:
         raise invalid("model is the name of one: /v1/models lists them", "model")
-    return value
+    return _text(value, "model")
 
 
 def _include_usage(value: object, *, stream: bool) -> bool:

@@ -171,7 +171,12 @@ def parse_note(data: bytes) -> Note:
 
 def parse_signature_lines(data: bytes) -> tuple[NoteSignature, ...]:
     """Signature lines that come without their note, as a cosigner sends them; raises `RemoteProtocolError`."""
-    return parse_note(b"\n\n" + data).signatures if data else ()
+    if not data:
+        return ()
+    note = parse_note(b"\n\n" + data)
+    if note.text != "\n":
+        raise _bad("signature lines come with a text, or an empty line")
+    return note.signatures
 
 
 def encode_signature_lines(signatures: Sequence[NoteSignature]) -> bytes:
