@@ -299,6 +299,7 @@ class PeerConnection:
         "last_heard",
         "last_used",
         "observed",
+        "on_established",
         "streams_opened_in",
         "streams_opened_out",
         "unsent_bytes",
@@ -346,6 +347,8 @@ class PeerConnection:
         self._awaits_pong = False
         self._established_or_ended = trio.Event()
         self.observed = observed
+        self.on_established: Callable[[PeerConnection], None] | None = None
+        """Called when the handshake is done, before anything else of the peer is looked at."""
         self.closed = trio.Event()
         self.ended: str | None = None
         self.failure: RemoteProtocolError | None = None
@@ -683,6 +686,8 @@ class PeerConnection:
                 self._peer = event.peer_id
                 self._yamux = self._protocol.yamux
                 self._established_or_ended.set()
+                if self.on_established is not None:
+                    self.on_established(self)
             case GoneAway():
                 self.draining = True
                 self._end_if_idle("the peer is going away")

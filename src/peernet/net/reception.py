@@ -10,7 +10,8 @@ the door closed, and keeps nothing busy but itself. Those of its prefix who are 
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Protocol
 
 import trio
@@ -38,11 +39,11 @@ def handshake_failure(error: BaseException) -> str:
     return "timeout" if isinstance(error, trio.TooSlowError) else "closed"
 
 
-class Starter(Protocol):
-    """Starts to drive a connection over a byte stream."""
+class Maker(Protocol):
+    """Makes a connection of a byte stream; it is driven by who asked for it."""
 
     def __call__(self, transport: ByteStream, place: Place, *, observed: str) -> PeerConnection:
-        """The connection, whose handshake has begun; `observed` is the IP address of the other side."""
+        """The connection, whose handshake has not begun; `observed` is the IP address of the other side."""
 
 
 @define(eq=False)
@@ -51,6 +52,7 @@ class _Visit:
 
     incoming: Incoming
     visitor: Visitor
+    take: Callable[[PeerConnection, Place], None]
     scope: trio.CancelScope
     entered: trio.Event
     place: Place | None = None
@@ -65,7 +67,8 @@ class Reception:
         resources: where places for connections are taken.
         door: who may begin a handshake.
         counters: what happens is counted here.
-        start: drives a connection.
+        make: makes a connection of a byte stream.
+        drive: drives a connection until it is over, and never raises.
         on_failure: told the word for each handshake that failed.
     """
 
@@ -76,7 +79,8 @@ class Reception:
         resources: Resources,
         door: Door,
         counters: Counter[str],
-        start: Starter,
+        make: Maker,
+        drive: Callable[[PeerConnection], Awaitable[None]],
         on_failure: Callable[[str], None],
     ) -> None:
         self._limits = limits
@@ -84,7 +88,8 @@ class Reception:
         self._resources = resources
         self._door = door
         self._counters = counters
-        self._start = start
+        self._make = make
+        self._drive = drive
         self._on_failure = on_failure
         self._penalties: Backoff[str] = Backoff(limits.penalty_s, limits.penalty_max_s, limits.penalties)
 
@@ -92,61 +97,79 @@ class Reception:
         """A connection from `prefix` misbehaved: nobody more comes in from there for a while."""
         self._penalties.failed(prefix, trio.current_time())
 
-    async def receive(self, incoming: Incoming) -> tuple[PeerConnection, Place] | None:
-        """The connection, its handshake done and its place taken; None if it comes to nothing, which is counted."""
+    async def receive(self, incoming: Incoming, take: Callable[[PeerConnection, Place], None]) -> None:
+        """Takes in who came, until the connection ends; `take` is given it when the handshake is done.
+
+        If it comes to nothing, that is counted. (All of it runs in the task of who calls this, in one scope: a task
+        and a scope more would cost as much as half of the handshake's cryptography.)
+        """
         host = incoming.host
         if host is None:
             self._refuse("gone")
-            return None
+            return
         if not self._gate.may_accept(host):
             self._refuse("gate")
-            return None
+            return
         if self._penalties.rests(ip_prefix(host), trio.current_time()):
             self._refuse("penalty")
-            return None
+            return
         scope, entered = trio.CancelScope(), trio.Event()
+        turned_away = False
 
         def turn_away(_: str) -> None:
+            nonlocal turned_away
+            turned_away = True
             self._counters["evicted:waiting" if visitor.entered_at is None else "evicted:handshake"] += 1
             scope.cancel()
 
         visitor = Visitor(ip_prefix(host), entered.set, turn_away)
         if not self._door.arrive(visitor, trio.current_time()):
             self._refuse("waiting_room")
-            return None
-        visit = _Visit(incoming, visitor, scope, entered)
-        connection: PeerConnection | None = None
+            return
+        visit = _Visit(incoming, visitor, take, scope, entered)
         try:
             with scope:
-                connection = await self._serve(visit)
-            if connection is not None and scope.cancel_called:
-                connection.close("it was still in its handshake when others needed its place")
-                connection = None
+                await self._serve(visit)
+            if scope.cancelled_caught and not turned_away:
+                self._on_failure("timeout")
         finally:
             self._door.leave(visitor, trio.current_time())
-            if connection is None and visit.place is not None:
+            if visit.place is not None:
                 self._resources.release(visit.place)
-        if connection is None or visit.place is None:
-            return None
-        return connection, visit.place
 
     def _refuse(self, reason: str) -> None:
         self._counters[f"refused:{reason}"] += 1
 
-    async def _serve(self, visit: _Visit) -> PeerConnection | None:
+    async def _serve(self, visit: _Visit) -> None:
         if not await self._wait_turn(visit):
             self._refuse("waited_too_long")
-            return None
+            return
         visit.place = self._resources.take(visit.visitor.prefix)
         if visit.place is None:
             self._refuse("connections")
-            return None
-        connection = await self._shake_hands(visit, visit.place)
-        if connection is not None and not self._gate.may_stay(connection.peer, visit.incoming.host):
+            return
+        visit.scope.deadline = trio.current_time() + self._limits.handshake_timeout_s
+        try:
+            transport = await visit.incoming.open()
+            host = self._recount(visit, visit.place)
+        except HANDSHAKE_ERRORS as error:
+            self._on_failure(handshake_failure(error))
+            return
+        connection = self._make(transport, visit.place, observed=host)
+        connection.on_established = partial(self._welcome, visit, visit.place)
+        await self._drive(connection)
+        if not connection.established:
+            self._on_failure("closed" if connection.failure is None else connection.failure.reason)
+
+    def _welcome(self, visit: _Visit, place: Place, connection: PeerConnection) -> None:
+        """The handshake is done: what it held is free, and the gate looks at who it is."""
+        visit.scope.deadline = float("inf")
+        self._door.leave(visit.visitor, trio.current_time())
+        if self._gate.may_stay(connection.peer, visit.incoming.host):
+            visit.take(connection, place)
+        else:
             connection.close("the gate of this node does not let it in")
             self._refuse("gate")
-            return None
-        return connection
 
     async def _wait_turn(self, visit: _Visit) -> bool:
         """Waits until the handshake may begin; False if that takes too long."""
@@ -158,28 +181,6 @@ class Reception:
                     await visit.entered.wait()
                 self._door.relieve(visit.visitor, trio.current_time())
         return visit.entered.is_set()
-
-    async def _shake_hands(self, visit: _Visit, place: Place) -> PeerConnection | None:
-        """The connection when all handshakes are done; None when they failed, which is counted."""
-        connection: PeerConnection | None = None
-        try:
-            with trio.fail_after(self._limits.handshake_timeout_s):
-                transport = await visit.incoming.open()
-                host = self._recount(visit, place)
-                connection = self._start(transport, place, observed=host)
-                await connection.wait_established()
-        except HANDSHAKE_ERRORS as error:
-            self._on_failure(handshake_failure(error))
-            if connection is not None:
-                connection.close()
-                # It may say why, before the listener closes the socket.
-                await connection.closed.wait()
-            return None
-        except BaseException:
-            if connection is not None:
-                connection.close("its handshake was given up")
-            raise
-        return connection
 
     def _recount(self, visit: _Visit, place: Place) -> str:
         """Who is there, which the transport may have learned only now; raises `RemoteProtocolError` to refuse it."""

@@ -185,7 +185,8 @@ class Swarm:
             self.resources,
             self.door,
             self.counters,
-            partial(self._start, expected=None),
+            partial(self._make, expected=None),
+            self._run_connection,
             self._count_handshake_failure,
         )
         self._outgoing = Outgoing(
@@ -425,18 +426,21 @@ class Swarm:
             if self.draining:
                 self.counters["refused:draining"] += 1
                 return
-            received = await self._reception.receive(incoming)
-            if received is None:
-                return
-            connection, place = received
-            self._adopt(connection, _Held(place, transport, dialled_by_us=False), place.prefix)
-            if place.peer is None:
-                self.resources.release(place)
-            await connection.closed.wait()
+            await self._reception.receive(incoming, partial(self._take_incoming, transport))
         except Exception as error:  # noqa: BLE001  (the outermost task of who came: count, log without data, go on)
             self._crashed("accept_crashed", error)
 
+    def _take_incoming(self, transport: str, connection: PeerConnection, place: Place) -> None:
+        self._adopt(connection, _Held(place, transport, dialled_by_us=False), place.prefix)
+
     def _start(self, transport: ByteStream, place: Place, *, expected: PeerId | None, observed: str) -> PeerConnection:
+        """A connection that is driven by a task of its own."""
+        connection = self._make(transport, place, expected=expected, observed=observed)
+        assert self._nursery is not None
+        self._nursery.start_soon(self._run_connection, connection)
+        return connection
+
+    def _make(self, transport: ByteStream, place: Place, *, expected: PeerId | None, observed: str) -> PeerConnection:
         protocol = Connection(
             self._suite,
             self._identity,
@@ -454,8 +458,6 @@ class Swarm:
             transport, protocol, self._limits, self._on_stream, observed=where, flusher=self._flusher
         )
         self._running.add(connection)
-        assert self._nursery is not None
-        self._nursery.start_soon(self._run_connection, connection)
         return connection
 
     async def _run_connection(self, connection: PeerConnection) -> None:
