@@ -181,7 +181,7 @@ def _side(*, initiator: bool, early: bool = True, swarm_key: bytes | None = None
     )
 
 
-LIMITS: Final = YamuxLimits(max_inbound_streams=8, max_backlog=8, max_queued_replies=16)
+LIMITS: Final = YamuxLimits(max_inbound_streams=2, max_backlog=2, max_queued_replies=16)
 
 
 def _dialogue(*, early: bool, swarm_key: bytes | None) -> dict[bool, list[bytes]]:
@@ -443,6 +443,17 @@ def test_a_proven_peer_says_anything_where_a_multiplexer_is_agreed_on(said: byte
     stranger.noise.read_message(sent[2 : 2 + size])
     sealer, _ = stranger.noise.split()
     _tell(stranger.side, [_sized(sealer.encrypt(said))])
+
+
+def test_lengths_before_a_peer_is_known_are_refused_where_they_stand():
+    """Before anything of what they announce has come."""
+    selected = HEADER + frame(b"/noise\n")
+    for said, reason in (
+        (HEADER + b"\x81\x08", "bad_length"),
+        (selected + struct.pack(">H", MAX_HANDSHAKE_MESSAGE_SIZE + 1), "too_long"),
+        (selected + _sized(bytes(31)), "too_short"),
+    ):
+        assert _tell(_side(initiator=False), [said]) == reason
 
 
 def test_what_is_held_before_a_peer_is_known_is_a_handshake_message():

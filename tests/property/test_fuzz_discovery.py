@@ -203,6 +203,20 @@ def test_who_signs_what_nobody_may_say_is_refused_everywhere(signed: bytes):
         assert directory.passed_over == (refused is not None)
 
 
+@examples(80)
+@given(addresses=st.lists(ADDRESSES, min_size=1, max_size=2))
+def test_addresses_of_any_text_are_refused_or_counted_under_a_network(addresses: list[str]):
+    fields = msgpack.unpackb(decode(SignedRecord, PEERS[0]).body)
+    fields[4] = addresses
+    signed = _signed(PEER, bytes(msgpack.packb(fields)))
+    refused = refusal(lambda: open_record(signed, NOW, SUITE))
+    assert refusal(lambda: RecordVerifier(SUITE).contact(signed, NOW)) == refused
+    for text in ("/ip4/1.2.3", "/ip6/x", "/dns4/1.2", "ip4", "/ip4/"):
+        fields[4] = [text]
+        wrong = _signed(PEER, bytes(msgpack.packb(fields)))
+        assert refusal(lambda wrong=wrong: open_record(wrong, NOW, SUITE)) == "bad_address"
+
+
 @fuzzes(Lookup.on_reply)
 @examples(60)
 @given(

@@ -3,7 +3,7 @@
 import json
 import struct
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import msgpack
@@ -201,8 +201,10 @@ async def _read_out(stream: WebSocketStream | DialledWebSocket) -> None:
 
 
 async def _feed(there: trio.abc.Stream, pieces: list[bytes]) -> None:
-    for piece in pieces:
-        await there.send_all(piece)
+    # Who is refused may have more to say.
+    with suppress(trio.BrokenResourceError):
+        for piece in pieces:
+            await there.send_all(piece)
     await there.aclose()
 
 

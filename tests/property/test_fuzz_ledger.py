@@ -25,6 +25,7 @@ from peernet.core.ledger.notes import (
     COSIGNER_KEY,
     LOG_KEY,
     Note,
+    NoteSignature,
     VerifierKey,
     decode_base64,
     encode_base64,
@@ -315,6 +316,27 @@ def test_vouchers_openings_and_settlements_of_any_values(data: st.DataObject):
         case Receipt() as receipt:
             refusal(lambda: verify_receipt(PROOFS[1], receipt, KEY, SUITE))
             refusal(lambda: verify_receipt(PROOFS[0], evolve(RECEIPT, nonce=receipt.nonce), KEY, SUITE))
+
+
+@examples(60)
+@given(nonce=st.binary(max_size=40), price=INTEGERS, window=INTEGERS, signature=st.binary(min_size=1, max_size=80))
+def test_single_fields_of_any_value(nonce: bytes, price: int, window: int, signature: bytes):
+    """One thing wrong in what is in order otherwise, and signed."""
+    settlement = evolve(SETTLEMENT, receipt=evolve(RECEIPT, nonce=nonce))
+    assert (refusal(lambda: settlement.entry(60)) == "bad_nonce") == (len(nonce) != len(NONCE))
+    terms = evolve(TERMS, answer_price_microcredits=price, window_tokens=window)
+    if opens_terms(evolve(GRANT, commitment=terms.commit(NONCE)), terms, NONCE):
+        assert evolve(LANE, terms=terms).price(1, 1) >= 0
+    for key in (KEY, WITNESS):
+        note = Note(CHECKPOINT.text(), (NoteSignature(key.name, key.key_id, signature),)).encode()
+        assert refusal(lambda note=note: open_note(note, (KEY, WITNESS), SUITE)) == "bad_signature"
+
+
+@pytest.mark.parametrize("field", ["prompt_price_microcredits", "answer_price_microcredits", "window_tokens"])
+def test_terms_out_of_range_open_nothing(field: str):
+    for value in (-1, 2**53, 2**64 - 1):
+        terms = evolve(TERMS, **{field: value})
+        assert not opens_terms(evolve(GRANT, commitment=terms.commit(NONCE)), terms, NONCE)
 
 
 def _give(voucher: Voucher) -> None:

@@ -245,6 +245,15 @@ def test_no_message_of_ours_is_too_deep(messages: MessageSet):
         _check_shape(example, MAX_ITEMS)
 
 
+def test_arrays_are_nested_as_deep_as_is_said_and_no_deeper():
+    _check_shape(b"\x91" * MAX_DEPTH + b"\xc0", MAX_ITEMS)
+    assert refusal(lambda: _check_shape(b"\x91" * (MAX_DEPTH + 1) + b"\xc0", MAX_ITEMS)) == "bad_message"
+
+
+def test_a_longer_spelling_of_a_message_is_refused():
+    assert not check(Parser(decode, lambda data: decode(Inner, data), [], encode), b"\x92\xcc\x01\xa1x")
+
+
 def _depth(value: object) -> int:
     return 1 + max(map(_depth, value), default=0) if isinstance(value, list) else 0
 
