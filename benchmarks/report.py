@@ -49,7 +49,7 @@ class Figure:
             "reference": self.reference,
             "reference_value": None if self.reference_value is None else round(self.reference_value, 4),
             "ratio": None if self.ratio is None else round(self.ratio, 4),
-            "target": self.target,
+            "target": None if self.target is None else round(self.target, 4),
             "target_bounds": "value" if self.bounds_value or self.ratio is None else "ratio",
             "met": self.met,
             "conditions": self.conditions

@@ -54,7 +54,7 @@ def test_every_command_of_the_section_works_as_written(folder: Path) -> None:
     services = [command for command in listed if command.split()[1] in SERVICES]
     uses = [command for command in listed if command.split()[1] not in SERVICES]
     assert [command.split()[1] for command in services] == ["bootstrap", "relay", "host", "host", "host"]
-    assert [command.split()[1] for command in uses] == ["chat", "ledger", "identity", "model"]
+    assert [command.split()[1] for command in uses] == ["chat", "ledger", "identity", "model", "doctor"]
     running: list[subprocess.Popen[str]] = []
     try:
         running = [start(command, folder) for command in services[:1]]
@@ -72,6 +72,7 @@ def test_every_command_of_the_section_works_as_written(folder: Path) -> None:
     assert "in order" in outputs["ledger"]
     assert "12D3KooW" in outputs["identity"]
     assert "smollm2-135m-instruct" in outputs["model"]
+    assert "could serve" in outputs["doctor"]
     assert codes == [0] * len(codes)
 
 

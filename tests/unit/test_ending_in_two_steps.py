@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import structlog
 import trio
 import trio.testing
 
@@ -16,6 +17,13 @@ from peernet.cli.options import add_network, network_of
 from peernet.cli.services import EXIT_INTERRUPTED, Ending, run_until_signal
 from peernet.core.errors import UserError
 from peernet.net.swarm_key import load_swarm_key
+
+
+@pytest.fixture(autouse=True)
+def _log_as_before():
+    """A service says where its log goes; the tests after this one have theirs elsewhere."""
+    yield
+    structlog.reset_defaults()
 
 
 async def until_asked(ending: Ending, signals: int, finishes: bool, seen: list[str]) -> int:
