@@ -12,6 +12,7 @@ import trio.testing
 from peernet.core.connection import Connection, NoiseIdentity
 from peernet.core.errors import ConnectionFailed, LocalProtocolError, RemoteProtocolError, UserError
 from peernet.core.identity import Keypair
+from peernet.core.prefixes import ip_prefix
 from peernet.core.suite import MixedSuite
 from peernet.core.yamux import DataReceived
 from peernet.net.addresses import TcpAddress
@@ -127,21 +128,25 @@ async def test_who_waits_for_a_dial_that_fails_fails_with_it():
 
 async def test_who_waits_for_a_dial_that_fails_goes_on_with_what_it_knows_further():
     one, two = new_swarm(), new_swarm()
-    async with running(one, two):
+    (silent,) = await trio.open_tcp_listeners(0, host="127.88.255.1")
+    nobody = TcpAddress("127.88.255.1", silent.socket.getsockname()[1])
+    async with silent, running(one, two):
         found = []
 
         async def connect_in_vain() -> None:
             with pytest.raises(ConnectionFailed):
-                await one.connect(two.peer_id, [TcpAddress("127.88.255.1", 9)])
+                await one.connect(two.peer_id, [nobody])
 
         async def connect() -> None:
-            found.append(await one.connect(two.peer_id, [TcpAddress("127.88.255.1", 9), *two.listening]))
+            found.append(await one.connect(two.peer_id, [nobody, *two.listening]))
 
         async with trio.open_nursery() as several:
             several.start_soon(connect_in_vain)
-            while not one._dialling:
-                await trio.lowlevel.checkpoint()
+            stranger = await silent.accept()
             several.start_soon(connect)
+            await trio.testing.wait_all_tasks_blocked(0.01)
+            assert not found
+            await stranger.aclose()
         assert len(found) == 1
         assert found[0].alive
 
@@ -604,3 +609,30 @@ async def test_an_address_that_failed_a_moment_ago_is_not_tried_and_its_reason_i
                 await one.connect(peer, [TcpAddress("127.88.255.1", 9)])
         assert failed_dials(one) == 1
         assert one.counters["dial_rested"] == 1
+
+
+async def test_a_handshake_begins_when_it_is_the_turn_of_its_prefix():
+    class Turns:
+        def __init__(self) -> None:
+            self.held: list[tuple[str, Callable[[], None]]] = []
+
+        def offer(self, prefix: str, begin: Callable[[], None]) -> None:
+            self.held.append((prefix, begin))
+
+    one, two = new_swarm(), new_swarm()
+    async with running(one, two):
+        two._handshake_turns = turns = Turns()
+        found = []
+
+        async def connect() -> None:
+            found.append(await one.connect(two.peer_id, two.listening))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(connect)
+            await until(lambda: turns.held)
+            await trio.testing.wait_all_tasks_blocked(0.01)
+            assert found == []
+            ((prefix, begin),) = turns.held
+            assert prefix == ip_prefix(one._bind)
+            begin()
+        assert found[0].alive

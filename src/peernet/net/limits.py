@@ -45,6 +45,9 @@ class Limits:
     window_memory_per_prefix: int = 64 << 20
     window_memory_per_peer: int = 32 << 20
 
+    handshake_starts: int = 1
+    """Handshakes that begin in one moment: each costs as much as a dozen messages, so the next one waits until
+    everybody else has had a turn."""
     handshakes_in_flight: int = 128
     """Inbound handshakes at the same time; whoever comes then waits."""
     handshakes_per_prefix: int = 32

@@ -69,6 +69,7 @@ class Reception:
         counters: what happens is counted here.
         make: makes a connection of a byte stream.
         drive: drives a connection until it is over, and never raises.
+        begin: calls what it is given when it is the turn of a prefix to cause work.
         on_failure: told the word for each handshake that failed.
     """
 
@@ -81,6 +82,7 @@ class Reception:
         counters: Counter[str],
         make: Maker,
         drive: Callable[[PeerConnection], Awaitable[None]],
+        begin: Callable[[str, Callable[[], None]], None],
         on_failure: Callable[[str], None],
     ) -> None:
         self._limits = limits
@@ -90,6 +92,7 @@ class Reception:
         self._counters = counters
         self._make = make
         self._drive = drive
+        self._begin = begin
         self._on_failure = on_failure
         self._penalties: Backoff[str] = Backoff(limits.penalty_s, limits.penalty_max_s, limits.penalties)
 
@@ -155,11 +158,19 @@ class Reception:
         except HANDSHAKE_ERRORS as error:
             self._on_failure(handshake_failure(error))
             return
+        await self._wait_for_a_quiet_moment(visit.visitor.prefix)
         connection = self._make(transport, visit.place, observed=host)
         connection.on_established = partial(self._welcome, visit, visit.place)
         await self._drive(connection)
         if not connection.established:
             self._on_failure("closed" if connection.failure is None else connection.failure.reason)
+
+    async def _wait_for_a_quiet_moment(self, prefix: str) -> None:
+        """Waits until it is the turn of `prefix` to begin with a handshake's cryptography."""
+        began = trio.Event()
+        self._begin(prefix, began.set)
+        if not began.is_set():
+            await began.wait()
 
     def _welcome(self, visit: _Visit, place: Place, connection: PeerConnection) -> None:
         """The handshake is done: what it held is free, and the gate looks at who it is."""

@@ -187,6 +187,7 @@ class Swarm:
             self.counters,
             partial(self._make, expected=None),
             self._run_connection,
+            self._begin_handshake,
             self._count_handshake_failure,
         )
         self._outgoing = Outgoing(
@@ -264,6 +265,7 @@ class Swarm:
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
             self._turns = Turns(self._limits.stream_starts, nursery)
+            self._handshake_turns = Turns(self._limits.handshake_starts, nursery)
             self._flusher = Flusher(nursery)
             nursery.start_soon(self._flusher.run)
             nursery.start_soon(self._sweep)
@@ -429,6 +431,10 @@ class Swarm:
             await self._reception.receive(incoming, partial(self._take_incoming, transport))
         except Exception as error:  # noqa: BLE001  (the outermost task of who came: count, log without data, go on)
             self._crashed("accept_crashed", error)
+
+    def _begin_handshake(self, prefix: str, begin: Callable[[], None]) -> None:
+        """Calls `begin` when it is the turn of `prefix` to cause the work of a handshake."""
+        self._handshake_turns.offer(prefix, begin)
 
     def _take_incoming(self, transport: str, connection: PeerConnection, place: Place) -> None:
         self._adopt(connection, _Held(place, transport, dialled_by_us=False), place.prefix)

@@ -117,6 +117,8 @@ async def open_socket(ip: str, port: int, local: str | None) -> socket.socket:
         if error == errno.EINPROGRESS:
             await trio.lowlevel.wait_writable(opened)
             error = opened.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        else:
+            await trio.lowlevel.checkpoint()  # what was decided at once gives way to others, too
         if error:
             raise OSError(error, errno.errorcode.get(error, "the connection failed"))
     except BaseException:
