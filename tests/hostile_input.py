@@ -54,9 +54,13 @@ Fuzz = TypeVar("Fuzz", bound=Callable[..., object])
 
 
 def examples(count: int) -> settings:
-    """The settings of a fuzz test: `count` examples in `make test`, `PEERNET_FUZZ` times as many where it is set."""
+    """The settings of a fuzz test: `count` examples in `make test`, `PEERNET_FUZZ` times as many where it is set.
+
+    In `make test` they are the same each time, so that a change is judged by what it changed; `make fuzz` explores.
+    """
     return settings(
         max_examples=count * FACTOR,
+        derandomize=FACTOR == 1,
         deadline=None,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
     )

@@ -244,7 +244,7 @@ def _tell(side: Connection, pieces: list[bytes]) -> str | None:
             return reason
         side.data_to_send()
         assert len(side._inbox) <= 2 + 65535
-        if not side.established:
+        if not side.handshake_hash:
             assert len(side._inbox) <= 2 + MAX_HANDSHAKE_MESSAGE_SIZE
     return None
 
