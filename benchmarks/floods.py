@@ -186,7 +186,7 @@ async def _streams(address: TcpAddress, peer: PeerId) -> None:
     socket, protocol = await _session(address, peer)
     async with socket:
         for stream_id in count(1, 2):
-            protocol.yamux._out.append(_PING.pack(0, 1, 1, stream_id, 0))  # noqa: SLF001  (it breaks the rules)
+            protocol.yamux._frames.parts.append(_PING.pack(0, 1, 1, stream_id, 0))  # noqa: SLF001  (it breaks the rules)
             if stream_id % 128 == 1:
                 await socket.send_all(protocol.data_to_send())
                 if not await socket.receive_some():
@@ -204,7 +204,7 @@ async def _pings(address: TcpAddress, peer: PeerId) -> None:
     async with socket, trio.open_nursery() as nursery:
         nursery.start_soon(read)
         for value in count():
-            protocol.yamux._out.append(_PING.pack(0, 2, 1, 0, value % 2**32))  # noqa: SLF001  (as above)
+            protocol.yamux._frames.parts.append(_PING.pack(0, 2, 1, 0, value % 2**32))  # noqa: SLF001  (as above)
             if value % 128 == 0:
                 await socket.send_all(protocol.data_to_send())
 
@@ -213,7 +213,7 @@ async def _window(address: TcpAddress, peer: PeerId) -> None:
     """More data than the window takes, which ends the connection; and again."""
     socket, protocol = await _session(address, peer)
     async with socket:
-        out = protocol.yamux._out  # noqa: SLF001  (as above)
+        out = protocol.yamux._frames.parts  # noqa: SLF001  (as above)
         out.append(_PING.pack(0, 1, 1, 1, 0))
         for _ in range(24):  # one and a half times the first window
             out += [_PING.pack(0, 0, 0, 1, 1 << 14), bytes(1 << 14)]

@@ -344,7 +344,7 @@ async def test_who_pings_without_end_and_reads_no_answer_is_cut_off():
         pings = [PING.pack(0, 2, 1, 0, number) for number in range(5000)]
         with suppress(trio.BrokenResourceError):
             for _ in range(1000):
-                protocol.yamux._out += pings
+                protocol.yamux._frames.parts += pings
                 await socket.send_all(protocol.data_to_send())
         await until(lambda: here.node.counters["connection_failed:flood"] == 1)
         await until(lambda: here.node.connection_count == 1)

@@ -436,7 +436,7 @@ def test_ten_thousand_streams_leave_nothing_behind() -> None:
     for session in (ours, theirs):
         assert session.stream_count == 0
         assert not session._streams
-        assert session._out == []
+        assert session._frames.parts == []
         assert session._inbound_streams == session._outbound_streams == 0
         assert session._inbound_backlog == session._outbound_backlog == 0
 
