@@ -24,8 +24,8 @@ from peernet.core.errors import PeernetError
 from peernet.core.identity import Keypair, PeerId
 from peernet.core.suite import MixedSuite
 from peernet.net.addresses import TcpAddress, parse_peer_address
-from peernet.net.connection import PeerStream
 from peernet.net.limits import HOME
+from peernet.net.streams import PeerStream
 from peernet.net.swarm import Swarm
 
 PROTOCOL: Final = "/bench/echo/1"

@@ -12,8 +12,8 @@ from peernet.core.errors import ConnectionFailed
 from peernet.core.identity import Keypair
 from peernet.core.suite import MixedSuite
 from peernet.net.addresses import TcpAddress
-from peernet.net.connection import PeerStream
 from peernet.net.limits import Limits
+from peernet.net.streams import PeerStream
 from peernet.net.swarm import Swarm
 
 SUITE = MixedSuite()

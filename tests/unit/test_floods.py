@@ -18,8 +18,9 @@ from peernet.core.errors import ConnectionFailed
 from peernet.core.identity import Keypair
 from peernet.core.suite import MixedSuite
 from peernet.net.addresses import TcpAddress
-from peernet.net.connection import PeerConnection, PeerStream
+from peernet.net.connection import PeerConnection
 from peernet.net.limits import HOME, Limits
+from peernet.net.streams import PeerStream
 from peernet.net.swarm import Swarm
 
 SUITE = MixedSuite()

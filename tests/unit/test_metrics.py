@@ -16,10 +16,10 @@ from peernet.core.identity import Keypair
 from peernet.core.suite import MixedSuite
 from peernet.net import metrics_page
 from peernet.net.addresses import TcpAddress, parse_address
-from peernet.net.connection import PeerStream
 from peernet.net.limits import Limits
 from peernet.net.metrics import COUNTED, registry_of
 from peernet.net.metrics_page import MAX_REQUEST_SIZE, REQUESTS_AT_ONCE, MetricsPage, parse_page_address
+from peernet.net.streams import PeerStream
 from peernet.net.swarm import Swarm
 
 SUITE = MixedSuite()

@@ -13,8 +13,8 @@ from peernet.core.errors import ConnectionFailed, UserError
 from peernet.core.identity import Keypair
 from peernet.core.suite import MixedSuite
 from peernet.net.addresses import parse_address
-from peernet.net.connection import PeerStream
 from peernet.net.limits import Limits
+from peernet.net.streams import PeerStream
 from peernet.net.swarm import Swarm
 from peernet.net.swarm_key import load_swarm_key, make_swarm_key
 from peernet.node.config import NetworkConfig

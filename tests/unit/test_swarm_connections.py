@@ -16,8 +16,8 @@ from peernet.core.prefixes import ip_prefix
 from peernet.core.suite import MixedSuite
 from peernet.core.yamux import DataReceived
 from peernet.net.addresses import TcpAddress
-from peernet.net.connection import PeerStream
 from peernet.net.limits import Limits
+from peernet.net.streams import PeerStream
 from peernet.net.swarm import Swarm
 from peernet.net.transports.tcp import TcpIncoming
 

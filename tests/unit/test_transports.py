@@ -17,8 +17,8 @@ from peernet.core.errors import ConnectionFailed, UserError
 from peernet.core.identity import Keypair
 from peernet.core.suite import MixedSuite
 from peernet.net.addresses import Address, TcpAddress, parse_address
-from peernet.net.connection import PeerStream
 from peernet.net.limits import Limits
+from peernet.net.streams import PeerStream
 from peernet.net.swarm import Swarm
 from peernet.net.transports.dialled_websocket import DialledWebSocket
 from peernet.net.transports.names import MAX_IPS, SystemResolver, reachable_ips

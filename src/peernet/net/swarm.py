@@ -37,7 +37,7 @@ from peernet.core.prefixes import ip_prefix
 from peernet.core.suite import CipherSuite
 from peernet.core.yamux import YamuxLimits
 from peernet.net.addresses import Address, CircuitAddress, TcpAddress, WebSocketAddress
-from peernet.net.connection import PeerConnection, PeerStream
+from peernet.net.connection import PeerConnection
 from peernet.net.door import Door
 from peernet.net.flusher import Flusher
 from peernet.net.gating import AllowDeny, Gate
@@ -49,6 +49,7 @@ from peernet.net.reception import Reception
 from peernet.net.resources import Place, Resources, StreamPlace, WindowAccount
 from peernet.net.seldom import SeldomLog
 from peernet.net.shared_buffer import OPENED
+from peernet.net.streams import PeerStream
 from peernet.net.transports.names import Resolver, SystemResolver, reachable_ips
 from peernet.net.transports.port import ByteStream, Incoming
 from peernet.net.transports.port import Listener as TransportListener
