@@ -172,5 +172,5 @@ async def test_who_is_in_its_handshake_when_a_node_drains_does_not_come_in():
             await connection.wait_established()
             with trio.fail_after(5):
                 await connection.closed.wait()
-        assert two._held == {}
+        assert two._table.held == {}
         await until(lambda: two.connection_count == 0)

@@ -169,13 +169,13 @@ async def test_a_thousand_connects_and_closes_two_hundred_at_a_time_leave_nothin
         await until(lambda: here.node.connection_count == 1)
         await until(lambda: len(here.node._nursery.child_tasks) == before)
         node = here.node
-        assert len(node._held) == len(node._running) == len(node.connections) == 1
+        assert len(node._table.held) == len(node._table.running) == len(node.connections) == 1
         assert node.door.empty
-        assert node._early == node._dialling == {}
+        assert node._streams._early == node._dialling == {}
         assert len(node.resources._prefixes) == len(node.resources._peers) == 1
         for client in clients:
             assert client.resources.empty
-            assert client._running == set()
+            assert client._table.running == set()
             assert len(client._nursery.child_tasks) == 2  # the sweep and the flusher
 
 

@@ -100,7 +100,7 @@ def test_the_key_comes_from_the_file_of_the_configuration(tmp_path: Path):
     make_swarm_key(tmp_path / "swarm.key")
     keypair = Keypair.from_seed(bytes(32), SUITE)
     swarm = swarm_of(NetworkConfig(swarm_key=str(tmp_path / "swarm.key")), keypair, SUITE)
-    assert swarm._swarm_key == load_swarm_key(tmp_path / "swarm.key")
-    assert swarm_of(NetworkConfig(), keypair, SUITE)._swarm_key is None
+    assert swarm._upgrader._swarm_key == load_swarm_key(tmp_path / "swarm.key")
+    assert swarm_of(NetworkConfig(), keypair, SUITE)._upgrader._swarm_key is None
     with pytest.raises(UserError, match="cannot be read"):
         swarm_of(NetworkConfig(swarm_key=str(tmp_path / "missing")), keypair, SUITE)

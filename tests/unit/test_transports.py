@@ -585,5 +585,5 @@ async def test_behind_a_proxy_each_network_is_bounded_by_itself():
                 streams.append(await other.open_stream(two.peer_id, [place], ECHO))
                 await streams[-1].send_all(b"busy")
                 assert await streams[-1].receive_some() == b"busy"
-        assert len(two._held) == 2
+        assert len(two._table.held) == 2
         nursery.cancel_scope.cancel()
