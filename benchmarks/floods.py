@@ -22,6 +22,7 @@ from benchmarks.report import Figure
 from peernet.core.connection import Connection, NoiseIdentity
 from peernet.core.errors import PeernetError
 from peernet.core.identity import Keypair, PeerId
+from peernet.core.multistream import Dialer
 from peernet.core.suite import MixedSuite
 from peernet.net.addresses import TcpAddress, parse_peer_address
 from peernet.net.limits import HOME
@@ -210,12 +211,17 @@ async def _pings(address: TcpAddress, peer: PeerId) -> None:
 
 
 async def _window(address: TcpAddress, peer: PeerId) -> None:
-    """More data than the window takes, which ends the connection; and again."""
+    """More data than the window takes, which ends the connection; and again.
+
+    The protocol is agreed on first: a stream without one is reset, and what comes after that is late, not too much.
+    """
     socket, protocol = await _session(address, peer)
     async with socket:
         out = protocol.yamux._frames.parts  # noqa: SLF001  (as above)
-        out.append(_PING.pack(0, 1, 1, 1, 0))
-        for _ in range(24):  # one and a half times the first window
+        proposal = Dialer((PROTOCOL,)).data_to_send()
+        out += [_PING.pack(0, 1, 1, 1, 0), _PING.pack(0, 0, 0, 1, len(proposal)), proposal]
+        # Twice what the node reads at most, and grants again, before it waits for its echoes to be taken.
+        for _ in range(64):
             out += [_PING.pack(0, 0, 0, 1, 1 << 14), bytes(1 << 14)]
             await socket.send_all(protocol.data_to_send())
         while await socket.receive_some():
