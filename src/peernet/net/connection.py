@@ -27,6 +27,7 @@ from peernet.core.yamux import (
     RemoteClosed,
     SendWindowOpened,
     StreamOpened,
+    StreamRefused,
     StreamReset,
     Yamux,
 )
@@ -48,6 +49,7 @@ class PeerConnection:
         transport: the byte stream below.
         protocol: the state machine, fresh.
         on_stream: takes each stream that the peer opens (it must not wait).
+        on_refused: told why each stream that yamux refused by itself was.
         observed: the multiaddr of the peer's network address, without a port.
         flusher: the node's; without one the connection runs its own.
     """
@@ -57,6 +59,7 @@ class PeerConnection:
         "_awaits_pong",
         "_established_or_ended",
         "_limits",
+        "_on_refused",
         "_on_stream",
         "_peer",
         "_pinged_at",
@@ -87,6 +90,7 @@ class PeerConnection:
         limits: Limits,
         on_stream: Callable[["PeerConnection", PeerStream], None],
         *,
+        on_refused: Callable[[str], None] | None = None,
         observed: str | None = None,
         flusher: Flusher | None = None,
     ) -> None:
@@ -96,6 +100,7 @@ class PeerConnection:
         """What goes out."""
         self._limits = limits
         self._on_stream = on_stream
+        self._on_refused = on_refused
         self._streams: dict[int, PeerStream] = {}
         self._peer: PeerId | None = None
         self._yamux: Yamux | None = None
@@ -303,6 +308,9 @@ class PeerConnection:
                     stream.on_changed()
             case StreamOpened():
                 self._take_stream(event.stream_id)
+            case StreamRefused():
+                if self._on_refused is not None:
+                    self._on_refused(event.reason)
             case RemoteClosed():
                 if stream := self._streams.get(event.stream_id):
                     stream.on_remote_closed()

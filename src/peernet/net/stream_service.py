@@ -103,6 +103,10 @@ class StreamService:
         assert self._nursery is not None
         self._turns.offer(connection, partial(self._nursery.start_soon, self._serve, stream, place, scope))
 
+    def count_refused(self, reason: str) -> None:
+        """Counts a stream that yamux has refused by itself."""
+        self._counters[f"refused_stream:{reason}"] += 1
+
     def take_early(self, connection: PeerConnection) -> None:
         """Takes the streams that came before the connection was in the table."""
         for stream in self._early.pop(connection, ()):

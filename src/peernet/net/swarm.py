@@ -376,7 +376,13 @@ class Swarm:
         mark = CIRCUIT_MARK if isinstance(transport, CircuitStream) else ""
         where = f"/{'ip6' if ':' in observed else 'ip4'}/{observed}{mark}"
         connection = PeerConnection(
-            transport, protocol, self._limits, self._streams.take, observed=where, flusher=self._flusher
+            transport,
+            protocol,
+            self._limits,
+            self._streams.take,
+            on_refused=self._streams.count_refused,
+            observed=where,
+            flusher=self._flusher,
         )
         self._table.running.add(connection)
         return connection

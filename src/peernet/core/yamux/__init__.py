@@ -39,6 +39,7 @@ from peernet.core.yamux.events import (
     RemoteClosed,
     SendWindowOpened,
     StreamOpened,
+    StreamRefused,
     StreamReset,
     YamuxEvent,
 )
@@ -71,6 +72,7 @@ __all__ = [
     "RemoteClosed",
     "SendWindowOpened",
     "StreamOpened",
+    "StreamRefused",
     "StreamReset",
     "WindowBudget",
     "Yamux",

@@ -9,6 +9,7 @@ __all__ = [
     "RemoteClosed",
     "SendWindowOpened",
     "StreamOpened",
+    "StreamRefused",
     "StreamReset",
     "YamuxEvent",
 ]
@@ -19,6 +20,15 @@ class StreamOpened:
     """The remote opened a stream."""
 
     stream_id: int
+
+
+@frozen
+class StreamRefused:
+    """The remote opened a stream that was reset at once; it is not there."""
+
+    stream_id: int
+    reason: str
+    """Why, in a word that can be counted: `going_away`, `session_streams` (too many at once) or `session_backlog`."""
 
 
 @define
@@ -66,4 +76,13 @@ class GoneAway:
     code: int
 
 
-YamuxEvent = StreamOpened | DataReceived | SendWindowOpened | RemoteClosed | StreamReset | PongReceived | GoneAway
+YamuxEvent = (
+    StreamOpened
+    | StreamRefused
+    | DataReceived
+    | SendWindowOpened
+    | RemoteClosed
+    | StreamReset
+    | PongReceived
+    | GoneAway
+)

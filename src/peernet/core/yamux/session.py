@@ -13,6 +13,7 @@ from peernet.core.yamux.events import (
     RemoteClosed,
     SendWindowOpened,
     StreamOpened,
+    StreamRefused,
     StreamReset,
     YamuxEvent,
 )
@@ -378,19 +379,24 @@ class Yamux:
             raise RemoteProtocolError(f"the peer opened stream {stream_id}, an id of ours", reason="bad_stream_id")
         if stream_id in self._streams:
             raise RemoteProtocolError(f"the peer opened stream {stream_id} twice", reason="duplicate_stream")
-        if (
-            self.going_away
-            or self._inbound_streams >= self._limits.max_inbound_streams
-            or self._inbound_backlog >= self._limits.max_backlog
-        ):
+        if reason := self._why_refused():
             self._frames.add_reply(DATA, RST, stream_id, 0)
             self._allow_late(INITIAL_WINDOW)
+            events.append(StreamRefused(stream_id, reason))
             return
         window = self._limits.receive_window
         self._streams[stream_id] = Stream(window=window, ungranted=window - INITIAL_WINDOW)
         self._inbound_streams += 1
         self._inbound_backlog += 1
         events.append(StreamOpened(stream_id))
+
+    def _why_refused(self) -> str:
+        """Why one more stream of the remote's is not taken; nothing where it is."""
+        if self.going_away:
+            return "going_away"
+        if self._inbound_streams >= self._limits.max_inbound_streams:
+            return "session_streams"
+        return "session_backlog" if self._inbound_backlog >= self._limits.max_backlog else ""
 
     def _close_remote(self, stream_id: int, stream: Stream, events: list[YamuxEvent]) -> None:
         if stream.remote_closed:
