@@ -22,10 +22,11 @@ from benchmarks.report import Figure
 from peernet.core.connection import Connection, NoiseIdentity
 from peernet.core.errors import PeernetError
 from peernet.core.identity import Keypair, PeerId
+from peernet.core.multistream import Dialer
 from peernet.core.suite import MixedSuite
 from peernet.net.addresses import TcpAddress, parse_peer_address
-from peernet.net.connection import PeerStream
 from peernet.net.limits import HOME
+from peernet.net.streams import PeerStream
 from peernet.net.swarm import Swarm
 
 PROTOCOL: Final = "/bench/echo/1"
@@ -186,7 +187,7 @@ async def _streams(address: TcpAddress, peer: PeerId) -> None:
     socket, protocol = await _session(address, peer)
     async with socket:
         for stream_id in count(1, 2):
-            protocol.yamux._out.append(_PING.pack(0, 1, 1, stream_id, 0))  # noqa: SLF001  (it breaks the rules)
+            protocol.yamux._frames.parts.append(_PING.pack(0, 1, 1, stream_id, 0))  # noqa: SLF001  (it breaks the rules)
             if stream_id % 128 == 1:
                 await socket.send_all(protocol.data_to_send())
                 if not await socket.receive_some():
@@ -204,18 +205,23 @@ async def _pings(address: TcpAddress, peer: PeerId) -> None:
     async with socket, trio.open_nursery() as nursery:
         nursery.start_soon(read)
         for value in count():
-            protocol.yamux._out.append(_PING.pack(0, 2, 1, 0, value % 2**32))  # noqa: SLF001  (as above)
+            protocol.yamux._frames.parts.append(_PING.pack(0, 2, 1, 0, value % 2**32))  # noqa: SLF001  (as above)
             if value % 128 == 0:
                 await socket.send_all(protocol.data_to_send())
 
 
 async def _window(address: TcpAddress, peer: PeerId) -> None:
-    """More data than the window takes, which ends the connection; and again."""
+    """More data than the window takes, which ends the connection; and again.
+
+    The protocol is agreed on first: a stream without one is reset, and what comes after that is late, not too much.
+    """
     socket, protocol = await _session(address, peer)
     async with socket:
-        out = protocol.yamux._out  # noqa: SLF001  (as above)
-        out.append(_PING.pack(0, 1, 1, 1, 0))
-        for _ in range(24):  # one and a half times the first window
+        out = protocol.yamux._frames.parts  # noqa: SLF001  (as above)
+        proposal = Dialer((PROTOCOL,)).data_to_send()
+        out += [_PING.pack(0, 1, 1, 1, 0), _PING.pack(0, 0, 0, 1, len(proposal)), proposal]
+        # Twice what the node reads at most, and grants again, before it waits for its echoes to be taken.
+        for _ in range(64):
             out += [_PING.pack(0, 0, 0, 1, 1 << 14), bytes(1 << 14)]
             await socket.send_all(protocol.data_to_send())
         while await socket.receive_some():

@@ -3,13 +3,18 @@
 The harness runs server and client in processes of their own over loopback, and counts the CPU time of both. Each stack
 is run several times, in turn with the others, and the median is told: machines drift. CPU figures are the mean of both
 sides. py-libp2p is run where its environment was made (`make libp2p`), and for fewer operations, since it is slow.
+
+A connect is compared with what the machine itself asks for, too: raw trio's connect, and the public-key cryptography
+of one handshake on both sides, which is measured here between the runs.
 """
 
 import json
 import os
+import secrets
 import statistics
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -19,11 +24,15 @@ from attrs import frozen
 from benchmarks.overlay_adapter import LIMITS
 from benchmarks.report import Figure
 from peernet.core.errors import UserError
+from peernet.core.identity import Keypair
+from peernet.core.suite import KEY_SIZE, CipherSuite, MixedSuite
 
 CHECKOUT: Final = Path(__file__).resolve().parents[1]
 HARNESS: Final = CHECKOUT.parent / "shared" / "tools" / "overlay_bench"
 LIBP2P_PYTHON: Final = CHECKOUT / ".venv-libp2p" / "bin" / "python"
 ROUNDS: Final = 5
+HANDSHAKES: Final = 500
+"""Of how many the cryptography is measured in each round."""
 TIMEOUT_S: Final = 300
 
 Results = Mapping[str, Any]
@@ -68,7 +77,9 @@ def figures() -> Iterator[Figure]:
         )
     stacks = [PEERNET, RAW] + ([LIBP2P] if LIBP2P_PYTHON.exists() else [])
     runs: dict[_Stack, list[Results]] = {stack: [] for stack in stacks}
+    cryptography_ms: list[float] = []
     for turn in range(ROUNDS):
+        cryptography_ms.append(_cryptography_ms())
         for stack in stacks:
             if turn < stack.rounds:
                 runs[stack].append(_run(stack))
@@ -77,6 +88,10 @@ def figures() -> Iterator[Figure]:
         values = [measure(results) for results in runs.get(stack, ())]
         return statistics.median(values) if values else None
 
+    connect, raw = median(PEERNET, _connect_ms), median(RAW, _connect_ms)
+    assert connect is not None
+    assert raw is not None
+    yield connect_figure(connect, raw, statistics.median(cryptography_ms))
     for row in ROWS:
         value = median(PEERNET, row.measure)
         assert value is not None
@@ -96,6 +111,51 @@ def figures() -> Iterator[Figure]:
         if LIBP2P in runs:
             reference = median(LIBP2P, row.measure)
             yield Figure(row.name, value, row.unit, LIBP2P.name, reference, row.target_to_libp2p, smaller, conditions)
+
+
+def connect_figure(connect_ms: float, raw_ms: float, cryptography_ms: float) -> Figure:
+    """A connect beside what any encrypted one costs on this machine; for comparison only."""
+    return Figure(
+        "connect_cpu",
+        connect_ms,
+        "ms, both sides, with the closing",
+        f"{RAW.name} + cryptography",
+        raw_ms + cryptography_ms,
+        None,
+        True,
+        {"rounds": ROUNDS, "raw_ms": round(raw_ms, 4), "cryptography_ms": round(cryptography_ms, 4)},
+    )
+
+
+def handshake_cryptography(suite: CipherSuite) -> Callable[[], None]:
+    """What does the public-key cryptography of one XX handshake, of both sides, each time that it is called.
+
+    A side makes its ephemeral key, computes three shared secrets (ee, es and se), and verifies that the other's
+    identity has signed its static key.
+    """
+    secret, message = secrets.token_bytes(KEY_SIZE), secrets.token_bytes(KEY_SIZE)
+    public = suite.x25519_public(secrets.token_bytes(KEY_SIZE))
+    identity = Keypair.from_seed(secrets.token_bytes(KEY_SIZE), suite)
+    signature = identity.sign(message)
+
+    def once() -> None:
+        for _ in ("initiator", "responder"):
+            suite.x25519_public(secret)
+            for _ in ("ee", "es", "se"):
+                suite.x25519(secret, public)
+            suite.verify(identity.public_key, message, signature)
+
+    return once
+
+
+def _cryptography_ms() -> float:
+    """CPU time of one handshake's, in this process."""
+    once = handshake_cryptography(MixedSuite())
+    once()
+    began = time.process_time()
+    for _ in range(HANDSHAKES):
+        once()
+    return (time.process_time() - began) / HANDSHAKES * 1e3
 
 
 def _run(stack: _Stack) -> Results:

@@ -14,8 +14,9 @@ from attrs import define, field
 from peernet.core.identity import Keypair
 from peernet.core.suite import MixedSuite
 from peernet.net.addresses import TcpAddress, parse_peer_address
-from peernet.net.connection import PeerConnection, PeerStream
+from peernet.net.connection import PeerConnection
 from peernet.net.limits import Limits
+from peernet.net.streams import PeerStream
 from peernet.net.swarm import Swarm
 from peernet.net.tasks import background_nursery
 

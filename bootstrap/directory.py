@@ -52,8 +52,8 @@ from peernet.core.errors import ConnectionFailed, RemoteProtocolError
 from peernet.core.identity import PeerId
 from peernet.core.quorum import quorum_of
 from peernet.net.addresses import Address, PeerAddress, addresses_by_peer, parse_peer_address
-from peernet.net.connection import PeerStream
 from peernet.net.messages import MessageStream
+from peernet.net.streams import PeerStream
 from peernet.node.crawl import crawl
 from peernet.node.directory_copy import receive_directory, send_directory
 from peernet.node.peer import Peer, now_s

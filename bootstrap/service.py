@@ -44,9 +44,9 @@ from peernet.core.ledger.messages import (
 from peernet.core.ledger.rules import RuleViolation
 from peernet.core.ledger.tiles import CHECKPOINT_PATH, ResourceNotFound
 from peernet.core.metering import GrantRequest
-from peernet.net.connection import PeerStream
 from peernet.net.messages import MessageStream
 from peernet.net.rings import RingChannel, RingFailed
+from peernet.net.streams import PeerStream
 from peernet.node.peer import Peer, now_s
 
 __all__ = ["BootstrapConfig", "BootstrapService"]

@@ -32,8 +32,8 @@ from peernet.core.ledger.messages import (
 )
 from peernet.core.ledger.notes import NoteSignature, encode_signature_lines
 from peernet.core.ledger.tiles import ResourceNotFound
-from peernet.net.connection import PeerStream
 from peernet.net.messages import MessageStream
+from peernet.net.streams import PeerStream
 from peernet.node.peer import Peer, now_s
 
 __all__ = ["REFUSED", "ValidatorService"]

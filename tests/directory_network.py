@@ -27,9 +27,9 @@ from peernet.core.dht.records import (
     sign_record,
 )
 from peernet.core.offers import OFFERS_PROTOCOL, OfferMessages, Offers
-from peernet.net.connection import PeerStream
 from peernet.net.messages import MessageStream
 from peernet.net.rings import RingChannel
+from peernet.net.streams import PeerStream
 from peernet.node.config import NetworkConfig
 from peernet.node.peer import Peer, PeerKeys, now_s, running_peer
 from peernet.node.remembered import RememberedPeers

@@ -9,8 +9,8 @@ import trio
 from peernet.core.identity import Keypair
 from peernet.core.suite import MixedSuite
 from peernet.net.addresses import Address, TcpAddress
-from peernet.net.connection import PeerStream
 from peernet.net.limits import Limits
+from peernet.net.streams import PeerStream
 from peernet.net.swarm import Swarm
 
 __all__ = ["ECHO", "SUITE", "echo", "new_keypair", "new_swarm", "running", "say", "until"]

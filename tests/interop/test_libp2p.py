@@ -27,10 +27,10 @@ from peernet.core.errors import ConnectionFailed
 from peernet.core.identity import PeerId, decode_public_key
 from peernet.core.yamux import INITIAL_WINDOW
 from peernet.net.addresses import parse_address, parse_peer_address
-from peernet.net.connection import PeerStream
 from peernet.net.identify import identify, serve_identify
 from peernet.net.limits import Limits
 from peernet.net.ping import PingService
+from peernet.net.streams import PeerStream
 from peernet.net.swarm import Swarm
 from tests.swarm_pair import new_swarm
 

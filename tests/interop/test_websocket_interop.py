@@ -19,8 +19,9 @@ from peernet.core.identity import Keypair, PeerId
 from peernet.core.multistream import Dialer
 from peernet.core.suite import MixedSuite
 from peernet.net.addresses import parse_address
-from peernet.net.connection import PeerConnection, PeerStream
+from peernet.net.connection import PeerConnection
 from peernet.net.limits import Limits
+from peernet.net.streams import PeerStream
 from peernet.net.swarm import Swarm
 from peernet.net.transports.tls import TlsFiles
 

@@ -24,9 +24,9 @@ from peernet.core.serving import FromClient, FromHost
 from peernet.core.suite import MixedSuite
 from peernet.core.wire import frame
 from peernet.net.addresses import TcpAddress
-from peernet.net.connection import PeerStream
 from peernet.net.limits import Limits
 from peernet.net.messages import MessageStream
+from peernet.net.streams import PeerStream
 from peernet.net.swarm import Swarm
 from tests.hostile_input import ARBITRARY, FACTOR, fuzzes, mutated
 

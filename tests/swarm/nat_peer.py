@@ -18,7 +18,7 @@ from peernet.core.errors import ConnectionFailed
 from peernet.core.identity import PeerId
 from peernet.core.suite import MixedSuite
 from peernet.net.addresses import dialable
-from peernet.net.connection import PeerStream
+from peernet.net.streams import PeerStream
 from peernet.node.config import NetworkConfig, load_table
 from peernet.node.home import Home
 from peernet.node.peer import Peer, PeerKeys, now_s, running_peer

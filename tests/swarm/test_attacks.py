@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 import trio
 
-from peernet.cli.attack.on_requests import MAX_KILLS, SHORT_PROMPT, killed_host
+from peernet.cli.attack.on_requests import MAX_KILLS, killed_host
+from peernet.cli.attack.planted import SHORT_PROMPT
 from peernet.cli.attack.stage import Stage
 from peernet.node.config import NetworkConfig, load_table
 from tests.swarm.scripted_peer import Script

@@ -9,6 +9,7 @@ from peernet.core.dht.records import MAX_ADDRESS_LENGTH
 from peernet.core.errors import UserError
 from peernet.core.identity import PeerId
 from peernet.core.prefixes import address_prefix
+from peernet.net import addresses
 from peernet.net.addresses import (
     CircuitAddress,
     PeerAddress,
@@ -82,6 +83,19 @@ def test_what_is_no_address_of_ours_is_refused_with_its_text(text: str):
 def test_an_address_without_its_peer_says_so():
     with pytest.raises(UserError, match="must end in /p2p/"):
         parse_peer_address("/ip4/203.0.113.7/tcp/4101")
+
+
+def test_a_peers_address_that_is_known_is_not_parsed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = f"/ip4/203.0.113.7/tcp/4102/p2p/{PEER}"
+    known = parse_peer_address(text)
+    monkeypatch.setattr(addresses, "_split", None)
+    assert parse_peer_address(text) is known
+
+
+def test_so_many_peers_addresses_are_remembered_and_no_more() -> None:
+    for port in range(1, addresses._REMEMBERED + 50):
+        parse_peer_address(f"/ip4/203.0.113.7/tcp/{port}/p2p/{PEER}")
+    assert addresses._peer_address.cache_info().currsize == addresses._REMEMBERED
 
 
 @given(

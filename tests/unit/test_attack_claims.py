@@ -10,7 +10,8 @@ from rich.console import Console
 
 from peernet.cli.adversaries import flipping_relay
 from peernet.cli.adversaries.notebook import HEARD, LEG, LEG_IN, Note, Notebook, everything_in, read_notes
-from peernet.cli.attack import on_requests
+from peernet.cli.attack import finding, on_requests
+from peernet.cli.attack import handover as handovers
 from peernet.cli.attack.scene import Claim, Scene, Telling, draw_scene, quoted
 from peernet.cli.attack.stage import Asked
 from peernet.client.events import AnswerText, FragmentContinued, FragmentRestarted, FragmentText
@@ -63,46 +64,46 @@ def test_what_came_in_pieces_is_searched_in_one() -> None:
 
 @pytest.mark.parametrize("written", ["Maria Kowalska", "MARIA KOWALSKA", "maria-kowalska", "xmariakowalskax"])
 def test_a_name_is_found_however_it_is_written(written: str) -> None:
-    assert not on_requests._absent(("Maria Kowalska",), [written.encode()], "").holds
+    assert not finding.absent(("Maria Kowalska",), [written.encode()], "").holds
 
 
 def test_a_name_that_is_not_there_is_not_found() -> None:
-    claim = on_requests._absent(("Maria Kowalska", "4111 1111"), [b"Maria PERSON_K7 Kowalsk", b"411"], "nowhere")
+    claim = finding.absent(("Maria Kowalska", "4111 1111"), [b"Maria PERSON_K7 Kowalsk", b"411"], "nowhere")
     assert claim.holds
     assert claim.text == "Maria Kowalska, 4111 1111: nowhere"
 
 
 @pytest.mark.parametrize("everywhere", [[], [b""], [b"text", b""]])
 def test_nothing_searched_is_nothing_shown(everywhere: list[bytes]) -> None:
-    assert not on_requests._absent(("Maria",), everywhere, "").holds
+    assert not finding.absent(("Maria",), everywhere, "").holds
 
 
 def test_a_stretch_of_a_text_counts_as_having_read_it() -> None:
-    assert on_requests._has_read(b"..." + FRAGMENT[10:40].encode(), FRAGMENT)
-    assert not on_requests._has_read(b"..." + FRAGMENT[10:30].encode(), FRAGMENT)
+    assert finding.has_read(b"..." + FRAGMENT[10:40].encode(), FRAGMENT)
+    assert not finding.has_read(b"..." + FRAGMENT[10:30].encode(), FRAGMENT)
     # But not a stretch that its own fragment has as well.
-    assert not on_requests._has_read(FRAGMENT[:40].encode(), FRAGMENT, known=[FRAGMENT[:40]])
-    assert on_requests._has_read(b"a short one", "short")
+    assert not finding.has_read(FRAGMENT[:40].encode(), FRAGMENT, known=[FRAGMENT[:40]])
+    assert finding.has_read(b"a short one", "short")
 
 
 def test_an_address_is_found_as_text_and_as_bytes() -> None:
-    assert on_requests._has_address(b"/ip4/127.77.200.1/tcp/9", "127.77.200.1")
-    assert on_requests._has_address(b"\x04\x7f\x4d\xc8\x01\x00", "127.77.200.1")
-    assert not on_requests._has_address(b"/ip4/127.77.100.1", "127.77.200.1")
+    assert finding.has_address(b"/ip4/127.77.200.1/tcp/9", "127.77.200.1")
+    assert finding.has_address(b"\x04\x7f\x4d\xc8\x01\x00", "127.77.200.1")
+    assert not finding.has_address(b"/ip4/127.77.100.1", "127.77.200.1")
 
 
-def handover(before: str, after: str) -> on_requests._Handover:
+def handover(before: str, after: str) -> handovers.Handover:
     continued = FragmentContinued(0, "one", "two", "why", len(before.split()))
     events = (FragmentText(0, before), FragmentText(1, "other"), AnswerText(before), continued, FragmentText(0, after))
     answered: Any = None
-    found = on_requests._handover(Asked("", answered, events, 0.0))
+    found = handovers.handover_in(Asked("", answered, events, 0.0))
     assert found is not None
     return found
 
 
-def exchange(prefix: str | None, said: str) -> on_requests._Exchange:
+def exchange(prefix: str | None, said: str) -> handovers.Exchange:
     opening: Any = None
-    return on_requests._Exchange(Ask(opening, "model", (Turn("user", ""),), 9, 0, 1000, None, (), prefix), said)
+    return handovers.Exchange(Ask(opening, "model", (Turn("user", ""),), 9, 0, 1000, None, (), prefix), said)
 
 
 def test_what_was_shown_is_parted_where_another_went_on() -> None:
@@ -114,14 +115,14 @@ def test_what_was_shown_is_parted_where_another_went_on() -> None:
     )
     assert found.seam == "“…Dear Maria Kowalska, th” and then “ank you…”"
     answered: Any = None
-    assert on_requests._handover(Asked("", answered, (FragmentText(0, "calm"),), 0.0)) is None
+    assert handovers.handover_in(Asked("", answered, (FragmentText(0, "calm"),), 0.0)) is None
 
 
 MAPPING = {"PERSON_K7": "Maria Kowalska", "LOCATION_E4": "Lisbon"}
 
 
 def goes_on(shown: tuple[str, str], prefix: str | None, said: str, *, cut: bool = False) -> bool:
-    return on_requests._goes_on(handover(*shown), exchange(prefix, said), MAPPING, cut=cut)
+    return handovers.goes_on(handover(*shown), exchange(prefix, said), MAPPING, cut=cut)
 
 
 @pytest.mark.parametrize(
@@ -216,10 +217,15 @@ PROMPT = "1. Thank Maria Kowalska of Northwind Ltd for it.\n2. Say why water is 
 
 def test_what_stands_behind_placeholders_is_read_off_the_request_and_what_was_sent_of_it() -> None:
     sent = "Thank PERSON_K7 of ORGANIZATION_B2 for it."
-    assert on_requests._behind(PROMPT, sent) == {"PERSON_K7": "Maria Kowalska", "ORGANIZATION_B2": "Northwind Ltd"}
-    assert on_requests._behind(PROMPT, "Say why water is good.") == {}
-    assert on_requests._behind(PROMPT, "Thank PERSON_K7") == {"PERSON_K7": "Maria Kowalska of Northwind Ltd for it."}
-    assert on_requests._behind(PROMPT, "Greet PERSON_K7 of ORGANIZATION_B2.") == {}
+    assert handovers.behind_placeholders(PROMPT, sent) == {
+        "PERSON_K7": "Maria Kowalska",
+        "ORGANIZATION_B2": "Northwind Ltd",
+    }
+    assert handovers.behind_placeholders(PROMPT, "Say why water is good.") == {}
+    assert handovers.behind_placeholders(PROMPT, "Thank PERSON_K7") == {
+        "PERSON_K7": "Maria Kowalska of Northwind Ltd for it."
+    }
+    assert handovers.behind_placeholders(PROMPT, "Greet PERSON_K7 of ORGANIZATION_B2.") == {}
 
 
 # --- what chance may bring -------------------------------------------------------------------------------------------
@@ -255,11 +261,11 @@ RESTARTED = FragmentRestarted(0, "one", "two", "why")
 def test_only_a_fault_that_hit_no_text_is_tried_again(
     events: tuple[Any, ...], complete: bool, said: str, moot: bool
 ) -> None:
-    assert on_requests._hit_nothing(asked_with(*events, complete=complete), said) is moot
+    assert handovers.hit_nothing(asked_with(*events, complete=complete), said) is moot
 
 
 def test_a_few_letters_in_noise_are_no_reading_of_a_text() -> None:
-    assert on_requests._long_enough(["", ".", "Dear", "Dear friend"]) == ["Dear friend"]
+    assert finding.long_enough(["", ".", "Dear", "Dear friend"]) == ["Dear friend"]
 
 
 def test_a_bit_is_flipped_once_for_each_time_that_it_is_allowed(tmp_path: Path) -> None:

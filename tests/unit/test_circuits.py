@@ -153,11 +153,11 @@ async def test_somebody_else_behind_the_relay_is_not_taken_for_the_target():
     async with scene() as on:
         stranger = new_swarm()
         # The relay brings the source to another peer than the one that was asked for.
-        on.relay._connections[stranger.peer_id] = on.relay.connections[on.target.peer_id]
+        on.relay._table.used[stranger.peer_id] = on.relay.connections[on.target.peer_id]
         on.service._book.reserve(stranger.peer_id, "x", on.now_s)
         with pytest.raises(ConnectionFailed, match=r"expected .* met"):
             await on.source.connect(stranger.peer_id, (on.circuit,))
-        del on.relay._connections[stranger.peer_id]
+        del on.relay._table.used[stranger.peer_id]
         await until(on.nothing_is_left)
 
 
@@ -168,7 +168,7 @@ async def test_nothing_is_left_whoever_goes(side):
             await stream.send_all(b"x")
             assert await stream.receive_some() == b"x"
             at = {"source": on.source, "target": on.target, "relay": on.relay}[side]
-            for connection in list(at._held):
+            for connection in list(at._table.held):
                 connection.close()
             with trio.fail_after(5), pytest.raises(ConnectionFailed):
                 while True:

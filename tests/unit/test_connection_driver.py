@@ -15,9 +15,10 @@ from peernet.core.identity import Keypair, PeerId
 from peernet.core.noise import CLOSE_AT_NONCE
 from peernet.core.suite import MixedSuite
 from peernet.core.yamux import INITIAL_WINDOW, GoneAway, StreamReset, YamuxLimits
-from peernet.net.connection import PeerConnection, PeerStream
+from peernet.net.connection import PeerConnection
 from peernet.net.flusher import Flusher
 from peernet.net.limits import Limits
+from peernet.net.streams import PeerStream
 from peernet.net.transports.tcp import TcpStream
 
 SUITE = MixedSuite()
@@ -275,7 +276,7 @@ async def test_a_cancelled_sender_leaves_a_working_connection():
         assert await read_exactly(other, WINDOW) == bytes(WINDOW)
         await stream.send_all(b"and on")
         assert await other.receive_some() == b"and on"
-        assert one.connection._writers == set()
+        assert one.connection.outbox._writers == set()
         second, third = await stream_pair(one, two)
         await second.send_all(b"another")
         assert await third.receive_some() == b"another"
@@ -505,7 +506,7 @@ async def test_sending_yields_only_when_it_would_block_and_always_checks_for_can
             scope.cancel()
             with pytest.raises(trio.Cancelled):
                 await second.send_all(b"x")
-            raise_if_sent = one.connection.unsent_bytes
+            raise_if_sent = one.connection.outbox.unsent_bytes
         assert scope.cancelled_caught is False
         assert raise_if_sent == 0
 
@@ -543,7 +544,7 @@ async def test_what_a_full_socket_does_not_take_follows_in_order():
             nursery.start_soon(stream.send_all, data)
             assert await read_exactly(other, len(data)) == data
         await trio.testing.wait_all_tasks_blocked()
-        assert one.connection.unsent_bytes == 0
+        assert one.connection.outbox.unsent_bytes == 0
         assert one.connection.bytes_sent == two.connection.bytes_received > len(data)
         assert two.connection.bytes_sent == one.connection.bytes_received
 
@@ -720,9 +721,9 @@ async def test_all_writers_wait_when_the_outbox_is_full_and_it_is_counted_right(
             await transport.waiting.wait()
             await trio.testing.wait_all_tasks_blocked()
             assert done == []
-            assert side.connection.congested
+            assert side.connection.outbox.congested
             # Who came first filled it; the others wait with all that they have.
-            assert 20_000 <= side.connection.unsent_bytes <= 20_000 + OVERHEAD
+            assert 20_000 <= side.connection.outbox.unsent_bytes <= 20_000 + OVERHEAD
             nursery.cancel_scope.cancel()
     async with two_sides(limits) as (one, two):
         stream, other = await stream_pair(one, two)
@@ -730,8 +731,8 @@ async def test_all_writers_wait_when_the_outbox_is_full_and_it_is_counted_right(
             nursery.start_soon(stream.send_all, bytes(3 * WINDOW))
             await read_exactly(other, 3 * WINDOW)
         await trio.testing.wait_all_tasks_blocked()
-        assert one.connection.unsent_bytes == 0
-        assert not one.connection.congested
+        assert one.connection.outbox.unsent_bytes == 0
+        assert not one.connection.outbox.congested
 
 
 async def test_what_is_queued_while_some_is_being_written_still_counts_once_that_is_out():
@@ -740,13 +741,13 @@ async def test_what_is_queued_while_some_is_being_written_still_counts_once_that
         await stream.send_all(bytes(5_000))
         await transport.waiting.wait()
         await stream.send_all(bytes(8_000))
-        assert 13_000 <= side.connection.unsent_bytes <= 13_000 + OVERHEAD
+        assert 13_000 <= side.connection.outbox.unsent_bytes <= 13_000 + OVERHEAD
         transport.release.set()
         await trio.testing.wait_all_tasks_blocked()
-        assert 8_000 <= side.connection.unsent_bytes <= 8_000 + OVERHEAD
+        assert 8_000 <= side.connection.outbox.unsent_bytes <= 8_000 + OVERHEAD
         transport.release.set()
         await trio.testing.wait_all_tasks_blocked()
-        assert side.connection.unsent_bytes == 0
+        assert side.connection.outbox.unsent_bytes == 0
 
 
 async def test_a_cancelled_connection_ends_its_streams_and_closes_its_transport():

@@ -20,9 +20,9 @@ from peernet.core.directory_transfer import DIRECTORY_PROTOCOL, NOTHING, Directo
 from peernet.core.errors import ConnectionFailed, UserError
 from peernet.core.identity import PeerId
 from peernet.net.addresses import Address
-from peernet.net.connection import PeerStream
 from peernet.net.messages import MessageStream
 from peernet.net.rings import RING_PROTOCOL, RingFailed
+from peernet.net.streams import PeerStream
 from peernet.net.swarm import Swarm
 from peernet.node.peer import Peer, now_s
 from tests.directory_network import MODEL, Network, until

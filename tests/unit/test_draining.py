@@ -12,8 +12,8 @@ from peernet.core.errors import ConnectionFailed
 from peernet.core.identity import Keypair
 from peernet.core.suite import MixedSuite
 from peernet.net.addresses import TcpAddress
-from peernet.net.connection import PeerStream
 from peernet.net.limits import Limits
+from peernet.net.streams import PeerStream
 from peernet.net.swarm import Swarm
 
 SUITE = MixedSuite()
@@ -172,5 +172,5 @@ async def test_who_is_in_its_handshake_when_a_node_drains_does_not_come_in():
             await connection.wait_established()
             with trio.fail_after(5):
                 await connection.closed.wait()
-        assert two._held == {}
+        assert two._table.held == {}
         await until(lambda: two.connection_count == 0)

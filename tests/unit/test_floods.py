@@ -18,8 +18,9 @@ from peernet.core.errors import ConnectionFailed
 from peernet.core.identity import Keypair
 from peernet.core.suite import MixedSuite
 from peernet.net.addresses import TcpAddress
-from peernet.net.connection import PeerConnection, PeerStream
+from peernet.net.connection import PeerConnection
 from peernet.net.limits import HOME, Limits
+from peernet.net.streams import PeerStream
 from peernet.net.swarm import Swarm
 
 SUITE = MixedSuite()
@@ -168,13 +169,13 @@ async def test_a_thousand_connects_and_closes_two_hundred_at_a_time_leave_nothin
         await until(lambda: here.node.connection_count == 1)
         await until(lambda: len(here.node._nursery.child_tasks) == before)
         node = here.node
-        assert len(node._held) == len(node._running) == len(node.connections) == 1
+        assert len(node._table.held) == len(node._table.running) == len(node.connections) == 1
         assert node.door.empty
-        assert node._early == node._dialling == {}
+        assert node._streams._early == node._dialling == {}
         assert len(node.resources._prefixes) == len(node.resources._peers) == 1
         for client in clients:
             assert client.resources.empty
-            assert client._running == set()
+            assert client._table.running == set()
             assert len(client._nursery.child_tasks) == 2  # the sweep and the flusher
 
 
@@ -344,7 +345,7 @@ async def test_who_pings_without_end_and_reads_no_answer_is_cut_off():
         pings = [PING.pack(0, 2, 1, 0, number) for number in range(5000)]
         with suppress(trio.BrokenResourceError):
             for _ in range(1000):
-                protocol.yamux._out += pings
+                protocol.yamux._frames.parts += pings
                 await socket.send_all(protocol.data_to_send())
         await until(lambda: here.node.counters["connection_failed:flood"] == 1)
         await until(lambda: here.node.connection_count == 1)

@@ -27,9 +27,9 @@ from peernet.core.protobuf import bytes_field, varint_field
 from peernet.core.suite import MixedSuite
 from peernet.core.wire import frame
 from peernet.net.addresses import TcpAddress, address_text, binary_address
-from peernet.net.connection import PeerStream
 from peernet.net.identify import identify, serve_identify
 from peernet.net.ping import PingService
+from peernet.net.streams import PeerStream
 from peernet.node.config import NetworkConfig
 from peernet.node.home import Home
 from peernet.node.peer import Peer, PeerKeys, running_peer

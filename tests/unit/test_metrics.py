@@ -14,12 +14,14 @@ from prometheus_client.parser import text_string_to_metric_families
 from peernet.core.errors import ConnectionFailed, UserError
 from peernet.core.identity import Keypair
 from peernet.core.suite import MixedSuite
+from peernet.core.yamux import INITIAL_WINDOW, YamuxLimits
+from peernet.core.yamux.frames import DATA
 from peernet.net import metrics_page
 from peernet.net.addresses import TcpAddress, parse_address
-from peernet.net.connection import PeerStream
 from peernet.net.limits import Limits
 from peernet.net.metrics import COUNTED, registry_of
 from peernet.net.metrics_page import MAX_REQUEST_SIZE, REQUESTS_AT_ONCE, MetricsPage, parse_page_address
+from peernet.net.streams import PeerStream
 from peernet.net.swarm import Swarm
 
 SUITE = MixedSuite()
@@ -97,11 +99,47 @@ async def test_totals_never_fall_when_connections_end():
     async with two_that_talked() as (one, two):
         before = one.bytes_received
         connection = one.connections[two.peer_id]
-        one.resources._give_up(one._held[connection].place, "for a test")
+        one.resources._give_up(one._table.held[connection].place, "for a test")
         assert one.bytes_received >= before > 100_000
         await connection.closed.wait()
         assert one.bytes_received >= before
         assert "peernet_connections" not in scraped(one)
+
+
+@pytest.mark.parametrize(
+    ("reason", "limits"),
+    [("session_streams", YamuxLimits(max_inbound_streams=2)), ("session_backlog", YamuxLimits(max_backlog=2))],
+)
+async def test_streams_that_yamux_refuses_are_counted_by_reason(reason: str, limits: YamuxLimits):
+    one, two = new_swarm(1), new_swarm(2)
+    two._upgrader._yamux_limits = limits
+    async with trio.open_nursery() as nursery:
+        for swarm in (one, two):
+            await nursery.start(swarm.run)
+        await two.listen(TcpAddress("127.80.2.1", 0))
+        connection = await one.connect(two.peer_id, two.listening)
+        # They leave together, and so come before the first of them is acknowledged.
+        *_, refused = [connection.open_stream() for _ in range(3)]
+        await refused.wait_ended()
+        assert scraped(two)["peernet_streams_refused_total"] == {(reason,): 1}
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_stream_that_crosses_with_going_away_is_counted():
+    async with two_that_talked() as (one, two):
+        two.connections[one.peer_id].go_away()
+        crossing = one.connections[two.peer_id].open_stream()
+        await crossing.wait_ended()
+        assert scraped(two)["peernet_streams_refused_total"] == {("going_away",): 1}
+
+
+async def test_a_window_violation_is_counted():
+    async with two_that_talked() as (one, two):
+        theirs, ours = two.connections[one.peer_id], one.connections[two.peer_id]
+        ours._protocol.yamux._frames.add(DATA, 0, 1, INITIAL_WINDOW + 1)
+        ours.outbox.queued()
+        await theirs.closed.wait()
+        assert scraped(two)["peernet_connection_failures_total"] == {("window_overrun",): 1}
 
 
 async def test_nothing_personal_is_in_it():
@@ -122,13 +160,9 @@ async def test_each_swarm_is_by_itself():
 
 def test_every_counter_of_the_code_is_a_metric_and_every_metric_is_counted():
     """A name that the collector does not know would break each scrape."""
-    pattern = re.compile(r"""counters\[f?["']([a-z_]+)|_crashed\("([a-z_]+)""")
+    pattern = re.compile(r"""counters\[f?["']([a-z_]+)|crashed\("([a-z_]+)""")
     found = {
-        word
-        for name in ("swarm.py", "reception.py", "outgoing.py")
-        for match in pattern.findall((SOURCE / name).read_text())
-        for word in match
-        if word
+        word for path in SOURCE.glob("*.py") for match in pattern.findall(path.read_text()) for word in match if word
     }
     # Two that are chosen by a condition in the middle of a name.
     found |= {"dialled", "accepted"}

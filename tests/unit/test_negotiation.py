@@ -12,9 +12,10 @@ from peernet.core.errors import ConnectionFailed
 from peernet.core.identity import Keypair
 from peernet.core.multistream import Listener
 from peernet.core.suite import MixedSuite
-from peernet.net.connection import PeerConnection, PeerStream
+from peernet.net.connection import PeerConnection
 from peernet.net.limits import Limits
 from peernet.net.negotiation import FRESH_S, ProposedStream, is_fresh, propose
+from peernet.net.streams import PeerStream
 from tests.swarm_pair import two_swarms
 
 SUITE = MixedSuite()

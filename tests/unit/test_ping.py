@@ -8,8 +8,8 @@ import trio.testing
 
 from peernet.core.errors import ConnectionFailed, LocalProtocolError, RemoteProtocolError
 from peernet.core.ping import BURST, MAX_PAUSE_S, PING_SIZE, PINGS_PER_S, PROTOCOL, Pinger, Ponger
-from peernet.net.connection import PeerStream
 from peernet.net.ping import IDLE_TIMEOUT_S, PING_TIMEOUT_S, PingService
+from peernet.net.streams import PeerStream
 from peernet.net.swarm import Swarm
 from tests.swarm_pair import two_swarms
 

@@ -13,8 +13,8 @@ from peernet.core.errors import ConnectionFailed, UserError
 from peernet.core.identity import Keypair
 from peernet.core.suite import MixedSuite
 from peernet.net.addresses import parse_address
-from peernet.net.connection import PeerStream
 from peernet.net.limits import Limits
+from peernet.net.streams import PeerStream
 from peernet.net.swarm import Swarm
 from peernet.net.swarm_key import load_swarm_key, make_swarm_key
 from peernet.node.config import NetworkConfig
@@ -100,7 +100,7 @@ def test_the_key_comes_from_the_file_of_the_configuration(tmp_path: Path):
     make_swarm_key(tmp_path / "swarm.key")
     keypair = Keypair.from_seed(bytes(32), SUITE)
     swarm = swarm_of(NetworkConfig(swarm_key=str(tmp_path / "swarm.key")), keypair, SUITE)
-    assert swarm._swarm_key == load_swarm_key(tmp_path / "swarm.key")
-    assert swarm_of(NetworkConfig(), keypair, SUITE)._swarm_key is None
+    assert swarm._upgrader._swarm_key == load_swarm_key(tmp_path / "swarm.key")
+    assert swarm_of(NetworkConfig(), keypair, SUITE)._upgrader._swarm_key is None
     with pytest.raises(UserError, match="cannot be read"):
         swarm_of(NetworkConfig(swarm_key=str(tmp_path / "missing")), keypair, SUITE)

@@ -111,7 +111,7 @@ async def test_as_many_places_as_wanted_are_kept_and_others_are_told():
         keeper.scope.cancel()
         await until(lambda: keeper.told[-1] == ())
         assert keeper.addresses == ()
-        assert not keeper.swarm._protected
+        assert not keeper.swarm._table._protected
 
 
 async def test_two_relays_of_one_operator_are_one_place():
@@ -225,7 +225,7 @@ async def test_a_relay_that_has_no_place_is_passed_over():
 async def test_a_relay_that_is_no_circuit_relay_or_lies_is_passed_over():
     plain, liar, free = Relay(), Relay(), Relay()
     async with keeping([plain, liar, free], 3) as (keeper, _):
-        del plain.swarm._handlers[HOP_PROTOCOL]
+        del plain.swarm._streams.handlers[HOP_PROTOCOL]
 
         async def lie(stream):
             await Frames(stream).receive()

@@ -32,11 +32,11 @@ from peernet.core.ring.ring import BACK, OUT, WINDOW_CELLS, Join, RingEnd, join_
 from peernet.core.suite import MixedSuite
 from peernet.core.wire import encode
 from peernet.net.addresses import TcpAddress
-from peernet.net.connection import PeerStream
 from peernet.net.limits import Limits
 from peernet.net.rings import RingChannel, RingFailed, RingHop, RingLimits, building, open_ring
 from peernet.net.rings.building import _ClientLeg, _open_leg
 from peernet.net.rings.channel import VERDICT_S
+from peernet.net.streams import PeerStream
 from peernet.net.swarm import Swarm
 from peernet.node.config import NetworkConfig
 from peernet.node.peer import RECORD_LIFETIME_S, Peer, PeerKeys, now_s

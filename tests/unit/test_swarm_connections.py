@@ -16,8 +16,8 @@ from peernet.core.prefixes import ip_prefix
 from peernet.core.suite import MixedSuite
 from peernet.core.yamux import DataReceived
 from peernet.net.addresses import TcpAddress
-from peernet.net.connection import PeerStream
 from peernet.net.limits import Limits
+from peernet.net.streams import PeerStream
 from peernet.net.swarm import Swarm
 from peernet.net.transports.tcp import TcpIncoming
 
@@ -176,7 +176,7 @@ async def test_two_who_dial_each_other_settle_on_one_connection():
             async with trio.open_nursery() as several:
                 several.start_soon(one.connect, two.peer_id, two.listening)
                 several.start_soon(two.connect, one.peer_id, one.listening)
-            await until(lambda one=one, two=two: len(one._held) == len(two._held) == 2)
+            await until(lambda one=one, two=two: len(one._table.held) == len(two._table.held) == 2)
             here, there = one.connections[two.peer_id], two.connections[one.peer_id]
             assert here._protocol.handshake_hash == there._protocol.handshake_hash
             assert await say(one, two) == await say(two, one) == b"hello"
@@ -186,10 +186,10 @@ async def test_a_peer_that_lost_its_state_is_talked_to_over_its_new_connection()
     one, two = new_swarm(seed=b"1" * 32), new_swarm(seed=b"2" * 32)
     async with running(two), running(one):
         first = await one.connect(two.peer_id, two.listening)
-        await until(lambda: len(two._held) == 1)
-        one._connections.clear()
+        await until(lambda: len(two._table.held) == 1)
+        one._table.used.clear()
         second = await one.connect(two.peer_id, two.listening)
-        await until(lambda: len(two._held) == 2)
+        await until(lambda: len(two._table.held) == 2)
         assert two.connections[one.peer_id]._protocol.handshake_hash == second._protocol.handshake_hash
         second.close()
         await until(lambda: two.connection_count == 1)
@@ -212,10 +212,10 @@ async def test_nobody_dials_itself():
         with pytest.raises(ConnectionFailed, match="itself"):
             await one.connect(one.peer_id, one.listening)
         twin = new_swarm(host="127.88.251.1")
-        twin._keypair, twin._identity = one._keypair, one._identity
+        twin._keypair, twin._upgrader._identity = one._keypair, one._upgrader._identity
         async with running(twin):
             # A second node with the same key is no peer either.
-            twin._connections.clear()
+            twin._table.used.clear()
             with pytest.raises(ConnectionFailed):
                 await twin.connect(one.peer_id, one.listening)
 
@@ -341,7 +341,7 @@ async def test_a_crashed_task_and_a_crashed_connection_end_nothing_else(monkeypa
         def crash_on_stream(*_: object) -> None:
             raise ZeroDivisionError
 
-        await until(lambda: len(two._held) == 1)
+        await until(lambda: len(two._table.held) == 1)
         crashed = two.connections[one.peer_id]
         monkeypatch.setattr(crashed, "_on_stream", crash_on_stream)
         assert await say(one, two) == b"hello"
@@ -366,7 +366,7 @@ async def test_a_peer_that_says_nothing_to_a_protocol_is_given_up():
     async def say_nothing(_: PeerStream) -> None:
         await trio.sleep_forever()
 
-    two._negotiate = say_nothing
+    two._streams._negotiate = say_nothing
     async with running(one, two):
         with pytest.raises(ConnectionFailed, match="in time"):
             await say(one, two)
@@ -377,7 +377,7 @@ async def test_a_connection_that_was_closed_meanwhile_is_made_again():
     one, two = new_swarm(), new_swarm()
     async with running(one, two):
         await one.connect(two.peer_id, two.listening)
-        await until(lambda: len(two._held) == 1)
+        await until(lambda: len(two._table.held) == 1)
         two.connections[one.peer_id].close("idle, it thought")
         assert await say(one, two) == b"hello"
 
@@ -455,7 +455,7 @@ async def test_an_evicted_connection_is_not_counted_again():
                 for other in others:
                     several.start_soon(try_to_connect, other)
             await until(lambda: two.door.empty)
-            assert len(two._held) <= 2
+            assert len(two._table.held) <= 2
         assert found
 
 
@@ -568,7 +568,7 @@ async def test_a_stream_that_comes_with_the_end_of_the_handshake_is_served():
                 for event in protocol.receive(await socket.receive_some()):
                     if isinstance(event, DataReceived):
                         heard += bytes(event.data)
-        assert two._early == {}
+        assert two._streams._early == {}
         await socket.aclose()
         await until(lambda: two.connection_count == 0)
 

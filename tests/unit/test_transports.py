@@ -17,8 +17,8 @@ from peernet.core.errors import ConnectionFailed, UserError
 from peernet.core.identity import Keypair
 from peernet.core.suite import MixedSuite
 from peernet.net.addresses import Address, TcpAddress, parse_address
-from peernet.net.connection import PeerStream
 from peernet.net.limits import Limits
+from peernet.net.streams import PeerStream
 from peernet.net.swarm import Swarm
 from peernet.net.transports.dialled_websocket import DialledWebSocket
 from peernet.net.transports.names import MAX_IPS, SystemResolver, reachable_ips
@@ -585,5 +585,5 @@ async def test_behind_a_proxy_each_network_is_bounded_by_itself():
                 streams.append(await other.open_stream(two.peer_id, [place], ECHO))
                 await streams[-1].send_all(b"busy")
                 assert await streams[-1].receive_some() == b"busy"
-        assert len(two._held) == 2
+        assert len(two._table.held) == 2
         nursery.cancel_scope.cancel()

@@ -19,6 +19,7 @@ from peernet.core.yamux import (
     RemoteClosed,
     SendWindowOpened,
     StreamOpened,
+    StreamRefused,
     StreamReset,
     Yamux,
     YamuxEvent,
@@ -269,7 +270,8 @@ def test_streams_at_once_are_bounded_on_both_sides() -> None:
     with pytest.raises(LocalProtocolError):
         ours.open_stream()
     ours.send(streams[2], b"early data")
-    assert theirs.receive(ours.data_to_send()) == [StreamOpened(streams[0]), StreamOpened(streams[1])]
+    opened_two = [StreamOpened(streams[0]), StreamOpened(streams[1])]
+    assert theirs.receive(ours.data_to_send()) == [*opened_two, StreamRefused(streams[2], "session_streams")]
     assert ours.receive(theirs.data_to_send()) == [StreamReset(streams[2])]
     assert ours.can_open
 
@@ -280,7 +282,7 @@ def test_the_backlog_of_unacknowledged_streams_is_bounded_on_both_sides() -> Non
     first, second = ours.open_stream(), ours.open_stream()
     assert not ours.can_open
     theirs.receive(ours.data_to_send())
-    assert theirs.receive(header(WINDOW, SYN, 99, 0)) == []
+    assert theirs.receive(header(WINDOW, SYN, 99, 0)) == [StreamRefused(99, "session_backlog")]
     assert frames(theirs.data_to_send()) == [(DATA, RST, 99, 0)]
     theirs.accept(first)
     theirs.reset(second)
@@ -357,7 +359,7 @@ def test_going_away_ends_new_streams_and_keeps_the_others() -> None:
     theirs.go_away(GO_AWAY_PROTOCOL_ERROR)
     theirs.go_away()
     crossing = ours.open_stream()
-    assert theirs.receive(ours.data_to_send()) == []
+    assert theirs.receive(ours.data_to_send()) == [StreamRefused(crossing, "going_away")]
     assert ours.receive(theirs.data_to_send()) == [GoneAway(GO_AWAY_PROTOCOL_ERROR), StreamReset(crossing)]
     assert not ours.can_open
     assert not theirs.can_open
@@ -436,7 +438,7 @@ def test_ten_thousand_streams_leave_nothing_behind() -> None:
     for session in (ours, theirs):
         assert session.stream_count == 0
         assert not session._streams
-        assert session._out == []
+        assert session._frames.parts == []
         assert session._inbound_streams == session._outbound_streams == 0
         assert session._inbound_backlog == session._outbound_backlog == 0
 

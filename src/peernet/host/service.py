@@ -31,9 +31,9 @@ from peernet.core.metering import HostMeter, Lane, LaneOpening, Settlement, open
 from peernet.core.offers import OFFERS_PROTOCOL, GetOffers, OfferMessages, Offers
 from peernet.core.serving import Ask, Delta, Finished, FromClient, FromHost, Pay, Refused, Settled
 from peernet.host.settling import SettlementRejected, Settler
-from peernet.net.connection import PeerStream
 from peernet.net.messages import MessageStream
 from peernet.net.rings import RingChannel, RingFailed
+from peernet.net.streams import PeerStream
 from peernet.node.config import HostConfig
 from peernet.node.peer import RECORD_LIFETIME_S, Peer, now_s
 from privacy.screening import Screener

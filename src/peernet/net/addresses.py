@@ -17,6 +17,7 @@ Source: multiaddr's protocol table; libp2p's specifications of WebSockets, "Addr
 
 import ipaddress
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
 import multiaddr
@@ -47,6 +48,8 @@ __all__ = [
 
 NAME_PROTOCOLS: Final = frozenset({"dns", "dns4", "dns6"})
 _MAX_NAME_LENGTH: Final = 253
+_REMEMBERED: Final = 1024
+"""How many peers' addresses are remembered with what they mean: parsing one costs as much as a key agreement."""
 
 
 def is_global(ip: str) -> bool:
@@ -172,6 +175,11 @@ def parse_address(text: str) -> Address:
 
 def parse_peer_address(text: str) -> PeerAddress:
     """A multiaddr that ends in the peer's id; raises `UserError` for anything else."""
+    return _peer_address(text)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _peer_address(text: str) -> PeerAddress:
     address, peer = _split(text)
     if peer is None:
         raise UserError(f"the address {text!r} lacks its peer id: it must end in /p2p/12D3KooW...")

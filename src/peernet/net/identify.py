@@ -25,8 +25,8 @@ from peernet.core.identify import (
 )
 from peernet.core.identity import PeerId
 from peernet.net.addresses import Address, address_text, binary_address
-from peernet.net.connection import PeerStream
 from peernet.net.messages import Frames
+from peernet.net.streams import PeerStream
 from peernet.net.swarm import Swarm
 
 __all__ = ["IDENTIFY_TIMEOUT_S", "PROTOCOL_VERSION", "PeerDescription", "identify", "serve_identify"]

@@ -4,7 +4,7 @@ from typing import Any
 
 from peernet.core.errors import ConnectionFailed
 from peernet.core.wire import MAX_MESSAGE_SIZE, FrameReader, MessageSet, frame
-from peernet.net.connection import PeerStream
+from peernet.net.streams import PeerStream
 
 __all__ = ["Frames", "MessageStream"]
 

@@ -61,7 +61,9 @@ COUNTED: Final = {
     "stream_failed": Counted("peernet_stream_failures", "Streams whose other side broke the protocol.", ("reason",)),
     "stream_ended": Counted("peernet_streams_cut", "Streams that were served and ended before they were done."),
     "refused_stream": Counted(
-        "peernet_streams_refused", "Streams that were reset when they were opened.", ("reason",)
+        "peernet_streams_refused",
+        "Streams that were reset when they were opened, by the node or by yamux.",
+        ("reason",),
     ),
     "evicted": Counted("peernet_evictions", "What gave way to others.", ("what",)),
     "limit": Counted(

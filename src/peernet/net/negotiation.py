@@ -23,7 +23,8 @@ import trio
 
 from peernet.core.errors import ConnectionFailed, RemoteProtocolError
 from peernet.core.multistream import Dialer
-from peernet.net.connection import PeerConnection, PeerStream
+from peernet.net.connection import PeerConnection
+from peernet.net.streams import PeerStream
 
 __all__ = ["FRESH_S", "ProposedStream", "is_fresh", "propose"]
 

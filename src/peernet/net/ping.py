@@ -17,7 +17,7 @@ from peernet.core.errors import ConnectionFailed, RemoteProtocolError
 from peernet.core.identity import PeerId
 from peernet.core.ping import MAX_STREAMS, PING_SIZE, PROTOCOL, Pinger, Ponger
 from peernet.net.addresses import Address
-from peernet.net.connection import PeerStream
+from peernet.net.streams import PeerStream
 from peernet.net.swarm import Swarm
 
 __all__ = ["IDLE_TIMEOUT_S", "PING_TIMEOUT_S", "PingService"]

@@ -22,8 +22,8 @@ from peernet.core.directory_transfer import DIRECTORY_PROTOCOL, DirectoryMessage
 from peernet.core.errors import ConnectionFailed, RemoteProtocolError
 from peernet.core.identity import PeerId
 from peernet.net.addresses import Address, PeerAddress
-from peernet.net.connection import PeerStream
 from peernet.net.messages import MessageStream
+from peernet.net.streams import PeerStream
 from peernet.net.swarm import Swarm
 from peernet.node.directory_copy import DirectoryCopy, send_directory
 

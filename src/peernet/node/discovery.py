@@ -42,8 +42,8 @@ from peernet.core.errors import ConnectionFailed, RemoteProtocolError
 from peernet.core.identity import PeerId
 from peernet.core.suite import CipherSuite
 from peernet.net.addresses import Address, PeerAddress, addresses_by_peer, dialable
-from peernet.net.connection import PeerStream
 from peernet.net.messages import Frames
+from peernet.net.streams import PeerStream
 from peernet.net.swarm import Swarm
 
 __all__ = ["Discovery"]

@@ -18,8 +18,8 @@ from typing import Any, cast
 from peernet.cli import host
 from peernet.cli.adversaries.notebook import CONNECTION, HEARD, LEG, LEG_IN, LEG_OUT, SAID, Notebook
 from peernet.cli.services import run_service
-from peernet.net.connection import PeerStream
 from peernet.net.rings import RING_PROTOCOL, RingChannel, RingLimits, RingService
+from peernet.net.streams import PeerStream
 from peernet.node.config import NetworkConfig
 from peernet.node.peer import Peer, PeerKeys, now_s
 

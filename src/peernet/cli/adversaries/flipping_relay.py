@@ -21,8 +21,8 @@ from peernet.cli.adversaries.notebook import CELL, FLIPPED, LEG, ONWARD, Noteboo
 from peernet.cli.services import run_service
 from peernet.core.identity import PeerId
 from peernet.core.ring.hop import Extend, Hop
-from peernet.net.connection import PeerStream
 from peernet.net.rings import RING_PROTOCOL, RingLimits, RingService
+from peernet.net.streams import PeerStream
 from peernet.node.config import NetworkConfig
 from peernet.node.peer import Peer, PeerKeys, now_s
 

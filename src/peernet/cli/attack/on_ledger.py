@@ -16,7 +16,7 @@ import trio
 from attrs import evolve, frozen
 
 from peernet.cli.adversaries.edited_ledger import Edit, back_up, forge_checkpoint, raise_amount, rebuild_tree
-from peernet.cli.attack.on_requests import PLANTED
+from peernet.cli.attack.planted import PLANTED
 from peernet.cli.attack.scene import Claim, Telling
 from peernet.cli.attack.stage import Audited, Stage
 from peernet.client.events import ReceiptProven
@@ -304,70 +304,48 @@ async def forked_log(stage: Stage) -> Telling:
             await _fund(stage, stage.network, another.origin)
             elsewhere.append(await _wait_final(stage, another.url))
     return _told_of_forks(
-        stage, forks, (evolve(first, finality=first_finality), second), in_the_end, refusals, audits, again, elsewhere
+        stage,
+        _Forked(
+            forks,
+            (evolve(first, finality=first_finality), second),
+            in_the_end,
+            refusals,
+            audits,
+            again,
+            tuple(elsewhere),
+        ),
     )
 
 
-def _told_of_forks(
-    stage: Stage,
-    forks: Sequence[_Fork],
-    told: Sequence[_Victim],
-    in_the_end: Finality,
-    refusals: Sequence[_Refusal],
-    audits: Sequence[Audited],
-    again: _Victim,
-    elsewhere: Sequence[Finality],
-) -> Telling:
-    log, suite = _log(stage), stage.client.network.suite
-    one, other = told
-    others, needed = len(stage.client.ledger.logs) - 1, one.finality.needed
-    granted = [decode_entry(open_entry_proof(victim.proof, log.key, suite)[0]) for victim in told]
-    sizes = " and ".join(str(size) for size in sorted({len(refusal.proof) for refusal in refusals}))
+@frozen
+class _Forked:
+    """What came of a log that is kept twice."""
+
+    forks: Sequence[_Fork]
+    told: tuple[_Victim, _Victim]
+    """The two clients, as each was told at first."""
+    in_the_end: Finality
+    """Of the second history."""
+    refusals: Sequence[_Refusal]
+    audits: Sequence[Audited]
+    again: _Victim
+    """A client of the first history, after all that."""
+    elsewhere: Sequence[Finality]
+    """Of grants in the other logs."""
+
+    def granted(self, stage: Stage) -> list[Grant | Settle]:
+        """The two entries."""
+        log, suite = _log(stage), stage.client.network.suite
+        return [decode_entry(open_entry_proof(victim.proof, log.key, suite)[0]) for victim in self.told]
+
+
+def _told_of_forks(stage: Stage, seen: _Forked) -> Telling:
+    granted = seen.granted(stage)
     return Telling(
-        f"The operator of {log.origin}, who has the keys, copies the node's folder, and runs both copies: one history "
-        "for you, another for somebody else.",
-        outcome=(
-            Claim(
-                f"Each of two clients has its grant as entry {one.checkpoint.size - 1} of the log, with a valid "
-                "proof. Audited alone, each history is in perfect order.",
-                all(audited.ok for audited in audits)
-                and one.checkpoint.size == other.checkpoint.size
-                and one.checkpoint.root != other.checkpoint.root
-                and granted[0] != granted[1],
-            ),
-            Claim(
-                f"The first is {one.finality.describe()}. The second client is told: “{other.finality.describe()}”, "
-                "and so it stays: nobody else cosigns it.",
-                one.finality.final
-                and not other.finality.final
-                and not in_the_end.final
-                and set(in_the_end.cosigned) == {f"{log.origin}/validator"}
-                and len(one.finality.cosigned) >= needed,
-            ),
-        ),
-        caught=(
-            Claim(
-                f"the {others} other nodes, each by itself: they have seen both signatures under size "
-                f"{one.checkpoint.size}, with the fingerprints {one.checkpoint.root.hex()[:ROOT_SHOWN]}… and "
-                f"{other.checkpoint.root.hex()[:ROOT_SHOWN]}…. One of them is a lie",
-                len(refusals) == others and all(_convicts(stage, refusal, told) for refusal in refusals),
-            ),
-            Claim(
-                f"a proof on the disk of each ({sizes} bytes): whoever has the log's public key can verify it, and "
-                "nobody without its secret key could have made it",
-                bool(refusals) and all(refusal.reason == FORKED for refusal in refusals),
-            ),
-            Claim(
-                "the same nodes, from then on: they refuse the log for good. The next grant in the first history, "
-                f"which had been final, is “{again.finality.describe()}”, too",
-                not again.finality.final and set(again.finality.cosigned) == {f"{log.origin}/validator"},
-            ),
-            Claim(
-                f"and nobody else pays for it: in the logs of the {others} others, grants are "
-                f"{', '.join(sorted({finality.describe() for finality in elsewhere}))}",
-                len(elsewhere) == others and all(finality.final for finality in elsewhere),
-            ),
-        ),
+        f"The operator of {_log(stage).origin}, who has the keys, copies the node's folder, and runs both copies: one "
+        "history for you, another for somebody else.",
+        outcome=_outcome_of_forks(stage, seen),
+        caught=_who_caught_forks(stage, seen),
         learned=(
             Claim(
                 f"of each client: a throw-away key that was granted {CAP_MICROCREDITS} microcredits, and the minute",
@@ -379,12 +357,67 @@ def _told_of_forks(
                 "who asked for which grant: it came over a ring; neither folder has a client's address or key",
                 not any(
                     _mentions(fork.home, known)
-                    for fork in forks
-                    for known in (stage.client_host, one.client, other.client)
+                    for fork in seen.forks
+                    for known in (stage.client_host, *(victim.client for victim in seen.told))
                 ),
             ),
         ),
         verdict="It can sign two histories, and only one can become final. The attempt costs it all its credit.",
+    )
+
+
+def _outcome_of_forks(stage: Stage, seen: _Forked) -> tuple[Claim, ...]:
+    """What both clients have of it."""
+    (one, other), granted = seen.told, seen.granted(stage)
+    own = {f"{_log(stage).origin}/validator"}
+    return (
+        Claim(
+            f"Each of two clients has its grant as entry {one.checkpoint.size - 1} of the log, with a valid "
+            "proof. Audited alone, each history is in perfect order.",
+            all(audited.ok for audited in seen.audits)
+            and one.checkpoint.size == other.checkpoint.size
+            and one.checkpoint.root != other.checkpoint.root
+            and granted[0] != granted[1],
+        ),
+        Claim(
+            f"The first is {one.finality.describe()}. The second client is told: “{other.finality.describe()}”, "
+            "and so it stays: nobody else cosigns it.",
+            one.finality.final
+            and not other.finality.final
+            and not seen.in_the_end.final
+            and set(seen.in_the_end.cosigned) == own
+            and len(one.finality.cosigned) >= one.finality.needed,
+        ),
+    )
+
+
+def _who_caught_forks(stage: Stage, seen: _Forked) -> tuple[Claim, ...]:
+    """Who noticed it, and what follows."""
+    one, other = seen.told
+    own, others = {f"{_log(stage).origin}/validator"}, len(stage.client.ledger.logs) - 1
+    sizes = " and ".join(str(size) for size in sorted({len(refusal.proof) for refusal in seen.refusals}))
+    return (
+        Claim(
+            f"the {others} other nodes, each by itself: they have seen both signatures under size "
+            f"{one.checkpoint.size}, with the fingerprints {one.checkpoint.root.hex()[:ROOT_SHOWN]}… and "
+            f"{other.checkpoint.root.hex()[:ROOT_SHOWN]}…. One of them is a lie",
+            len(seen.refusals) == others and all(_convicts(stage, refusal, seen.told) for refusal in seen.refusals),
+        ),
+        Claim(
+            f"a proof on the disk of each ({sizes} bytes): whoever has the log's public key can verify it, and "
+            "nobody without its secret key could have made it",
+            bool(seen.refusals) and all(refusal.reason == FORKED for refusal in seen.refusals),
+        ),
+        Claim(
+            "the same nodes, from then on: they refuse the log for good. The next grant in the first history, "
+            f"which had been final, is “{seen.again.finality.describe()}”, too",
+            not seen.again.finality.final and set(seen.again.finality.cosigned) == own,
+        ),
+        Claim(
+            f"and nobody else pays for it: in the logs of the {others} others, grants are "
+            f"{', '.join(sorted({finality.describe() for finality in seen.elsewhere}))}",
+            len(seen.elsewhere) == others and all(finality.final for finality in seen.elsewhere),
+        ),
     )
 
 

@@ -1,16 +1,10 @@
 """Attacks on a request: a host that keeps everything, a relay that flips a bit, a host that is killed.
 
-Rules:
-
-1. What hosts wrote, by their notebooks, is compared with what was shown, with the names put back as the client puts
-   them back: a model spells a placeholder in its own way (`[Location_E4]` for `LOCATION_E4`), and makes up some.
-2. Where in an answer a fault hits is chance. A scene whose fault hit none of an answer's text is played again, at most
-   `MAX_ASKS` or `MAX_KILLS` times; any other outcome is told as it is.
+Where in an answer a fault hits is chance. A scene whose fault hit none of an answer's text is played again, at most
+`MAX_ASKS` or `MAX_KILLS` times; any other outcome is told as it is.
 """
 
-import re
 import signal
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
@@ -28,29 +22,44 @@ from peernet.cli.adversaries.notebook import (
     Note,
     everything_in,
 )
+from peernet.cli.attack.finding import absent, has_address, has_read
+from peernet.cli.attack.handover import (
+    PLACEHOLDER,
+    Exchange,
+    Handover,
+    all_planned,
+    behind_placeholders,
+    compared,
+    course_of,
+    exchanges_over,
+    goes_on,
+    handover_in,
+    hit_nothing,
+    planned_of,
+    said_after,
+    squeezed,
+    texts_of,
+)
+from peernet.cli.attack.planted import PLANTED, PLANTED_SHORT, PROMPT, SHORT_PROMPT
 from peernet.cli.attack.scene import Claim, Telling, quoted
 from peernet.cli.attack.stage import Asked, Stage
 from peernet.cli.drawing import short
 from peernet.client.events import (
-    AnswerText,
     Event,
     FragmentContinued,
-    FragmentFailed,
     FragmentPlanned,
     FragmentReport,
-    FragmentRestarted,
     FragmentText,
     Planned,
     ReceiptProven,
     RingBuilt,
 )
-from peernet.client.seam import MIN_REPEATED, MIN_REPEATED_WORDS
 from peernet.core.ring.cells import CELL_SIZE
-from peernet.core.serving import Ask, Delta, FromClient, FromHost, Pay
+from peernet.core.serving import Ask, FromClient, Pay
 from privacy.exposure import share
-from privacy.restoring import Restorer, placeholders_in, restore
+from privacy.restoring import placeholders_in, restore
 
-__all__ = ["PLANTED", "SHORT_PROMPT", "curious_host", "flipping_relay", "killed_host"]
+__all__ = ["curious_host", "flipping_relay", "killed_host"]
 
 FLIPPING_RELAY: Final = ("-m", "peernet.cli.adversaries.flipping_relay")
 FLIPPERS: Final = 6
@@ -59,40 +68,8 @@ MAX_ASKS: Final = 8
 MAX_KILLS: Final = 4
 """How often a host is killed, or was to be, until one is that has not said everything yet."""
 PIECES_BEFORE_KILL: Final = 10
-WORDS_AT_SEAM: Final = 4
-"""How many words are shown on either side of where one answer was taken over by another."""
 BROKEN_CELL: Final = "a relay broke the ring: bad_tag"
 DEAD_HOST: Final = "the host or its connections ended: lost"
-STRETCH: Final = 24
-"""How many characters of a text in a row count as having read it."""
-MIN_STRETCH: Final = 8
-"""Texts with fewer are not looked for in cells: those are noise, and a megabyte of noise has any two bytes."""
-
-PLANTED: Final = (
-    "Maria Kowalska",
-    "maria.kowalska@example.org",
-    "+1 415 555 0132",
-    "Northwind Traders",
-    "James Whitfield",
-    "221 Baker Street",
-    "4111 1111 1111 1111",
-)
-"""What identifies somebody in the prompts, and must reach no host and no relay."""
-
-_MARIA, _MAIL, _PHONE, _COMPANY, _JAMES, _STREET, _CARD = PLANTED
-
-PROMPT: Final = f"""\
-1. Write a short thank-you note to {_MARIA} ({_MAIL}, {_PHONE}) of {_COMPANY} Ltd for the lunch in Lisbon.
-2. Rewrite this more politely: {_JAMES}, {_STREET}, London NW1 6XE, wants the bank to block the card {_CARD}.
-3. Explain in two sentences why drinking enough water every day is good for your health.
-"""
-_PLANTED_SHORT: Final = (_MARIA, _COMPANY)
-SHORT_PROMPT: Final = f"""\
-1. Write a short thank-you note to {_MARIA} of {_COMPANY} Ltd for the lunch in Lisbon.
-2. Explain in two sentences why drinking enough water every day is good for your health.
-"""
-
-_PLACEHOLDER: Final = re.compile(r"\b[A-Z][A-Z_]*_[A-Z]\d+\b")
 
 
 # --- a curious host --------------------------------------------------------------------------------------------------
@@ -185,15 +162,15 @@ def _what_it_did_not(stage: Stage, asked: Asked, read: Sequence[_Reading], shown
     lanes = {ordinal: receipt.voucher.lane_key for ordinal, receipt in receipts.items()}
     own = lanes.pop(shown.fragment.ordinal, b"")
     return (
-        _absent(PLANTED, [one.everything for one in read], "in none of the three notebooks"),
+        absent(PLANTED, [one.everything for one in read], "in none of the three notebooks"),
         Claim(
             "the other two fragments",
-            not any(_has_read(shown.everything, one.fragment.text_sent, known=shown.texts) for one in others),
+            not any(has_read(shown.everything, one.fragment.text_sent, known=shown.texts) for one in others),
         ),
         Claim(
             f"your address, {stage.client_host} (it met {len(met)} others); your client's key; your guards",
             bool(met)
-            and not _has_address(shown.everything, stage.client_host)
+            and not has_address(shown.everything, stage.client_host)
             and not any(key in shown.everything for key in (client.public_key, str(client).encode()))
             and not set(asked.answered.exposure.guards).intersection(shown.neighbours),
         ),
@@ -225,11 +202,11 @@ async def flipping_relay(stage: Stage) -> Telling:
         if flip is None:
             continue
         culprit, cells = flip
-        if not _hit_nothing(asked, _said_after(stage, asked)):
+        if not hit_nothing(asked, said_after(stage, asked)):
             attack += f": {short(culprit)}, at request {len(tried)}."
             return _flipped(stage, tried, notes, culprit, cells, attack)
         allow_another(stage.folder / "notebooks")
-    return Telling.failed(attack, f"in {MAX_ASKS} requests none of them altered an answer", _course(tried[-1]))
+    return Telling.failed(attack, f"in {MAX_ASKS} requests none of them altered an answer", course_of(tried[-1]))
 
 
 def _flip_since(since_s: float, notes: Mapping[str, Iterable[Note]]) -> tuple[str, bytes] | None:
@@ -250,9 +227,9 @@ def _flipped(
     attack: str,
 ) -> Telling:
     asked = tried[-1]
-    handover = _handover(asked)
+    handover = handover_in(asked)
     if handover is None:
-        return Telling.failed(attack, "no answer was taken over in mid-text", _course(asked))
+        return Telling.failed(attack, "no answer was taken over in mid-text", course_of(asked))
     reason = handover.continued.reason
     cells = [note for noted in notes.values() for note in noted if note.kind == CELL]
     everything = everything_in(note for noted in notes.values() for note in noted)
@@ -279,14 +256,14 @@ def _flipped(
             ),
         ),
         not_learned=(
-            _absent(PLANTED, [everything], "in none of these cells"),
+            absent(PLANTED, [everything], "in none of these cells"),
             Claim(
                 "any text, even masked: no fragment, no answer",
-                not any(_has_read(everything, text) for text in _texts_of(stage, tried)),
+                not any(has_read(everything, text) for text in texts_of(stage, tried)),
             ),
             Claim(
                 f"your address, {stage.client_host}: your guards alone meet you",
-                not _has_address(everything, stage.client_host),
+                not has_address(everything, stage.client_host),
             ),
         ),
         verdict="One bit was enough to be found out, and not enough to change a word.",
@@ -304,20 +281,20 @@ async def _start_flippers(stage: Stage) -> list[str]:
     return member.peers
 
 
-def _after_the_flip(stage: Stage, asked: Asked, handover: "_Handover", culprit: str) -> tuple[Claim, ...]:
+def _after_the_flip(stage: Stage, asked: Asked, handover: Handover, culprit: str) -> tuple[Claim, ...]:
     continued = handover.continued
-    planned, report = _planned(asked, continued.ordinal), asked.answered.fragments[continued.ordinal]
+    planned, report = planned_of(asked, continued.ordinal), asked.answered.fragments[continued.ordinal]
     notes = stage.notes_of(planned.host, asked.began_at_s)
-    exchanges = _exchanges(notes, planned.text_sent)
+    exchanges = exchanges_over(notes, planned.text_sent)
     broken, whole = (exchanges[0].said, exchanges[-1]) if len(exchanges) == 2 else ("", None)
-    behind = _behind(asked.prompt, planned.text_sent)
-    planned_hosts = {fragment.host for fragment in _all_planned(asked)}
+    behind = behind_placeholders(asked.prompt, planned.text_sent)
+    planned_hosts = {fragment.host for fragment in all_planned(asked)}
     viewers = asked.answered.exposure.hosts
     return (
         Claim(
             f"You had seen {continued.words} words of the answer, as the host wrote them, and never the altered cell.",
             # An altered one would not be what the host wrote. It may have held nothing but white space.
-            bool(handover.before) and _squeezed(restore(broken, behind)).startswith(_squeezed(handover.before)),
+            bool(handover.before) and squeezed(restore(broken, behind)).startswith(squeezed(handover.before)),
             (("written", broken), ("shown", handover.before)),
         ),
         Claim(
@@ -328,8 +305,8 @@ def _after_the_flip(stage: Stage, asked: Asked, handover: "_Handover", culprit: 
             and (report.continuations, report.restarts) == (1, 0)
             and culprit not in {*report.out, *report.back}
             and whole is not None
-            and _goes_on(handover, whole, behind, cut=report.finish_reason == "length"),
-            (*_compared(handover, whole), *_course(asked)),
+            and goes_on(handover, whole, behind, cut=report.finish_reason == "length"),
+            (*compared(handover, whole), *course_of(asked)),
         ),
         Claim(
             f"So nobody else has read it: {len(viewers)} hosts for {len(planned_hosts)} fragments, as planned.",
@@ -363,21 +340,21 @@ async def killed_host(stage: Stage) -> Telling:
         asked, planned, was_killed = await _ask_and_kill(stage)
         name = _member(stage, planned.host)
         process = stage.swarm.member(name).process
-        if not _hit_nothing(asked, _said_after(stage, asked)):
+        if not hit_nothing(asked, said_after(stage, asked)):
             attack = (
                 f"Host {short(planned.host)} is killed without warning (process {process.pid}, SIGKILL), "
                 f"{PIECES_BEFORE_KILL} pieces into its answer."
             )
-            handover = _handover(asked)
+            handover = handover_in(asked)
             if handover is None or await process.wait() != -signal.SIGKILL:
-                return Telling.failed(attack, "its answer was not taken over in mid-text", _course(asked))
+                return Telling.failed(attack, "its answer was not taken over in mid-text", course_of(asked))
             return _killed(stage, asked, handover, planned, attack)
         if was_killed:
             await stage.start_host_again(name)
     return Telling.failed(
         f"A host is to be killed, {PIECES_BEFORE_KILL} pieces into its answer.",
         f"in {MAX_KILLS} requests its answer was over before",
-        _course(asked),
+        course_of(asked),
     )
 
 
@@ -398,38 +375,21 @@ async def _ask_and_kill(stage: Stage) -> tuple[Asked, FragmentPlanned, bool]:
     return asked, planned[0], len(shown) >= PIECES_BEFORE_KILL
 
 
-def _killed(stage: Stage, asked: Asked, handover: "_Handover", planned: FragmentPlanned, attack: str) -> Telling:
+def _killed(stage: Stage, asked: Asked, handover: Handover, planned: FragmentPlanned, attack: str) -> Telling:
     continued = handover.continued
     report, other = asked.answered.fragments
     exposed = {host.host: host for host in asked.answered.exposure.hosts}
     notes = {peer: stage.notes_of(peer, asked.began_at_s) for peer in (planned.host, report.host)}
     read = {peer: everything_in(noted) for peer, noted in notes.items()}
-    common = set(_PLACEHOLDER.findall(planned.text_sent)) & set(_PLACEHOLDER.findall(report.text_sent))
-    taken_over = _exchanges(notes[report.host], report.text_sent)
+    common = set(PLACEHOLDER.findall(planned.text_sent)) & set(PLACEHOLDER.findall(report.text_sent))
+    taken_over = exchanges_over(notes[report.host], report.text_sent)
     given = (taken_over[0].ask.prefix or "") if taken_over else ""
     standby_share = exposed[report.host].share_of_words if report.host in exposed else 0.0
-    behind = _behind(asked.prompt, report.text_sent)
+    behind = behind_placeholders(asked.prompt, report.text_sent)
     masked = "in placeholders of its own" if placeholders_in(given, behind) else "with no name in it"
     return Telling(
         attack,
-        outcome=(
-            Claim(
-                f"The {continued.words} words that you had seen stayed, and host {short(report.host)} went on from "
-                "them, over a fresh ring. The whole answer is there, paid for and proven (entry "
-                f"{report.receipt_index} of {report.receipt_log}).",
-                asked.answered.complete
-                and asked.answered.text.startswith(handover.answer_before)
-                and continued.host == report.host != planned.host
-                and (report.continuations, report.restarts) == (1, 0)
-                and report.receipt_index is not None,
-            ),
-            Claim(
-                f"At the seam no word is missing or said twice: {handover.seam}.",
-                len(taken_over) == 1
-                and _goes_on(handover, taken_over[0], behind, cut=report.finish_reason == "length"),
-                (*_compared(handover, taken_over[0] if taken_over else None), *_course(asked)),
-            ),
-        ),
+        outcome=_after_the_kill(asked, handover, taken_over, planned.host),
         caught=(
             Claim(
                 f"the ring, which a death ends on both of its arcs: “{continued.reason}”",
@@ -453,221 +413,45 @@ def _killed(stage: Stage, asked: Asked, handover: "_Handover", planned: Fragment
             Claim(
                 f"the standby: what you had seen of the answer, {masked}: {quoted(given)}",
                 bool(given)
-                and _squeezed(restore(given, behind)) == _squeezed(handover.before)
-                and not placeholders_in(given, set(_PLACEHOLDER.findall(planned.text_sent))),
+                and squeezed(restore(given, behind)) == squeezed(handover.before)
+                and not placeholders_in(given, set(PLACEHOLDER.findall(planned.text_sent))),
                 (("given", given), ("shown", handover.before)),
             ),
         ),
         not_learned=(
-            _absent(_PLANTED_SHORT, list(read.values()), "in neither notebook"),
-            Claim("the other fragment", not any(_has_read(one, other.text_sent) for one in read.values())),
+            absent(PLANTED_SHORT, list(read.values()), "in neither notebook"),
+            Claim("the other fragment", not any(has_read(one, other.text_sent) for one in read.values())),
             Claim("that their placeholders mean the same: they have none in common", not common),
         ),
         verdict="You lost some seconds and not a word, and you are told who else has read it.",
     )
 
 
+def _after_the_kill(
+    asked: Asked, handover: Handover, exchanges: Sequence[Exchange], planned_host: str
+) -> tuple[Claim, ...]:
+    """What the client has; `exchanges` are those of the host that went on."""
+    continued, report = handover.continued, asked.answered.fragments[0]
+    behind = behind_placeholders(asked.prompt, report.text_sent)
+    return (
+        Claim(
+            f"The {continued.words} words that you had seen stayed, and host {short(report.host)} went on from "
+            "them, over a fresh ring. The whole answer is there, paid for and proven (entry "
+            f"{report.receipt_index} of {report.receipt_log}).",
+            asked.answered.complete
+            and asked.answered.text.startswith(handover.answer_before)
+            and continued.host == report.host != planned_host
+            and (report.continuations, report.restarts) == (1, 0)
+            and report.receipt_index is not None,
+        ),
+        Claim(
+            f"At the seam no word is missing or said twice: {handover.seam}.",
+            len(exchanges) == 1 and goes_on(handover, exchanges[0], behind, cut=report.finish_reason == "length"),
+            (*compared(handover, exchanges[0] if exchanges else None), *course_of(asked)),
+        ),
+    )
+
+
 def _member(stage: Stage, peer: str) -> str:
     """The process that a peer runs in."""
     return next(member.name for member in stage.swarm.members if peer in member.peers)
-
-
-# --- looking for things in what was recorded -------------------------------------------------------------------------
-
-
-def _absent(planted: Sequence[str], everywhere: Sequence[bytes], finding: str) -> Claim:
-    """That none of `planted` is found, however it is written."""
-    found = any(_finds(everything, text) for everything in everywhere for text in planted)
-    return Claim(f"{', '.join(planted)}: {finding}", bool(everywhere) and all(everywhere) and not found)
-
-
-def _finds(everything: bytes, text: str) -> bool:
-    """Whether a text is there, in whatever case, with or without spaces and signs."""
-    folded = everything.lower()
-    squeezed = re.sub(rb"[^a-z0-9]", b"", folded)
-    return text.lower().encode() in folded or re.sub(r"[^a-z0-9]", "", text.lower()).encode() in squeezed
-
-
-def _has_read(everything: bytes, text: str, known: Iterable[str] = ()) -> bool:
-    """Whether any `STRETCH` characters of `text` in a row are there, but for those that are in `known` anyway."""
-    stretches = {text[start : start + STRETCH] for start in range(max(1, len(text) - STRETCH + 1))}
-    return any(part.encode() in everything for part in stretches if not any(part in one for one in known))
-
-
-def _has_address(everything: bytes, host: str) -> bool:
-    """Whether an IPv4 address is there, as text or as four bytes."""
-    return host.encode() in everything or bytes(map(int, host.split("."))) in everything
-
-
-def _planned(asked: Asked, ordinal: int) -> FragmentPlanned:
-    return _all_planned(asked)[ordinal]
-
-
-def _all_planned(asked: Asked) -> tuple[FragmentPlanned, ...]:
-    (planned,) = [event for event in asked.events if isinstance(event, Planned)]
-    return planned.fragments
-
-
-def _behind(prompt: str, sent: str) -> dict[str, str]:
-    """What stands behind the placeholders of a fragment: read off the request, where it is what was sent of it.
-
-    Nothing where it is not.
-    """
-    names = _PLACEHOLDER.findall(sent)
-    between = [re.escape(part) for part in _PLACEHOLDER.split(sent)]
-    found = re.search(rf"{'(.+?)'.join(between)}$", prompt, re.MULTILINE)
-    return {} if found is None else dict(zip(names, found.groups(), strict=True))
-
-
-@frozen
-class _Exchange:
-    """One ring's exchange with a host, by the host's own notebook."""
-
-    ask: Ask
-    said: str
-
-
-def _exchanges(notes: Sequence[Note], text_sent: str) -> list[_Exchange]:
-    """The exchanges over a fragment, in order."""
-    asks = {
-        note.ring: message
-        for note in notes
-        if note.kind == HEARD
-        and isinstance(message := FromClient.decode(note.data), Ask)
-        and message.turns[-1].content == text_sent
-    }
-    said: dict[int, list[str]] = {ring: [] for ring in asks}
-    for note in notes:
-        if note.kind == SAID and note.ring in asks and isinstance(message := FromHost.decode(note.data), Delta):
-            said[note.ring].append(message.text)
-    return [_Exchange(asks[ring], "".join(said[ring])) for ring in sorted(asks)]
-
-
-@frozen
-class _Handover:
-    """What was shown of a fragment's answer before an attempt failed, and what after it."""
-
-    continued: FragmentContinued
-    before: str
-    after: str
-    answer_before: str
-    """What was shown by then of the whole answer."""
-
-    @property
-    def seam(self) -> str:
-        """The last words before, and the first ones after."""
-        before, after = self.before.split()[-WORDS_AT_SEAM:], self.after.split()[:WORDS_AT_SEAM]
-        return f"“…{' '.join(before)}” and then “{' '.join(after)}…”"
-
-
-def _handover(asked: Asked) -> _Handover | None:
-    """Where somebody went on with an answer, if that happened once."""
-    places = [place for place, event in enumerate(asked.events) if isinstance(event, FragmentContinued)]
-    if len(places) != 1:
-        return None
-    continued = asked.events[places[0]]
-    assert isinstance(continued, FragmentContinued)
-
-    earlier, later = asked.events[: places[0]], asked.events[places[0] :]
-    before, after = (_shown(events, continued.ordinal) for events in (earlier, later))
-    answer_before = "".join(event.text for event in earlier if isinstance(event, AnswerText))
-    return _Handover(continued, before, after, answer_before)
-
-
-def _shown(events: Iterable[Event], ordinal: int) -> str:
-    """What was shown of a fragment's answer."""
-    return "".join(event.text for event in events if isinstance(event, FragmentText) and event.ordinal == ordinal)
-
-
-def _said_after(stage: Stage, asked: Asked) -> str:
-    """What the host wrote that went on with an answer, by its own notebook; nothing where none did."""
-    handover = _handover(asked)
-    if handover is None:
-        return ""
-    report = asked.answered.fragments[handover.continued.ordinal]
-    exchanges = _exchanges(stage.notes_of(report.host, asked.began_at_s), report.text_sent)
-    return exchanges[-1].said if exchanges else ""
-
-
-def _hit_nothing(asked: Asked, said_after: str) -> bool:
-    """Whether a fault hit none of an answer's text: it came before anything was shown of it, or when all was there.
-
-    `said_after` is what the host wrote that went on from there.
-    """
-    handed = [event for event in asked.events if isinstance(event, FragmentContinued | FragmentRestarted)]
-    if not asked.answered.complete or len(handed) > 1:
-        return False
-    for event in handed:
-        place = asked.events.index(event)
-        if isinstance(event, FragmentRestarted):
-            return not _shown(asked.events[:place], event.ordinal)
-        return not _shown(asked.events[place:], event.ordinal).strip() and not said_after.strip()
-    return True
-
-
-def _goes_on(handover: _Handover, exchange: _Exchange, behind: Mapping[str, str], *, cut: bool) -> bool:
-    """Whether what a host was given, and what it wrote then, are together what was shown: no more and no less.
-
-    But for what it said again, which is shown once, and, where the answer was cut at its length, for the beginning of
-    one of its placeholders, which is never shown.
-    """
-    given = exchange.ask.prefix or ""
-    said = exchange.said
-    if (again := _said_again(given, said)) is not None:
-        said = said.lstrip()[len(again) :]
-    if not given or not handover.after or _squeezed(restore(given, behind)) != _squeezed(handover.before):
-        return False
-    restorer = Restorer(behind, after=handover.before)
-    written, shown = _squeezed(restorer.feed(said) + restorer.finish()), _squeezed(handover.after)
-    rest = written.removeprefix(shown)
-    is_cut = cut and len(rest) > 1 and any(name.startswith(rest) for name in behind)
-    return written.startswith(shown) and (not rest or is_cut)
-
-
-def _said_again(given: str, said: str) -> str | None:
-    """The end of what a host was given with which it began, where that counts as a repetition (`client.seam`)."""
-    given, said = given.rstrip(), said.lstrip()
-    places = [match.start() for match in re.finditer(r"(?<!\S)\S", given)]
-    again = [
-        given[place:] for place in places if len(given) - place >= MIN_REPEATED and said.startswith(given[place:])
-    ]
-    again = [text for text in again if len(text.split()) >= MIN_REPEATED_WORDS]
-    return again[0] if len(again) == 1 and given.count(again[0]) == 1 else None
-
-
-def _compared(handover: _Handover, exchange: _Exchange | None) -> tuple[tuple[str, str], ...]:
-    """What `_goes_on` looks at, for whoever wants to know why it does not hold."""
-    shown = (("shown before", handover.before), ("shown after", handover.after))
-    if exchange is None:
-        return (*shown, ("written", "nothing, by the notebook of the host that went on"))
-    return (("given", exchange.ask.prefix or ""), ("written", exchange.said), *shown)
-
-
-def _course(asked: Asked) -> tuple[tuple[str, str], ...]:
-    """How a request went that did not go as it should."""
-    failures = [
-        f"{type(event).__name__} of {event.ordinal}: {event.reason}"
-        for event in asked.events
-        if isinstance(event, FragmentContinued | FragmentRestarted | FragmentFailed)
-    ]
-    pieces = Counter(event.ordinal for event in asked.events if isinstance(event, FragmentText))
-    shown = ", ".join(f"{number} of {ordinal}" for ordinal, number in sorted(pieces.items()))
-    return (("failures", "; ".join(failures) or "none"), ("pieces shown", shown), ("answer", asked.answered.text))
-
-
-def _texts_of(stage: Stage, requests: Iterable[Asked]) -> list[str]:
-    """What hosts were sent in these requests, and what they answered, by their own notebooks."""
-    fragments = [fragment for asked in requests for fragment in asked.answered.fragments]
-    exchanges = [_exchanges(stage.notes_of(fragment.host), fragment.text_sent) for fragment in fragments]
-    answers = [exchange.said for exchanged in exchanges for exchange in exchanged]
-    return _long_enough([*(fragment.text_sent for fragment in fragments), *answers])
-
-
-def _long_enough(texts: Iterable[str]) -> list[str]:
-    """Those that do not stand in noise by chance."""
-    return [text for text in texts if len(text) >= MIN_STRETCH]
-
-
-def _squeezed(text: str) -> str:
-    """A text without white space: what a word's space is written with depends on who writes."""
-    return "".join(text.split())

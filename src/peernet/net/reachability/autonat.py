@@ -51,9 +51,9 @@ from peernet.net.addresses import (
     encode_address,
     is_global,
 )
-from peernet.net.connection import PeerStream
 from peernet.net.messages import Frames
 from peernet.net.reachability.circuits import is_relayed, observed_ip
+from peernet.net.streams import PeerStream
 from peernet.net.swarm import Swarm
 from peernet.net.tasks import background_nursery
 from peernet.net.transports.names import Resolver, SystemResolver

@@ -28,8 +28,8 @@ from peernet.core.circuit import (
 from peernet.core.errors import ConnectionFailed, RemoteProtocolError
 from peernet.core.identity import PeerId
 from peernet.net.addresses import Address, CircuitAddress
-from peernet.net.connection import PeerStream
 from peernet.net.messages import Frames
+from peernet.net.streams import PeerStream
 
 __all__ = ["CIRCUIT_MARK", "CircuitIncoming", "CircuitStream", "dial_circuit", "is_relayed", "observed_ip"]
 

@@ -44,9 +44,9 @@ from peernet.core.reservations import RelayChooser
 from peernet.core.ring.paths import PathPeer
 from peernet.core.suite import CipherSuite
 from peernet.net.addresses import Address, CircuitAddress, preference
-from peernet.net.connection import PeerStream
 from peernet.net.messages import Frames
 from peernet.net.reachability.circuits import CircuitIncoming, is_relayed
+from peernet.net.streams import PeerStream
 from peernet.net.swarm import Swarm
 
 __all__ = ["RelayCandidate", "ReservationKeeper"]

@@ -40,9 +40,9 @@ from peernet.core.errors import ConnectionFailed, RemoteProtocolError
 from peernet.core.identity import Keypair, PeerId
 from peernet.core.prefixes import ip_prefix
 from peernet.net.addresses import PeerAddress, encode_address
-from peernet.net.connection import PeerStream
 from peernet.net.messages import Frames
 from peernet.net.reachability.circuits import is_relayed, observed_ip
+from peernet.net.streams import PeerStream
 from peernet.net.swarm import Swarm
 
 __all__ = ["CircuitRelay"]

@@ -18,9 +18,9 @@ from peernet.core.ring.ring import BACK, NONCE_SIZE, OUT, Join, RingEnd, join_co
 from peernet.core.suite import CipherSuite
 from peernet.core.wire import encode
 from peernet.net.addresses import Address
-from peernet.net.connection import PeerStream
 from peernet.net.rings.channel import VERDICT_S, RingChannel, RingFailed
 from peernet.net.rings.service import RING_PROTOCOL
+from peernet.net.streams import PeerStream
 from peernet.net.swarm import Swarm
 
 __all__ = ["RingHop", "open_ring"]

@@ -30,8 +30,8 @@ from peernet.core.ring.ring import BACK, OUT, Join, RingEnd, join_cookie
 from peernet.core.suite import CipherSuite
 from peernet.core.wire import decode
 from peernet.net.addresses import dialable
-from peernet.net.connection import PeerStream
 from peernet.net.rings.channel import FAREWELL_S, IDLE_TIMEOUT_S, RingChannel, RingFailed
+from peernet.net.streams import PeerStream
 from peernet.net.swarm import Swarm
 
 __all__ = ["RING_PROTOCOL", "RingHandler", "RingLimits", "RingService"]
