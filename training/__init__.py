@@ -1,0 +1,1 @@
+"""How the packaged models are made: from texts and labelled data to what `privacy` loads. Nothing here is shipped."""
