@@ -223,6 +223,36 @@ async def test_a_place_goes_with_its_connection():
             assert on.service.reserved == (on.target.peer_id,)
 
 
+async def test_a_place_whose_connection_is_over_is_free_at_once():
+    async with scene(reservations=2) as on:
+        other = new_swarm()
+        async with running(silent=(other,)):
+            assert (await hop(other, on, Reserve())).status == Status.OK
+            assert (await hop(on.source, on, Reserve())).status == Status.RESERVATION_REFUSED
+            other.connections[on.relay.peer_id].close()
+            await until(lambda: other.peer_id not in on.relay.connections)
+            assert (await hop(on.source, on, Reserve())).status == Status.OK
+
+
+async def test_a_place_goes_with_its_direct_connection_though_the_peer_is_still_there_through_another_relay():
+    async with scene() as on:
+        second_keys = new_keypair()
+        second, other = new_swarm(keypair=second_keys), new_swarm()
+        CircuitRelay(second, second_keys, lambda: on.now_s, list, CircuitLimits())
+        keeper = keeper_of(other, lambda: [candidate_of(second)], lambda: on.now_s)
+        async with running(second, silent=(other,)) as nursery:
+            nursery.start_soon(keeper.keep, 1)
+            await until(lambda: keeper.relays)
+            await on.relay.connect(other.peer_id, keeper.addresses)
+            direct = await other.connect(on.relay.peer_id, on.relay.listening, direct=True)
+            assert (await hop(other, on, Reserve())).status == Status.OK
+            direct.close()
+            mark = f"/ip4/{second._bind}/p2p-circuit"
+            await until(lambda: on.relay.connections[other.peer_id].observed == mark)
+            assert (await hop(on.source, on, Connect(other.peer_id))).status == Status.NO_RESERVATION
+            assert other.peer_id not in on.service.reserved
+
+
 async def test_a_place_goes_with_its_time():
     async with scene(reservation_lifetime_s=100) as on:
         on.now_s += 101
@@ -395,6 +425,13 @@ async def test_a_circuit_ends_with_its_time(autojump_clock, limit, ending):
         assert 15 < trio.current_time() - began < 25
         assert on.service.counters[f"ended:{ending}"] == 1
         assert on.nothing_is_left()
+
+
+async def test_a_circuit_that_is_cut_is_counted_as_ended():
+    async with scene() as on:
+        await raw_circuit(on)
+        assert on.service.circuits == 1
+    assert on.service.counters["opened"] == on.service.counters["ended:cut"] == 1
 
 
 async def test_half_a_circuit_may_end_before_the_other():

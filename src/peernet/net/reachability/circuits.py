@@ -28,7 +28,7 @@ from peernet.core.circuit import (
 from peernet.core.errors import ConnectionFailed, RemoteProtocolError
 from peernet.core.identity import PeerId
 from peernet.net.addresses import Address, CircuitAddress
-from peernet.net.connection import PeerStream
+from peernet.net.connection import PeerConnection, PeerStream
 from peernet.net.messages import Frames
 
 __all__ = ["CIRCUIT_MARK", "CircuitIncoming", "CircuitStream", "dial_circuit", "is_relayed", "observed_ip"]
@@ -46,8 +46,8 @@ class StreamOpener(Protocol):
         ...
 
 
-def is_relayed(stream: PeerStream) -> bool:
-    """Whether the stream's connection goes through a relay."""
+def is_relayed(stream: PeerStream | PeerConnection) -> bool:
+    """Whether the connection, or the stream's, goes through a relay."""
     return stream.observed is not None and stream.observed.endswith(CIRCUIT_MARK)
 
 

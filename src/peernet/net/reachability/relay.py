@@ -110,8 +110,9 @@ class CircuitRelay:
         self._protected = reserved
 
     def _is_connected(self, peer: PeerId) -> bool:
+        """Whether there is a direct connection, which the swarm takes before one through a relay."""
         connection = self._swarm.connections.get(peer)
-        return connection is not None and connection.alive
+        return connection is not None and connection.alive and not is_relayed(connection)
 
     async def _serve(self, stream: PeerStream) -> None:
         frames = Frames(stream, MAX_MESSAGE_SIZE)
@@ -140,6 +141,7 @@ class CircuitRelay:
         if is_relayed(stream):
             await self._refuse(frames, Status.PERMISSION_DENIED)
             return
+        self._tidy()  # whose connection is over has no place that others could want
         expires_at_s = self._book.reserve(stream.peer, ip_prefix(observed_ip(stream)), self._now_s())
         self._tidy()
         if not expires_at_s:
@@ -183,14 +185,17 @@ class CircuitRelay:
             await frames.send(encode_hop(StatusMessage(Status.OK, limit=self._limits.limit)))
             frames.release()
             self.counters["opened"] += 1
-            ending = await self._pump(stream, onward)
-            self.counters[f"ended:{ending}"] += 1
+            ending = "cut"
+            try:
+                ending = await self._pump(stream, onward)
+            finally:
+                self.counters[f"ended:{ending}"] += 1
             onward.reset()
         stream.reset()
 
     async def _open_stop(self, source: PeerId, target: PeerId) -> PeerStream:
         """A stream to the target, which has agreed to the circuit."""
-        onward = await self._swarm.open_stream(target, (), STOP_PROTOCOL)
+        onward = await self._swarm.open_stream(target, (), STOP_PROTOCOL, direct=True)
         try:
             frames = Frames(onward, MAX_MESSAGE_SIZE)
             await frames.send(encode_stop(Connect(source, self._limits.limit)))
