@@ -12,11 +12,12 @@ from peernet.core.identity import Keypair
 from peernet.core.ring.paths import PathPeer
 from peernet.core.suite import MixedSuite
 from peernet.net.addresses import CircuitAddress, parse_address
+from peernet.net.reachability.autonat import Answer
 from peernet.net.reachability.keeper import RelayCandidate
 from peernet.node.config import NetworkConfig
 from peernet.node.home import Home
 from peernet.node.peer import Peer, PeerKeys, now_s, running_peer
-from peernet.node.reachability import relay_candidates
+from peernet.node.reachability import is_wildcard, relay_candidates
 
 SUITE = MixedSuite()
 OPEN, CLOSED, ELSEWHERE = Reachability.REACHABLE, Reachability.UNREACHABLE, Reachability.ELSEWHERE
@@ -59,6 +60,44 @@ async def test_an_address_that_others_do_not_reach_is_told_nobody_and_one_of_two
     assert one._signed_bodies() == []
     judge(one, ONE, OPEN)
     assert told(one) == [ONE]
+
+
+async def test_nobody_is_asked_about_an_address_of_a_home_network(tmp_path: Path) -> None:
+    """Others could not dial it, and it is none of their business."""
+    public = ("/ip4/8.8.8.8/tcp/4101", "/dns4/peer.example/tcp/4101")
+    private = ("/ip4/192.168.7.9/tcp/4101", "/ip6/fd00::9/tcp/4101")
+    one = peer(tmp_path / "announced", announce=(*public, *private), test=False)
+    assert [str(address) for address in one.reachability._probed()] == list(public)
+    two = peer(tmp_path / "listening", test=False)
+    two.swarm.listening += [parse_address(text) for text in (*private, *public)]
+    assert [str(address) for address in two.reachability._probed()] == list(public)
+
+
+async def test_one_machine_with_many_names_has_one_vote(tmp_path: Path) -> None:
+    """What its records say of where it is may be anything; votes count under the network that answers came from."""
+    one = peer(tmp_path)
+    one.swarm.listening.append(parse_address(ONE))
+
+    async def answer(*_: object) -> Answer:
+        await trio.lowlevel.checkpoint()
+        return Answer(CLOSED, "ip4/7f2e05")
+
+    one.reachability.client.answer = answer  # type: ignore[method-assign]
+    servers = {
+        Keypair.from_seed(bytes([number]) * 32, SUITE).peer_id: [parse_address(f"/ip4/127.46.{number}.1/tcp/9")]
+        for number in range(1, 6)
+    }
+    one.reachability._bootstraps = lambda: servers
+    await one.reachability._probe()
+    assert one.reachability.verdict(parse_address(ONE)) is Reachability.UNKNOWN
+    assert one.reachability.verdicts.votes(ONE, trio.current_time()).total() == 1
+
+
+@pytest.mark.parametrize("host", ["ip4/0.0.0.0", "ip6/::", "ip6/0::0", "ip6/::ffff:0.0.0.0"])
+def test_every_spelling_of_all_addresses_is_a_wildcard(host: str) -> None:
+    assert is_wildcard(parse_address(f"/{host}/tcp/4101"))
+    assert not is_wildcard(parse_address("/dns4/peer.example/tcp/4101"))
+    assert not is_wildcard(parse_address(ONE))
 
 
 async def test_what_is_announced_is_believed_where_others_see_the_peer_elsewhere(tmp_path: Path) -> None:

@@ -3,7 +3,8 @@
 Rules:
 
 1. A peer asks several others, of different networks, whether they reach each of its addresses, soon after it has
-   joined and then now and then (AutoNAT v2; a majority decides). Until it knows, it takes its addresses as they are.
+   joined and then now and then (AutoNAT v2; a majority decides, one vote for each network that answers came from).
+   Until it knows, it takes its addresses as they are. Nobody is asked about an address of a home network.
 2. An address that others do not reach is told nobody. Where they merely see the peer elsewhere, it is believed if the
    operator announces it (behind a reverse proxy, they must), or if another one is reached (a machine with several).
    A peer that keeps no places at relays tells what it has, since there is nothing better.
@@ -25,7 +26,7 @@ from peernet.core.circuit import CircuitLimits
 from peernet.core.dht.records import PeerRecord
 from peernet.core.errors import ConnectionFailed, RemoteProtocolError
 from peernet.core.identity import Keypair, PeerId
-from peernet.core.prefixes import address_prefix
+from peernet.core.prefixes import address_prefix, unwrapped
 from peernet.core.ring.paths import PathPeer
 from peernet.core.suite import CipherSuite
 from peernet.net.addresses import Address, CircuitAddress, PeerAddress, dialable
@@ -47,7 +48,7 @@ log = structlog.get_logger()
 
 def is_wildcard(address: Address) -> bool:
     """Whether it means every address of the machine, which nobody can dial."""
-    return address.host in {"0.0.0.0", "::"}  # noqa: S104  (compared, not bound)
+    return not address.is_name and unwrapped(ip_address(address.host)).is_unspecified
 
 
 def relay_candidates(records: Iterable[PeerRecord], *, allow_private: bool) -> list[RelayCandidate]:
@@ -159,8 +160,14 @@ class ReachabilityService:
                 await trio.sleep(retry_s * self._random.uniform(0.5, 1.0))
 
     def _probed(self) -> list[Address]:
+        """Our addresses that others could dial, and may hear of."""
         direct = self._announced or self._swarm.listening
-        return [address for address in direct if not (is_wildcard(address) or isinstance(address, CircuitAddress))]
+        return [
+            address
+            for address in direct
+            if not (is_wildcard(address) or isinstance(address, CircuitAddress))
+            and (self._allow_private or address.is_name or address.is_global)
+        ]
 
     def _is_reached(self, address: Address) -> bool:
         return self.verdict(address) is Reachability.REACHABLE
@@ -226,23 +233,23 @@ class ReachabilityService:
         servers = self._servers()
         for address in self._probed():
             async with trio.open_nursery() as nursery:
-                for peer, places, prefix in servers:
-                    nursery.start_soon(self._ask, peer, places, prefix, address)
+                for peer, places in servers:
+                    nursery.start_soon(self._ask, peer, places, address)
 
-    async def _ask(self, peer: PeerId, places: Sequence[Address], prefix: str, address: Address) -> None:
+    async def _ask(self, peer: PeerId, places: Sequence[Address], address: Address) -> None:
         family = _family(address)
         suiting = [place for place in places if family is None or _family(place) in {None, family}]
         if not suiting:
             return
         try:
-            outcome = await self.client.ask(peer, suiting, address)
+            answer = await self.client.answer(peer, suiting, address)
         except (ConnectionFailed, RemoteProtocolError) as error:
             reason = error.reason if isinstance(error, RemoteProtocolError) else "unreachable_server"
             self.client.counters[f"failed:{reason}"] += 1
             return
-        self.verdicts.record(str(address), prefix, outcome, trio.current_time())
+        self.verdicts.record(str(address), answer.prefix, answer.outcome, trio.current_time())
 
-    def _servers(self) -> list[tuple[PeerId, Sequence[Address], str]]:
+    def _servers(self) -> list[tuple[PeerId, Sequence[Address]]]:
         """Whom to ask this time, of as many different networks; bootstrap nodes where few others are known."""
         known: dict[PeerId, Sequence[Address]] = {}
         for record in self._records():
@@ -252,12 +259,11 @@ class ReachabilityService:
         for peer, addresses in self._bootstraps().items():
             known.setdefault(peer, addresses)
         known.pop(self._swarm.peer_id, None)
-        chosen: dict[str, tuple[PeerId, Sequence[Address], str]] = {}
+        chosen: dict[str, tuple[PeerId, Sequence[Address]]] = {}
         for peer, addresses in self._random.sample(list(known.items()), len(known)):
             direct = [address for address in addresses if not isinstance(address, CircuitAddress)]
             if direct:
-                prefix = address_prefix(str(direct[0]))
-                chosen.setdefault(prefix, (peer, direct, prefix))
+                chosen.setdefault(address_prefix(str(direct[0])), (peer, direct))
         return list(chosen.values())[:SERVERS_ASKED]
 
 
