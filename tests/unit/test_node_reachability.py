@@ -1,9 +1,11 @@
 """What a node tells of its addresses, by what others say of them."""
 
+import re
 from pathlib import Path
 
 import pytest
 import trio
+from prometheus_client import generate_latest
 
 from peernet.core.autonat import Reachability
 from peernet.core.dht.records import MAX_RECORD_SIZE, PeerRecord, open_record
@@ -12,6 +14,7 @@ from peernet.core.identity import Keypair
 from peernet.core.ring.paths import PathPeer
 from peernet.core.suite import MixedSuite
 from peernet.net.addresses import CircuitAddress, parse_address
+from peernet.net.metrics import registry_of
 from peernet.net.reachability.autonat import Answer
 from peernet.net.reachability.keeper import RelayCandidate
 from peernet.node.config import NetworkConfig
@@ -187,3 +190,19 @@ def test_relays_are_asked_that_can_be_dialled_themselves(tmp_path: Path) -> None
     assert [candidate.peer.public_key[0] for candidate in found] == [1]
     assert [str(address) for address in found[0].addresses] == [ONE]
     assert relay_candidates([record(1, ONE)], allow_private=False) == []
+
+
+async def test_what_is_done_about_being_reached_is_in_the_metrics_and_nothing_personal(tmp_path: Path) -> None:
+    one, two = peer(tmp_path / "one", "host", "relay", announce=(ONE,)), peer(tmp_path / "two", "relay")
+    async with running_peer(one, join=False), running_peer(two, join=False):
+        assert await two.reachability.client.ask(one.peer_id, one.swarm.listening, two.swarm.listening[0]) is OPEN
+        place_at(one, 7, "/ip4/127.46.2.1/tcp/4101")
+        ours, theirs = (
+            generate_latest(registry_of([each.swarm], each.reachability.measured)).decode() for each in (one, two)
+        )
+    assert 'peernet_dial_requests_total{answer="dialled_ok"} 1.0' in ours
+    assert "peernet_dial_backs 0.0" in ours
+    assert "peernet_places_kept 1.0" in ours
+    assert "peernet_circuit_reservations_held 0.0" in ours
+    assert 'peernet_probes_total{outcome="reachable"} 1.0' in theirs
+    assert not re.search(r"12D3Koo|\d+\.\d+\.\d+\.\d+", ours + theirs)

@@ -30,6 +30,7 @@ from peernet.core.prefixes import address_prefix, unwrapped
 from peernet.core.ring.paths import PathPeer
 from peernet.core.suite import CipherSuite
 from peernet.net.addresses import Address, CircuitAddress, PeerAddress, dialable
+from peernet.net.metrics import Measured
 from peernet.net.reachability.autonat import AutonatClient, AutonatServer
 from peernet.net.reachability.keeper import RelayCandidate, ReservationKeeper
 from peernet.net.reachability.relay import CircuitRelay
@@ -138,6 +139,19 @@ class ReachabilityService:
         if self._reservations or any(self._is_reached(address) for address in direct):
             direct = tuple(address for address in direct if self._is_told(address))
         return (*direct, *self.keeper.addresses)
+
+    @property
+    def measured(self) -> list[Measured]:
+        """What the services count and hold, for metrics."""
+        services = [
+            Measured("probes", self.client.counters),
+            Measured("dial_backs", self.server.counters, {"running": lambda: self.server.running}),
+            Measured("places", self.keeper.counters, {"kept": lambda: len(self.keeper.relays)}),
+        ]
+        if (relay := self.relay) is not None:
+            held = {"reserved": lambda: len(relay.reserved), "circuits": lambda: relay.circuits}
+            services.append(Measured("relay", relay.counters, held))
+        return services
 
     def verdict(self, address: Address) -> Reachability:
         """What others say of an address of ours."""

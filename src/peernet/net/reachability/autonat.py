@@ -120,7 +120,7 @@ class AutonatClient:
         if reply is None:
             raise ConnectionFailed(f"{server} closed the stream before it answered")
         outcome = probe.outcome(reply)
-        self.counters[outcome.value] += 1
+        self.counters[f"answered:{outcome.value}"] += 1
         return Answer(outcome, ip_prefix(observed_ip(stream)))
 
     async def _serve_dial_back(self, stream: PeerStream) -> None:
@@ -160,6 +160,11 @@ class AutonatServer:
         self._resolver = resolver or SystemResolver()
         self.counters: Counter[str] = Counter()
         swarm.handle(DIAL_REQUEST_PROTOCOL, self._serve)
+
+    @property
+    def running(self) -> int:
+        """Requests that are being served."""
+        return self._budget.running
 
     async def _serve(self, stream: PeerStream) -> None:
         frames = Frames(stream, MAX_MESSAGE_SIZE)
