@@ -4,6 +4,7 @@ import socket
 from collections.abc import Callable
 
 import pytest
+import trio
 
 from peernet.core.autonat import Reachability
 from peernet.core.identity import Keypair
@@ -39,6 +40,20 @@ async def reach(
 
     one._outcomes = said  # type: ignore[method-assign]
     return await one._reach_one(parse_address(address), announced=True)
+
+
+async def test_a_bootstrap_node_that_does_not_answer_is_told_with_the_reason() -> None:
+    one = patient()
+    found: list[Finding] = []
+    one._report = found.append
+    somebody = Keypair.from_seed(b"b" * 32, SUITE).peer_id
+    async with trio.open_nursery() as nursery:
+        await nursery.start(one._swarm.run)
+        await one._ask_bootstrap(somebody, [parse_address("/ip4/127.81.9.1/tcp/9")])
+        nursery.cancel_scope.cancel()
+    assert [finding.what for finding in found] == [
+        "the bootstrap node at /ip4/127.81.9.1/tcp/9 does not answer (/ip4/127.81.9.1/tcp/9: Connection refused)"
+    ]
 
 
 async def test_who_did_not_try_is_not_counted_among_those_who_did() -> None:

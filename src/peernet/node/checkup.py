@@ -370,5 +370,5 @@ def _short(error: BaseException) -> str:
         return "no answer in time"
     if isinstance(error, RemoteProtocolError):
         return f"it breaks the protocol: {error.reason}"
-    text = str(error)
-    return "connection refused" if "ECONNREFUSED" in text else "it cannot be reached"
+    # What went wrong at each address stands in brackets behind whom it was about.
+    return str(error).partition(" (")[2].removesuffix(")") or str(error)
