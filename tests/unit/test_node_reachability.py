@@ -1,6 +1,7 @@
 """What a node tells of its addresses, by what others say of them."""
 
 import re
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -10,13 +11,16 @@ from prometheus_client import generate_latest
 from peernet.core.autonat import Reachability
 from peernet.core.dht.records import MAX_RECORD_SIZE, PeerRecord, open_record
 from peernet.core.errors import UserError
-from peernet.core.identity import Keypair
+from peernet.core.identity import Keypair, PeerId
 from peernet.core.ring.paths import PathPeer
 from peernet.core.suite import MixedSuite
 from peernet.net.addresses import CircuitAddress, parse_address
+from peernet.net.identify import PeerDescription
 from peernet.net.metrics import registry_of
 from peernet.net.reachability.autonat import Answer
 from peernet.net.reachability.keeper import RelayCandidate
+from peernet.net.swarm import Swarm
+from peernet.node import reachability
 from peernet.node.config import NetworkConfig
 from peernet.node.home import Home
 from peernet.node.peer import Peer, PeerKeys, now_s, running_peer
@@ -165,6 +169,73 @@ async def test_a_host_that_listens_everywhere_needs_no_announced_address_and_joi
     with pytest.raises(UserError, match="--announce"):
         async with running_peer(peer(tmp_path, listen="/ip4/0.0.0.0/tcp/0", relay_reservations=0), join=False):
             pass
+
+
+async def test_a_host_that_listens_everywhere_tells_where_others_see_and_reach_it(tmp_path: Path) -> None:
+    one = peer(tmp_path, listen="/ip4/0.0.0.0/tcp/0")
+    seen = "/ip4/127.0.0.1/tcp/{}"
+    async with AsyncExitStack() as stack:
+        others = [peer(tmp_path / str(n), "relay", listen=f"/ip4/127.46.{n}.1/tcp/0") for n in (21, 22, 23)]
+        for other in others:
+            await stack.enter_async_context(running_peer(other, join=False))
+        one.reachability._bootstraps = lambda: {other.peer_id: other.swarm.listening for other in others}
+        await stack.enter_async_context(running_peer(one, join=False))
+        with trio.fail_after(20):
+            while not told(one):  # noqa: ASYNC110  (what is waited for happens on sockets)
+                await trio.sleep(0.01)
+        assert told(one) == [seen.format(one.swarm.listening[0].port)]
+        assert not one.reachability._needs_relays()
+        assert one.signed_record()
+
+
+async def test_where_others_see_a_host_is_told_nobody_before_they_reach_it(tmp_path: Path) -> None:
+    one = peer(tmp_path, listen="/ip4/0.0.0.0/tcp/0")
+    one.swarm.listening += map(parse_address, ("/ip4/0.0.0.0/tcp/4101", "/ip4/0.0.0.0/tcp/4102/ws"))
+    one.reachability.observed.record("127.46.1.1", "a", trio.current_time())
+    assert one.reachability._probed() == []
+    for prefix in ("b", "c"):
+        one.reachability.observed.record("::1", prefix, trio.current_time())
+    assert one.reachability._probed() == []  # nobody listens there
+    one.reachability.observed.record("127.46.1.1", "b", trio.current_time())
+    assert [str(address) for address in one.reachability._probed()] == [ONE, TWO]
+    for verdict in (None, CLOSED, ELSEWHERE):
+        if verdict is not None:
+            judge(one, ONE, verdict)
+        assert told(one) == []
+        assert one.reachability._needs_relays()
+    judge(one, ONE, OPEN)
+    assert told(one) == [ONE]
+    # When others see it elsewhere, that one is nothing any more.
+    for prefix in ("a", "b"):
+        one.reachability.observed.record("127.46.1.2", prefix, trio.current_time())
+    assert told(one) == []
+
+
+async def test_an_address_that_is_announced_or_private_makes_no_candidate(tmp_path: Path) -> None:
+    everywhere = parse_address("/ip4/0.0.0.0/tcp/4101")
+    one = peer(tmp_path / "announced", listen="/ip4/0.0.0.0/tcp/0", announce=(ONE,))
+    two = peer(tmp_path / "home", listen="/ip4/0.0.0.0/tcp/0", test=False)
+    for each in (one, two):
+        each.swarm.listening.append(everywhere)
+        for prefix in ("a", "b"):
+            each.reachability.observed.record("192.168.7.9", prefix, trio.current_time())
+        assert each.reachability._candidates() == []
+
+
+@pytest.mark.parametrize("said", [None, "", "/tls", "/dns4/a.example/tcp/1", "/ip4/127.0.0.1/p2p-circuit", "/ip4"])
+async def test_what_a_stranger_says_about_where_it_sees_us_may_be_anything(
+    tmp_path: Path, said: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def identify(swarm: Swarm, who: PeerId, _: object) -> PeerDescription:
+        await swarm.connect(who, other.swarm.listening)
+        return PeerDescription(who, "", "", (), said, ())
+
+    monkeypatch.setattr(reachability, "identify", identify)
+    one = peer(tmp_path / "one", listen="/ip4/0.0.0.0/tcp/0")
+    other = peer(tmp_path / "other", "relay", listen="/ip4/127.46.24.1/tcp/0")
+    async with running_peer(other, join=False), running_peer(one, join=False):
+        await one.reachability._ask_where(other.peer_id, other.swarm.listening)
+        assert not one.reachability.observed._seen
 
 
 def test_nobody_listens_on_a_circuit(tmp_path: Path) -> None:

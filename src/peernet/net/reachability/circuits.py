@@ -51,8 +51,8 @@ def is_relayed(stream: PeerStream | PeerConnection) -> bool:
     return stream.observed is not None and stream.observed.endswith(CIRCUIT_MARK)
 
 
-def observed_ip(stream: PeerStream) -> str:
-    """The IP address that the stream's connection comes from or leads to; a relay's where it goes through one."""
+def observed_ip(stream: PeerStream | PeerConnection) -> str:
+    """The IP address that the connection, or the stream's, comes from or leads to; its relay's where there is one."""
     assert stream.observed is not None
     return stream.observed.split("/")[2]
 
