@@ -71,7 +71,8 @@ class Scene:
 
     def nothing_is_left(self):
         book = self.service._book
-        return not (self.service.circuits or book._by_source or book._by_target or self.service._connecting)
+        held = (book._by_source, book._by_source_prefix, book._by_target, self.service._connecting)
+        return not (self.service.circuits or any(held))
 
 
 def candidate_of(relay):
@@ -300,6 +301,27 @@ async def test_a_target_that_never_answers_is_given_up(autojump_clock):
             assert (await hop(on.source, on, Connect(other.peer_id))).status == Status.CONNECTION_FAILED
             assert trio.current_time() - began <= CircuitLimits().connect_timeout_s + 1
             await until(on.nothing_is_left)
+
+
+async def test_one_network_does_not_take_all_the_patience_for_targets():
+    async with scene(connecting_at_once_per_prefix=1) as on:
+        other, third = new_swarm(), new_swarm()
+        waiting = trio.Event()
+
+        async def say_nothing(_stream):
+            waiting.set()
+            await trio.sleep_forever()
+
+        other.handle(STOP_PROTOCOL, say_nothing)
+        async with running(silent=(other, third)) as nursery:
+            await hop(other, on, Reserve())
+            nursery.start_soon(hop, on.source, on, Connect(other.peer_id))
+            await waiting.wait()
+            refused = await hop(on.source, on, Connect(on.target.peer_id))
+            assert refused.status == Status.RESOURCE_LIMIT_EXCEEDED
+            assert await say(third, on.target, on.keeper.addresses) == b"hello"
+        await until(on.nothing_is_left)
+        assert await say(on.source, on.target, on.keeper.addresses) == b"hello"
 
 
 async def test_a_peer_takes_no_circuit_from_a_relay_that_it_has_no_place_at():

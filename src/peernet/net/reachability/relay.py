@@ -77,7 +77,7 @@ class CircuitRelay:
         self._book = CircuitBook(limits)
         self._pacer: Pacer | None = None
         self._protected: set[PeerId] = set()
-        self._connecting = 0
+        self._connecting: Counter[str] = Counter()
         self.counters: Counter[str] = Counter()
         swarm.handle(HOP_PROTOCOL, self._serve)
 
@@ -159,20 +159,23 @@ class CircuitRelay:
             return
         if not self._is_connected(target):
             self._book.leave(target)
-        status = self._book.open_circuit(stream.peer, target, self._now_s())
+        prefix = ip_prefix(observed_ip(stream))
+        status = self._book.open_circuit(stream.peer, prefix, target, self._now_s())
         if status is not Status.OK:
             await self._refuse(frames, status)
             return
         try:
-            await self._open_and_pump(stream, frames, target)
+            await self._open_and_pump(stream, frames, prefix, target)
         finally:
-            self._book.close_circuit(stream.peer, target)
+            self._book.close_circuit(stream.peer, prefix, target)
 
-    async def _open_and_pump(self, stream: PeerStream, frames: Frames, target: PeerId) -> None:
-        if self._connecting >= self._limits.connecting_at_once:
+    async def _open_and_pump(self, stream: PeerStream, frames: Frames, prefix: str, target: PeerId) -> None:
+        limits, connecting = self._limits, self._connecting
+        of_prefix = connecting[prefix]
+        if connecting.total() >= limits.connecting_at_once or of_prefix >= limits.connecting_at_once_per_prefix:
             await self._refuse(frames, Status.RESOURCE_LIMIT_EXCEEDED)
             return
-        self._connecting += 1
+        connecting[prefix] += 1
         try:
             with trio.fail_after(self._limits.connect_timeout_s):
                 onward = await self._open_stop(stream.peer, target)
@@ -180,7 +183,7 @@ class CircuitRelay:
             await self._refuse(frames, Status.CONNECTION_FAILED)
             return
         finally:
-            self._connecting -= 1
+            connecting -= Counter({prefix: 1})
         async with onward:
             await frames.send(encode_hop(StatusMessage(Status.OK, limit=self._limits.limit)))
             frames.release()
