@@ -86,7 +86,7 @@ async def _serve(arguments: argparse.Namespace, ending: Ending | None = None) ->
             with _explained():
                 service = keeper.service(stack, peer, config, policy)
             nursery.start_soon(service.run)
-            await serve_metrics(arguments, [peer.swarm], nursery)
+            await serve_metrics(arguments, [peer], nursery)
             ledger = keeper.log.verifier_key.text()
             text = f"bootstrap node ready; others join with\n  {_joining(arguments, addresses[0], ledger)}"
             if len(policy.logs) == 1:

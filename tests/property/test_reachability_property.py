@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
@@ -110,6 +110,7 @@ LIMITS = CircuitLimits(
     circuits=6,
     circuits_per_source=3,
     circuits_per_target=4,
+    circuits_per_prefix=2,
 )
 PEERS = [PeerId(bytes([number]) * 32) for number in range(7)]
 PREFIXES = ["a", "b", "c"]
@@ -124,7 +125,7 @@ class Relay(RuleBasedStateMachine):
         self.book = CircuitBook(LIMITS)
         self.now_s = 1000.0
         self.places: dict[PeerId, tuple[int, str]] = {}
-        self.open: list[tuple[PeerId, PeerId]] = []
+        self.open: list[tuple[PeerId, str, PeerId]] = []
 
     def live(self):
         return {peer: place for peer, place in self.places.items() if place[0] > self.now_s}
@@ -147,30 +148,30 @@ class Relay(RuleBasedStateMachine):
     def wait(self, seconds):
         self.now_s += seconds
 
-    @rule(pair=st.tuples(peers, peers))
-    def connect(self, pair):
+    @rule(pair=st.tuples(peers, peers), prefix=st.sampled_from(PREFIXES))
+    def connect(self, pair, prefix):
         source, target = pair
-        status = self.book.open_circuit(source, target, self.now_s)
+        status = self.book.open_circuit(source, prefix, target, self.now_s)
         if source == target:
             expected = Status.PERMISSION_DENIED
         elif target not in self.live():
             expected = Status.NO_RESERVATION
         elif (
             len(self.open) >= LIMITS.circuits
-            or [pair[0] for pair in self.open].count(source) >= LIMITS.circuits_per_source
-            or [pair[1] for pair in self.open].count(target) >= LIMITS.circuits_per_target
+            or [one[0] for one in self.open].count(source) >= LIMITS.circuits_per_source
+            or [one[1] for one in self.open].count(prefix) >= LIMITS.circuits_per_prefix
+            or [one[2] for one in self.open].count(target) >= LIMITS.circuits_per_target
         ):
             expected = Status.RESOURCE_LIMIT_EXCEEDED
         else:
             expected = Status.OK
-            self.open.append((source, target))
+            self.open.append((source, prefix, target))
         assert status is expected
 
     @rule(data=st.data())
     def disconnect(self, data):
         if self.open:
-            source, target = self.open.pop(data.draw(st.integers(0, len(self.open) - 1)))
-            self.book.close_circuit(source, target)
+            self.book.close_circuit(*self.open.pop(data.draw(st.integers(0, len(self.open) - 1))))
 
     @invariant()
     def counts_what_is_open(self):
@@ -179,15 +180,19 @@ class Relay(RuleBasedStateMachine):
         assert set(self.live()) <= set(self.book.reserved)
 
     def teardown(self):
-        for source, target in self.open:
-            self.book.close_circuit(source, target)
+        for circuit_ in self.open:
+            self.book.close_circuit(*circuit_)
         for peer in PEERS:
             self.book.leave(peer)
-        held = (self.book._reserved, self.book._by_prefix, self.book._by_source, self.book._by_target)
+        book = self.book
+        held = (book._reserved, book._by_prefix, book._by_source, book._by_source_prefix, book._by_target)
         assert not any(held)
 
 
-Relay.TestCase.settings = settings(max_examples=60, stateful_step_count=40)
+# How long it takes to draw the steps is the machine's business.
+Relay.TestCase.settings = settings(
+    max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 TestRelay = Relay.TestCase
 
 

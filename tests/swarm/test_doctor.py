@@ -101,8 +101,8 @@ async def test_a_machine_that_nobody_reaches_could_serve_through_relays_or_is_to
         assert code == 0, found
         assert states(found)["reach"] == ["note"]
         assert states(found)["relays"] == ["ok"]
-        assert "forward TCP port 41019" in found["reach"][0]["advice"]
-        assert "ufw allow 41019/tcp" in found["reach"][0]["advice"]
+        assert "forward TCP port 41019 to port 41017 of" in found["reach"][0]["advice"]
+        assert "ufw allow 41017/tcp" in found["reach"][0]["advice"]
         assert "through 2 relays" in found["relays"][0]["what"]
 
         code, found = await net.examined(*where, "--relay-reservations", "0")

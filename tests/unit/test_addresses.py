@@ -57,6 +57,13 @@ def test_a_peers_address_is_written_as_it_is_read():
         "/ip4/203.0.113.7/tcp/65536",
         "/ip4/203.0.113.7/tcp/-1",
         "/ip4/203.0.113.7/tcp/x",
+        "/ip4/203.0.113.7/tcp/\u0664\u0661\u0660\u0661",
+        "/ip4/203.0.113.7/tcp/\uff14\uff11/ws",
+        "/dns4/example.org/tcp/+4101",
+        "/dns4/example.org/tcp/ 4101",
+        "/dns4/example.org/tcp/4_101",
+        "/dns4/example.org/tcp/04101",
+        f"/ip4/203.0.113.7/tcp/\u0664\u0661/p2p/{PEER}/p2p-circuit",
         "/dns4/example.org/udp/4101",
         "/dnsaddr/example.org/tcp/4101",
         "/dns4/é.example/tcp/4101",
@@ -78,6 +85,11 @@ def test_what_is_no_address_of_ours_is_refused_with_its_text(text: str):
     with pytest.raises(UserError) as raised:
         parse_address(text)
     assert repr(text) in str(raised.value) or "Qm" in str(raised.value)
+
+
+def test_a_port_in_other_digits_says_which_digits_to_write():
+    with pytest.raises(UserError, match="digits 0 to 9"):
+        parse_address("/ip4/203.0.113.7/tcp/\u0664\u0661\u0660\u0661")
 
 
 def test_an_address_without_its_peer_says_so():

@@ -129,8 +129,8 @@ def test_a_reservation_ends_with_its_time_and_can_be_prolonged():
     relay = book(reservation_lifetime_s=100)
     assert relay.reserve(ONE.peer_id, "a", 1000.5) == 1100
     assert relay.reserve(ONE.peer_id, "a", 1050.0) == 1150
-    assert relay.open_circuit(TWO.peer_id, ONE.peer_id, 1149.0) is Status.OK
-    assert relay.open_circuit(TWO.peer_id, ONE.peer_id, 1150.0) is Status.NO_RESERVATION
+    assert relay.open_circuit(TWO.peer_id, "z", ONE.peer_id, 1149.0) is Status.OK
+    assert relay.open_circuit(TWO.peer_id, "z", ONE.peer_id, 1150.0) is Status.NO_RESERVATION
     assert relay.reserved == ()
 
 
@@ -149,25 +149,36 @@ def test_places_are_bounded_in_total_and_by_prefix_and_prolonging_needs_no_new_o
 def test_circuits_need_a_reservation_and_are_bounded_by_source_target_and_in_total():
     relay = book(circuits=3, circuits_per_source=2, circuits_per_target=2)
     one, two, three, four = ONE.peer_id, TWO.peer_id, THREE.peer_id, RELAY.peer_id
-    assert relay.open_circuit(two, one, 0.0) is Status.NO_RESERVATION
+    assert relay.open_circuit(two, "z", one, 0.0) is Status.NO_RESERVATION
     for peer in (one, three):
         relay.reserve(peer, "a", 0.0)
-    assert relay.open_circuit(one, one, 0.0) is Status.PERMISSION_DENIED
-    assert relay.open_circuit(two, one, 0.0) is Status.OK
-    assert relay.open_circuit(two, one, 0.0) is Status.OK
-    assert relay.open_circuit(two, three, 0.0) is Status.RESOURCE_LIMIT_EXCEEDED  # of the source
-    assert relay.open_circuit(four, one, 0.0) is Status.RESOURCE_LIMIT_EXCEEDED  # of the target
-    assert relay.open_circuit(four, three, 0.0) is Status.OK
-    assert relay.open_circuit(one, three, 0.0) is Status.RESOURCE_LIMIT_EXCEEDED  # in total
-    relay.close_circuit(two, one)
-    assert relay.open_circuit(one, three, 0.0) is Status.OK
+    assert relay.open_circuit(one, "z", one, 0.0) is Status.PERMISSION_DENIED
+    assert relay.open_circuit(two, "z", one, 0.0) is Status.OK
+    assert relay.open_circuit(two, "z", one, 0.0) is Status.OK
+    assert relay.open_circuit(two, "z", three, 0.0) is Status.RESOURCE_LIMIT_EXCEEDED  # of the source
+    assert relay.open_circuit(four, "z", one, 0.0) is Status.RESOURCE_LIMIT_EXCEEDED  # of the target
+    assert relay.open_circuit(four, "z", three, 0.0) is Status.OK
+    assert relay.open_circuit(one, "z", three, 0.0) is Status.RESOURCE_LIMIT_EXCEEDED  # in total
+    relay.close_circuit(two, "z", one)
+    assert relay.open_circuit(one, "z", three, 0.0) is Status.OK
     assert relay.circuits == 3
+
+
+def test_one_network_does_not_take_all_circuits_under_many_keys():
+    relay = book(circuits=9, circuits_per_prefix=2)
+    relay.reserve(ONE.peer_id, "a", 0.0)
+    assert relay.open_circuit(TWO.peer_id, "b", ONE.peer_id, 0.0) is Status.OK
+    assert relay.open_circuit(THREE.peer_id, "b", ONE.peer_id, 0.0) is Status.OK
+    assert relay.open_circuit(RELAY.peer_id, "b", ONE.peer_id, 0.0) is Status.RESOURCE_LIMIT_EXCEEDED
+    assert relay.open_circuit(RELAY.peer_id, "c", ONE.peer_id, 0.0) is Status.OK
+    relay.close_circuit(TWO.peer_id, "b", ONE.peer_id)
+    assert relay.open_circuit(RELAY.peer_id, "b", ONE.peer_id, 0.0) is Status.OK
 
 
 def test_closing_what_is_not_open_is_a_bug():
     relay = book()
     with pytest.raises(LocalProtocolError):
-        relay.close_circuit(ONE.peer_id, TWO.peer_id)
+        relay.close_circuit(ONE.peer_id, "z", TWO.peer_id)
 
 
 def test_a_pacer_keeps_the_rate_after_one_second_of_grace():

@@ -71,7 +71,8 @@ class Scene:
 
     def nothing_is_left(self):
         book = self.service._book
-        return not (self.service.circuits or book._by_source or book._by_target or self.service._connecting)
+        held = (book._by_source, book._by_source_prefix, book._by_target, self.service._connecting)
+        return not (self.service.circuits or any(held))
 
 
 def candidate_of(relay):
@@ -223,6 +224,36 @@ async def test_a_place_goes_with_its_connection():
             assert on.service.reserved == (on.target.peer_id,)
 
 
+async def test_a_place_whose_connection_is_over_is_free_at_once():
+    async with scene(reservations=2) as on:
+        other = new_swarm()
+        async with running(silent=(other,)):
+            assert (await hop(other, on, Reserve())).status == Status.OK
+            assert (await hop(on.source, on, Reserve())).status == Status.RESERVATION_REFUSED
+            other.connections[on.relay.peer_id].close()
+            await until(lambda: other.peer_id not in on.relay.connections)
+            assert (await hop(on.source, on, Reserve())).status == Status.OK
+
+
+async def test_a_place_goes_with_its_direct_connection_though_the_peer_is_still_there_through_another_relay():
+    async with scene() as on:
+        second_keys = new_keypair()
+        second, other = new_swarm(keypair=second_keys), new_swarm()
+        CircuitRelay(second, second_keys, lambda: on.now_s, list, CircuitLimits())
+        keeper = keeper_of(other, lambda: [candidate_of(second)], lambda: on.now_s)
+        async with running(second, silent=(other,)) as nursery:
+            nursery.start_soon(keeper.keep, 1)
+            await until(lambda: keeper.relays)
+            await on.relay.connect(other.peer_id, keeper.addresses)
+            direct = await other.connect(on.relay.peer_id, on.relay.listening, direct=True)
+            assert (await hop(other, on, Reserve())).status == Status.OK
+            direct.close()
+            mark = f"/ip4/{second._bind}/p2p-circuit"
+            await until(lambda: on.relay.connections[other.peer_id].observed == mark)
+            assert (await hop(on.source, on, Connect(other.peer_id))).status == Status.NO_RESERVATION
+            assert other.peer_id not in on.service.reserved
+
+
 async def test_a_place_goes_with_its_time():
     async with scene(reservation_lifetime_s=100) as on:
         on.now_s += 101
@@ -270,6 +301,27 @@ async def test_a_target_that_never_answers_is_given_up(autojump_clock):
             assert (await hop(on.source, on, Connect(other.peer_id))).status == Status.CONNECTION_FAILED
             assert trio.current_time() - began <= CircuitLimits().connect_timeout_s + 1
             await until(on.nothing_is_left)
+
+
+async def test_one_network_does_not_take_all_the_patience_for_targets():
+    async with scene(connecting_at_once_per_prefix=1) as on:
+        other, third = new_swarm(), new_swarm()
+        waiting = trio.Event()
+
+        async def say_nothing(_stream):
+            waiting.set()
+            await trio.sleep_forever()
+
+        other.handle(STOP_PROTOCOL, say_nothing)
+        async with running(silent=(other, third)) as nursery:
+            await hop(other, on, Reserve())
+            nursery.start_soon(hop, on.source, on, Connect(other.peer_id))
+            await waiting.wait()
+            refused = await hop(on.source, on, Connect(on.target.peer_id))
+            assert refused.status == Status.RESOURCE_LIMIT_EXCEEDED
+            assert await say(third, on.target, on.keeper.addresses) == b"hello"
+        await until(on.nothing_is_left)
+        assert await say(on.source, on.target, on.keeper.addresses) == b"hello"
 
 
 async def test_a_peer_takes_no_circuit_from_a_relay_that_it_has_no_place_at():
@@ -395,6 +447,13 @@ async def test_a_circuit_ends_with_its_time(autojump_clock, limit, ending):
         assert 15 < trio.current_time() - began < 25
         assert on.service.counters[f"ended:{ending}"] == 1
         assert on.nothing_is_left()
+
+
+async def test_a_circuit_that_is_cut_is_counted_as_ended():
+    async with scene() as on:
+        await raw_circuit(on)
+        assert on.service.circuits == 1
+    assert on.service.counters["opened"] == on.service.counters["ended:cut"] == 1
 
 
 async def test_half_a_circuit_may_end_before_the_other():

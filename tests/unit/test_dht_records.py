@@ -169,6 +169,15 @@ def test_peer_records_out_of_bounds_are_refused(changes, reason):
     assert caught.value.reason == reason
 
 
+@pytest.mark.parametrize("address", ["/ip4/203.0.113.700/tcp/1", "/ip6/2001:db8:beef/tcp/1", "/dns4/secret.0x7/tcp/1"])
+def test_a_refusal_does_not_quote_the_address_that_it_refuses(address):
+    """It may be logged by whoever asked, and the address is somebody else's."""
+    with pytest.raises(RemoteProtocolError) as caught:
+        open_record(signed_anyway(attrs.evolve(PEER_RECORD, addresses=(address,))), NOW_S, SUITE)
+    assert caught.value.reason == "bad_address"
+    assert address.split("/")[2] not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     "changes",
     [

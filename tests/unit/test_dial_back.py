@@ -21,9 +21,10 @@ from peernet.core.autonat import (
     encode_message,
 )
 from peernet.core.errors import ConnectionFailed, RemoteProtocolError
+from peernet.core.prefixes import ip_prefix
 from peernet.net.addresses import TcpAddress, encode_address, parse_address
 from peernet.net.messages import Frames
-from peernet.net.reachability.autonat import AutonatClient, AutonatServer
+from peernet.net.reachability.autonat import MAX_NAMES, RESOLVE_TIMEOUT_S, Answer, AutonatClient, AutonatServer
 from tests.swarms_in_process import new_keypair, new_swarm, running, until
 
 
@@ -180,6 +181,48 @@ async def test_a_name_is_dialled_where_it_leads_to_the_asker_and_there_only():
         assert await client.ask(server_swarm.peer_id, server_swarm.listening, unknown) is Reachability.ELSEWHERE
         assert resolver.asked == 3
         assert len(dialled) == 1
+
+
+async def test_names_that_lead_nowhere_take_a_bounded_time_and_few_lookups(autojump_clock):
+    """However many there are in a request: each would hold one of the few dials that a server makes at once."""
+    autojump_clock.autojump_threshold = 0.2
+    asker, server_swarm = new_swarm(), new_swarm()
+    resolver = Resolver()
+    asked = []
+
+    async def hang(name, _lookup):
+        asked.append(name)
+        await trio.sleep_forever()
+
+    resolver.ips = hang
+    server, _ = server_on(server_swarm, resolver=resolver)
+    async with running(asker, server_swarm):
+        names = [f"/dns4/host-{number}.example/tcp/9" for number in range(16)]
+        began = trio.current_time()
+        assert await ask_raw(asker, server_swarm, *names) == DialResponse(ResponseStatus.E_DIAL_REFUSED)
+        assert trio.current_time() - began < RESOLVE_TIMEOUT_S + 1
+        assert server._budget.running == 0
+        asked.clear()
+
+        async def find_nothing(name, _lookup):
+            asked.append(name)
+            return []
+
+        resolver.ips = find_nothing
+        own = str(asker.listening[0])
+        response = await ask_raw(asker, server_swarm, *names[:15], own)
+        assert len(asked) == MAX_NAMES
+        assert (response.status, response.address_index) == (ResponseStatus.OK, 15)
+
+
+async def test_an_answer_comes_from_the_network_of_the_server_whatever_it_says_of_itself():
+    asker, server_swarm = new_swarm(), new_swarm()
+    server_on(server_swarm)
+    client = AutonatClient(asker)
+    async with running(asker, server_swarm):
+        elsewhere = TcpAddress("127.1.1.1", 9)
+        answer = await client.answer(server_swarm.peer_id, (elsewhere, *server_swarm.listening), asker.listening[0])
+        assert answer == Answer(Reachability.REACHABLE, ip_prefix(server_swarm._bind))
 
 
 async def test_outside_test_networks_private_addresses_are_not_dialled():

@@ -1,7 +1,8 @@
 """Metrics: what a scrape says of real connections, nothing personal in it, and the page that serves it."""
 
 import re
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from peernet.core.yamux.frames import DATA
 from peernet.net import metrics_page
 from peernet.net.addresses import TcpAddress, parse_address
 from peernet.net.limits import Limits
-from peernet.net.metrics import COUNTED, registry_of
+from peernet.net.metrics import COUNTED, Measured, registry_of
 from peernet.net.metrics_page import MAX_REQUEST_SIZE, REQUESTS_AT_ONCE, MetricsPage, parse_page_address
 from peernet.net.streams import PeerStream
 from peernet.net.swarm import Swarm
@@ -66,10 +67,10 @@ async def two_that_talked() -> AsyncIterator[tuple[Swarm, Swarm]]:
         nursery.cancel_scope.cancel()
 
 
-def scraped(*swarms: Swarm) -> dict[str, dict[tuple[str, ...], float]]:
+def scraped(*swarms: Swarm, services: Sequence[Measured] = ()) -> dict[str, dict[tuple[str, ...], float]]:
     """Values by name, and by the label values in the order of the labels' names."""
     values: dict[str, dict[tuple[str, ...], float]] = {}
-    for family in text_string_to_metric_families(generate_latest(registry_of(swarms)).decode()):
+    for family in text_string_to_metric_families(generate_latest(registry_of(swarms, services)).decode()):
         for sample in family.samples:
             values.setdefault(sample.name, {})[tuple(sample.labels.values())] = sample.value
     return values
@@ -158,15 +159,44 @@ async def test_each_swarm_is_by_itself():
     assert not [name for name in REGISTRY._names_to_collectors if name.startswith("peernet")]
 
 
+def words_counted_in(name: str) -> set[str]:
+    """The first words of the counters that a module adds to."""
+    pattern = re.compile(r"""counters\[f?["']([a-z_]+)|crashed\("([a-z_]+)""")
+    return {word for match in pattern.findall((SOURCE / name).read_text()) for word in match if word}
+
+
 def test_every_counter_of_the_code_is_a_metric_and_every_metric_is_counted():
     """A name that the collector does not know would break each scrape."""
-    pattern = re.compile(r"""counters\[f?["']([a-z_]+)|crashed\("([a-z_]+)""")
-    found = {
-        word for path in SOURCE.glob("*.py") for match in pattern.findall(path.read_text()) for word in match if word
-    }
+    found = {word for path in SOURCE.glob("*.py") for word in words_counted_in(path.name)}
     # Two that are chosen by a condition in the middle of a name.
     found |= {"dialled", "accepted"}
+    services = (
+        ("relay.py", "relay"),
+        ("keeper.py", "places"),
+        ("autonat.py", "probes"),
+        ("autonat.py", "dial_backs"),
+    )
+    for name, service in services:
+        found |= {f"{service}.{word}" for word in words_counted_in(f"reachability/{name}")}
+    # Who asks is counted as failed by its owner.
+    assert words_counted_in("../node/reachability.py") == {"failed"}
     assert found == set(COUNTED)
+
+
+def test_what_services_count_and_hold_is_added_up():
+    one = Measured(
+        "relay", Counter({"ended:idle": 2, "ended:cut": 1, "bytes": 7}), {"reserved": lambda: 3, "circuits": lambda: 1}
+    )
+    two = Measured("relay", Counter({"ended:idle": 5, "bytes": 1}), {"reserved": lambda: 4, "circuits": lambda: 0})
+    places = Measured("places", Counter({"granted": 2, "lost": 1, "failed:no_place": 9}), {"kept": lambda: 2})
+    values = scraped(services=(one, two, places))
+    assert values["peernet_circuits_ended_total"] == {("idle",): 7, ("cut",): 1}
+    assert values["peernet_circuit_bytes_total"] == {(): 8}
+    assert values["peernet_circuit_reservations_held"] == {(): 7}
+    assert values["peernet_circuits"] == {(): 1}
+    assert values["peernet_places_total"] == {("got",): 2, ("lost",): 1}
+    assert values["peernet_place_failures_total"] == {("no_place",): 9}
+    assert values["peernet_places_kept"] == {(): 2}
 
 
 # --- the page --------------------------------------------------------------------------------------------------------

@@ -42,5 +42,24 @@ def test_where_the_system_allows_less_the_operator_is_told(bounds: dict[str, tup
     (line,) = logged
     assert "ulimit -n" in line["event"]
     assert line["needed"] > line["allowed"] == 4096
-    assert bounds["files"] == (256, 4096)
+    # As many as may be had is still more than the system's first answer.
+    assert bounds["files"] == (4096, 4096)
     assert allow_open_files(Limits(connections=1))
+
+
+@pytest.mark.parametrize("refusal", [ValueError("not allowed to raise maximum limit"), PermissionError(1, "no")])
+def test_a_system_that_refuses_ends_nothing(
+    bounds: dict[str, tuple[int, int]], monkeypatch: pytest.MonkeyPatch, refusal: Exception
+):
+    """Some name a greater bound than they grant, and a container may forbid the call."""
+
+    def refuse(*_: object) -> None:
+        raise refusal
+
+    monkeypatch.setattr(resource, "setrlimit", refuse)
+    bounds["files"] = (256, resource.RLIM_INFINITY)
+    with capture_logs() as logged:
+        assert not allow_open_files(HOME)
+    (line,) = logged
+    assert "ulimit -n" in line["event"]
+    assert line["allowed"] == 256

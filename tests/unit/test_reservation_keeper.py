@@ -181,6 +181,52 @@ async def test_after_an_outage_of_a_day_the_relay_has_been_asked_all_the_time(au
         nursery.cancel_scope.cancel()
 
 
+async def test_places_that_last_a_moment_are_asked_for_each_second_and_end_nothing(autojump_clock):
+    """The relay's clock may be wrong, or it may mean harm: either way the peer goes on."""
+    autojump_clock.autojump_threshold = 0.2
+    relay = Relay(reservation_lifetime_s=1)
+    async with keeping([relay], 1) as (keeper, _):
+        await until_at(keeper, relay)
+        before = keeper.counters["granted"]
+        await trio.sleep(30)
+        assert 20 <= keeper.counters["granted"] - before <= 31
+        assert keeper.counters["lost"] == 0
+
+
+async def test_a_place_whose_time_is_over_is_none():
+    late, free = Relay(), Relay()
+    async with keeping([late, free], 2) as (keeper, _):
+
+        async def grant_the_past(stream):
+            await Frames(stream).receive()
+            await Frames(stream).send(encode_hop(StatusMessage(Status.OK, Reservation(int(NOW_S)))))
+
+        late.swarm.handle(HOP_PROTOCOL, grant_the_past)
+        await until(lambda: keeper.counters["failed:expired_place"])
+        await until_at(keeper, free)
+
+
+async def test_among_very_many_relays_that_fail_at_once_nobody_is_asked_without_a_pause(autojump_clock):
+    """More than are remembered: each would seem to be a new one when its turn comes again."""
+    swarm = new_swarm()
+    own = PathPeer(str(swarm.peer_id), b"own", frozenset({"own"}))
+    candidates = []
+    for number in range(300):
+        relay = PathPeer(str(number), b"%d" % number, frozenset({str(number)}))
+        candidates.append(RelayCandidate(relay, new_keypair().peer_id, ()))
+    keeper = ReservationKeeper(swarm, SUITE, lambda: candidates, lambda: own, lambda: NOW_S, lambda: None)
+
+    async def ask(_candidate):
+        await trio.lowlevel.checkpoint()
+        assert keeper.counters["failed:ConnectionFailed"] < 1000, "nobody ever waits"
+        raise ConnectionFailed("this machine is offline")
+
+    keeper._ask = ask
+    with trio.move_on_after(60):
+        await keeper.keep(1)
+    assert 60 <= keeper.counters["failed:ConnectionFailed"] <= 16 * 13
+
+
 async def test_the_only_relay_is_asked_again_when_it_is_back():
     relay = Relay()
     async with keeping([relay], 1) as (keeper, nursery):

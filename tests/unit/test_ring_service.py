@@ -850,7 +850,9 @@ async def test_a_ring_that_ended_with_one_arc_hears_the_others_last_word(autojum
         back.end(1, "lost")
         assert await ring.receive() is None  # who reads is told at once
         assert not ring.finished.is_set()
-        await trio.sleep(VERDICT_S / 2)
+        # A killed host's connections end together, and its two relays' words come by different ways.
+        await trio.sleep(1.0)
+        assert not ring.finished.is_set()
         out.end(1, "lost")
         with trio.fail_after(VERDICT_S / 4):
             await ring.finished.wait()

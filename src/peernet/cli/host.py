@@ -71,7 +71,7 @@ async def serve(
         settler = Settler(peer.swarm, policy, ledgers, home.state / "settlements", suite)
         HostService(peer, engine, config, policy, settler, home.seed("payout"))
         async with running_peer(peer) as nursery:
-            await serve_metrics(arguments, [peer.swarm], nursery)
+            await serve_metrics(arguments, [peer], nursery)
             nursery.start_soon(settler.retry)
             model = engine.models()[0]
             announce(

@@ -57,7 +57,7 @@ async def serve(
             await nursery.start(_run_relay, relay)
         facts = [{"peer": str(relay.peer_id), "addresses": [str(a) for a in relay.addresses]} for relay in relays]
         swarms = [relay.swarm for relay in relays]
-        await serve_metrics(arguments, swarms, nursery)
+        await serve_metrics(arguments, relays, nursery)
         announce(arguments, f"{len(relays)} relay(s) ready; Ctrl-C ends", relays=facts)
         await (ending or Ending()).wait()
         await finish(swarms)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import trio
 
     from peernet.net.swarm import Swarm
+    from peernet.node.peer import Peer
 
 __all__ = [
     "EXIT_INTERRUPTED",
@@ -46,8 +47,8 @@ def add_metrics(parser: argparse.ArgumentParser) -> None:
     )
 
 
-async def serve_metrics(arguments: argparse.Namespace, swarms: "Sequence[Swarm]", nursery: "trio.Nursery") -> None:
-    """Serves the metrics of `swarms` in `nursery`, if the command line asks for that; raises `UserError`."""
+async def serve_metrics(arguments: argparse.Namespace, peers: "Sequence[Peer]", nursery: "trio.Nursery") -> None:
+    """Serves the metrics of `peers` in `nursery`, if the command line asks for that; raises `UserError`."""
     if arguments.metrics is None:
         return
     from functools import partial
@@ -56,7 +57,8 @@ async def serve_metrics(arguments: argparse.Namespace, swarms: "Sequence[Swarm]"
     from peernet.net.metrics_page import MetricsPage, parse_page_address
 
     host, port = parse_page_address(arguments.metrics)
-    page = MetricsPage(registry_of(swarms))
+    services = [service for peer in peers for service in peer.reachability.measured]
+    page = MetricsPage(registry_of([peer.swarm for peer in peers], services))
     await nursery.start(partial(page.serve, host, port))
 
 

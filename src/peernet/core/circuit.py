@@ -10,8 +10,8 @@ Rules:
 1. Messages are proto2: what a kind of message must have is written, zero too, and checked when read.
 2. A reservation is the target's, who asks for it over its own direct connection, and lasts until its time or that
    connection is over. Its voucher, a signed envelope of the relay, says so to others; nobody is asked to show one.
-3. A relay's book bounds reservations in total and by address prefix, and circuits in total, by source and by target.
-   What does not fit is refused with the status that the specification has for it, never put off.
+3. A relay's book bounds reservations in total and by address prefix, and circuits in total, by source, by the source's
+   prefix and by target. What does not fit is refused with the status that the specification has for it, never put off.
 4. A circuit ends after `duration_s`, after `size_bytes` in one direction, or when nothing has passed for `idle_s`; its
    speed is paced, and that of all circuits together. The limits suit streams of text over days, unlike the two minutes
    and 128 KiB that are usual: an ordinary connection, with its keep-alive, lives over it.
@@ -267,9 +267,12 @@ class CircuitLimits:
     reservation_lifetime_s: int = 3600
     circuits: int = 512
     circuits_per_source: int = 32
+    circuits_per_prefix: int = 128
+    """Of sources: a key costs nothing."""
     circuits_per_target: int = 128
     connecting_at_once: int = 64
     """Circuits that wait for their target's word."""
+    connecting_at_once_per_prefix: int = 16
     connect_timeout_s: float = 4.0
     """For that: less than who dials has patience, so that it learns why."""
     duration_s: int = 6 * 3600
@@ -295,6 +298,7 @@ class CircuitBook:
         self._reserved: dict[PeerId, tuple[int, str]] = {}
         self._by_prefix: Counter[str] = Counter()
         self._by_source: Counter[PeerId] = Counter()
+        self._by_source_prefix: Counter[str] = Counter()
         self._by_target: Counter[PeerId] = Counter()
 
     @property
@@ -331,8 +335,8 @@ class CircuitBook:
             if expires_at_s <= now_s:
                 self.leave(peer)
 
-    def open_circuit(self, source: PeerId, target: PeerId, now_s: float) -> Status:
-        """Whether there may be one more circuit: it is counted if OK, until `close_circuit`."""
+    def open_circuit(self, source: PeerId, prefix: str, target: PeerId, now_s: float) -> Status:
+        """Whether there may be one more circuit, from `source` in `prefix`: counted if OK, until `close_circuit`."""
         limits = self._limits
         self.expire(now_s)
         if source == target:
@@ -342,18 +346,21 @@ class CircuitBook:
         if (
             self.circuits >= limits.circuits
             or self._by_source[source] >= limits.circuits_per_source
+            or self._by_source_prefix[prefix] >= limits.circuits_per_prefix
             or self._by_target[target] >= limits.circuits_per_target
         ):
             return Status.RESOURCE_LIMIT_EXCEEDED
         self._by_source[source] += 1
+        self._by_source_prefix[prefix] += 1
         self._by_target[target] += 1
         return Status.OK
 
-    def close_circuit(self, source: PeerId, target: PeerId) -> None:
+    def close_circuit(self, source: PeerId, prefix: str, target: PeerId) -> None:
         """A circuit is over."""
-        if not self._by_source[source] or not self._by_target[target]:
+        if not (self._by_source[source] and self._by_source_prefix[prefix] and self._by_target[target]):
             raise LocalProtocolError("there is no such circuit to close")
         _lower(self._by_source, source)
+        _lower(self._by_source_prefix, prefix)
         _lower(self._by_target, target)
 
 

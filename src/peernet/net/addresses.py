@@ -7,7 +7,8 @@ Rules:
    `/p2p/RELAY/p2p-circuit` it is a circuit: the address of a peer that is reached through RELAY, which is there. A
    circuit through a circuit is none.
 2. Every address is written in one way only: names in lower case, and never `/wss`.
-3. A DNS name is ASCII, and its last label has a letter: what resolvers would take for a number is no name.
+3. A DNS name is ASCII, and its last label has a letter: what resolvers would take for a number is no name. A port is
+   ASCII digits without a zero in front.
 4. Outside test networks only global addresses are dialled. Of a name that is known when it has been resolved
    (`net.transports.names`); the rule is the same. Of a circuit it is the relay's address that counts.
 5. An address in binary form comes from strangers: what is not in the one form that it has is passed over.
@@ -203,8 +204,15 @@ def _split(text: str) -> tuple[Address, str | None]:
 def _direct(text: str, parts: list[tuple[str, object]]) -> Address:
     match parts:
         case [(("ip4" | "ip6" | "dns" | "dns4" | "dns6") as family, host), ("tcp", port), *above]:
-            return _address(text, str(family), str(host), int(str(port)), above)
+            return _address(text, str(family), str(host), _port(text, str(port)), above)
     raise _not_dialled(text)
+
+
+def _port(text: str, port: str) -> int:
+    """The port that was read, if that is how it is written: the parser takes signs, gaps and other scripts' digits."""
+    if f"/tcp/{port}/" not in f"{text}/":
+        raise UserError(f"the port in {text!r} is to be written in the digits 0 to 9 alone, such as /tcp/{port}")
+    return int(port)
 
 
 def encode_address(address: Address | PeerAddress) -> bytes:

@@ -1,23 +1,24 @@
-"""Metrics of a node's connections, for Prometheus.
+"""Metrics of a node's connections and of its being reached, for Prometheus.
 
 Rules:
 
-1. Hot paths add to plain integers (`Swarm.counters`). A collector reads them when somebody scrapes, and costs nothing
-   before.
+1. Hot paths add to plain integers (`Swarm.counters`, and those of the services in `net.reachability`). A collector
+   reads them when somebody scrapes, and costs nothing before.
 2. Nothing personal: no peer, no address, no text. Label values come from our code: transports, reasons, limits, and
    protocols that we serve.
-3. Each registry is for the swarms that it was made for: there is no global one. Several swarms of one process are
-   added up.
+3. Each registry is for the swarms and services that it was made for: there is no global one. Several of one process
+   are added up.
 
 The counters' names are words with colons between them, such as `dial:tcp:refused`; the first word chooses the metric,
-the others are its labels. Source: Prometheus, "Metric and label naming".
+the others are its labels. Those of a service are known under its word and a dot, such as `relay.ended:idle`. Source:
+Prometheus, "Metric and label naming".
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
-from attrs import frozen
+from attrs import field, frozen
 
 from peernet.net.swarm import Swarm
 
@@ -25,7 +26,17 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
     from prometheus_client.core import Metric
 
-__all__ = ["COUNTED", "registry_of"]
+__all__ = ["COUNTED", "HELD", "Measured", "registry_of"]
+
+
+@frozen
+class Measured:
+    """A service beside a swarm: what it has counted, and what it holds now."""
+
+    word: str
+    """`relay`, `places`, `probes` or `dial_backs`."""
+    counters: Counter[str]
+    held: Mapping[str, Callable[[], int]] = field(factory=dict)
 
 
 @frozen
@@ -74,32 +85,64 @@ COUNTED: Final = {
     "connection_crashed": Counted("peernet_crashes", "Errors of our own.", ("part",), ("connection",)),
     "handler_crashed": Counted("peernet_crashes", "Errors of our own.", ("part",), ("handler",)),
     "task_crashed": Counted("peernet_crashes", "Errors of our own.", ("part",), ("task",)),
+    # What a relay does for peers that cannot be dialled.
+    "relay.reserved": Counted("peernet_circuit_reservations", "Places that were given, or prolonged."),
+    "relay.refused": Counted("peernet_circuit_refusals", "Requests for a place or a circuit refused.", ("status",)),
+    "relay.opened": Counted("peernet_circuits_opened", "Circuits that both sides agreed on."),
+    "relay.ended": Counted("peernet_circuits_ended", "Circuits that are over, by what ended them.", ("ending",)),
+    "relay.bytes": Counted("peernet_circuit_bytes", "Bytes passed on over circuits, encrypted."),
+    # What a peer that cannot be dialled has of relays.
+    "places.granted": Counted("peernet_places", "Places at relays, got or prolonged, and lost.", ("event",), ("got",)),
+    "places.lost": Counted("peernet_places", "Places at relays, got or prolonged, and lost.", ("event",), ("lost",)),
+    "places.failed": Counted("peernet_place_failures", "Relays that gave no place, by why.", ("reason",)),
+    "places.circuit_taken": Counted(
+        "peernet_circuits_offered", "Circuits that relays brought.", ("outcome",), ("taken",)
+    ),
+    "places.circuit_refused": Counted(
+        "peernet_circuits_offered", "Circuits that relays brought.", ("outcome",), ("refused",)
+    ),
+    # Asking others to dial back, and dialling back for others.
+    "probes.answered": Counted("peernet_probes", "What others said of an address of this node.", ("outcome",)),
+    "probes.failed": Counted("peernet_probe_failures", "Others that said nothing of use, by why.", ("reason",)),
+    "dial_backs.answered": Counted("peernet_dial_requests", "Requests to be dialled back, answered.", ("answer",)),
+    "dial_backs.failed": Counted("peernet_dial_back_failures", "Dials for others that failed.", ("status",)),
 }
 
+HELD: Final = {
+    "relay.reserved": ("peernet_circuit_reservations_held", "Peers that have a place at this relay now."),
+    "relay.circuits": ("peernet_circuits", "Circuits through this relay now."),
+    "places.kept": ("peernet_places_kept", "Relays that this node has a place at now."),
+    "dial_backs.running": ("peernet_dial_backs", "Dials for others now."),
+}
+"""Name and meaning of what services hold."""
 
-def registry_of(swarms: Sequence[Swarm]) -> "CollectorRegistry":
-    """A registry with the metrics of these swarms, added up."""
+
+def registry_of(swarms: Sequence[Swarm], services: Sequence[Measured] = ()) -> "CollectorRegistry":
+    """A registry with the metrics of these swarms and services, added up."""
     from prometheus_client import CollectorRegistry
     from prometheus_client.registry import Collector
 
-    class SwarmCollector(Collector):
-        """Reads the swarms at each scrape."""
+    class NodeCollector(Collector):
+        """Reads the swarms and services at each scrape."""
 
         def collect(self) -> Iterable["Metric"]:
-            yield from _counted(swarms)
+            yield from _counted(swarms, services)
             yield from _held(swarms)
+            yield from _held_by_services(services)
 
     registry = CollectorRegistry()
-    registry.register(SwarmCollector())
+    registry.register(NodeCollector())
     return registry
 
 
-def _counted(swarms: Sequence[Swarm]) -> "Iterator[Metric]":
+def _counted(swarms: Sequence[Swarm], services: Sequence[Measured]) -> "Iterator[Metric]":
     from prometheus_client.core import CounterMetricFamily
 
     sums: Counter[str] = Counter()
     for swarm in swarms:
         sums.update(swarm.counters)
+    for service in services:
+        sums.update({f"{service.word}.{name}": number for name, number in service.counters.items()})
     families: dict[str, CounterMetricFamily] = {
         counted.name: CounterMetricFamily(counted.name, counted.about, labels=counted.labels)
         for counted in COUNTED.values()
@@ -141,3 +184,12 @@ def _held(swarms: Sequence[Swarm]) -> "Iterator[Metric]":
         ("peernet_draining", "Whether this node is about to end.", (int(swarm.draining) for swarm in swarms)),
     ):
         yield GaugeMetricFamily(name, about, value=sum(values))
+
+
+def _held_by_services(services: Sequence[Measured]) -> "Iterator[Metric]":
+    from prometheus_client.core import GaugeMetricFamily
+
+    for key, (name, about) in HELD.items():
+        word, _, what = key.partition(".")
+        value = sum(service.held[what]() for service in services if service.word == word)
+        yield GaugeMetricFamily(name, about, value=value)

@@ -51,7 +51,8 @@ from peernet.node.reachability import is_wildcard, relay_candidates
 __all__ = ["Finding", "check_network", "could_serve"]
 
 ASK_TIMEOUT_S: Final = 6.0
-RESERVE_TIMEOUT_S: Final = 8.0
+RESERVE_TIMEOUT_S: Final = 16.0
+"""Relays are asked one after the other, and each may take its time to be no good."""
 SERVERS_ASKED: Final = 4
 CLOCK_TOLERANCE_S: Final = 120
 """A record may be a minute old when it is handed out, and take a while."""
@@ -238,26 +239,34 @@ class _Checkup:
         over = f"{_version(address)}, {_transport(address)}"
         if is_wildcard(address):
             what = f"{address} is no address that others could be told"
-            return Finding("reach", WRONG, what, _advice_on_naming(address.port))
+            return Finding("reach", WRONG, what, _advice_on_naming(address))
         if not (self._network.test or address.is_name or address.is_global):
             what = f"{address} is an address of your own network only: nobody outside can dial it"
-            return Finding("reach", WRONG, what, _advice_on_naming(address.port))
+            return Finding("reach", WRONG, what, _advice_on_naming(address))
         outcomes = await self._outcomes(address)
-        if Reachability.REACHABLE in outcomes:
-            count = outcomes.count(Reachability.REACHABLE)
-            return Finding("reach", OK, f"{address} is open ({over}): {count} of {len(outcomes)} peers dialled it")
-        if Reachability.UNREACHABLE in outcomes:
-            what = f"{address} is closed to others ({over}): {len(outcomes)} of them tried"
-            return Finding("reach", WRONG, what, _advice_on_opening(address))
+        reached, closed = map(outcomes.count, (Reachability.REACHABLE, Reachability.UNREACHABLE))
+        tried = reached + closed
+        if reached > closed:
+            return Finding("reach", OK, f"{address} is open ({over}): {reached} of {tried} peers dialled it")
+        if closed:
+            what = f"{address} is closed to others ({over}): {closed} of {tried} that tried did not get in"
+            return Finding("reach", WRONG, what, _advice_on_opening(address, self._listening_for(address)))
         if Reachability.ELSEWHERE in outcomes:
             what = f"others do not see this machine at {address} ({over}), and so did not dial it"
             advice = (
                 "Right behind a reverse proxy. Otherwise check the address that you announce."
                 if announced
-                else _advice_on_naming(address.port)
+                else _advice_on_naming(address)
             )
             return Finding("reach", NOTE if announced else WRONG, what, advice)
         return Finding("reach", UNKNOWN, f"nobody could tell whether {address} is open ({over})", "Try again later.")
+
+    def _listening_for(self, address: Address) -> Address:
+        """Where this machine listens for those who come to `address`: at its port, else over its transport."""
+        listening = self._swarm.listening
+        same_port = [own for own in listening if own.port == address.port]
+        same_kind = [own for own in listening if type(own) is type(address)]
+        return (same_port or same_kind or listening)[0]
 
     async def _outcomes(self, address: Address) -> list[Reachability]:
         """What as many peers as are asked say of an address, those who say something."""
@@ -317,25 +326,36 @@ def _transport(address: Address) -> str:
     return "WebSocket over TLS" if address.tls else "WebSocket"
 
 
-def _advice_on_opening(address: Address) -> str:
+def _advice_on_opening(address: Address, listening: Address) -> str:
+    if ":" in address.host:
+        router = f"let TCP port {address.port} in to this machine{_local_address(socket.AF_INET6)}"
+    else:
+        inner = "" if listening.port == address.port else f"port {listening.port} of "
+        local = _local_address(socket.AF_INET)
+        router = f"forward TCP port {address.port} to {inner}this machine{local}"
     return (
-        f"Router: forward TCP port {address.port} to this machine{_local_address()}. Firewall of this machine: let it "
-        f"in, on Linux with 'sudo ufw allow {address.port}/tcp'. Or do nothing: a host then uses relays."
+        f"Router: {router}. Firewall of this machine: let it in, on Linux with 'sudo ufw allow {listening.port}/tcp'. "
+        "Or do nothing: a host then uses relays."
     )
 
 
-def _advice_on_naming(port: int) -> str:
+def _advice_on_naming(listening: Address) -> str:
+    family = "ip6" if ":" in listening.host else "ip4"
+    router = "lets TCP port {} in" if family == "ip6" else "forwards TCP port {}"
+    where = _local_address(socket.AF_INET6 if family == "ip6" else socket.AF_INET)
+    kind = str(listening).partition(f"/tcp/{listening.port}")[2]
     return (
-        f"If your router forwards TCP port {port} to this machine{_local_address()}, say so with --announce "
-        f"/ip4/YOUR-PUBLIC-ADDRESS/tcp/{port}. Or do nothing: a host then uses relays."
+        f"If your router {router.format(listening.port)} to this machine{where}, say so with --announce "
+        f"/{family}/YOUR-PUBLIC-ADDRESS/tcp/{listening.port}{kind}. Or do nothing: a host then uses relays."
     )
 
 
-def _local_address() -> str:
+def _local_address(family: socket.AddressFamily) -> str:
     """This machine's address in its own network, for a router's form; nothing where there is none."""
+    documentation = "2001:db8::1" if family == socket.AF_INET6 else "192.0.2.1"
     try:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            probe.connect(("192.0.2.1", 9))  # of a documentation network; nothing is sent
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect((documentation, 9))  # nothing is sent
             return f" ({probe.getsockname()[0]})"
     except OSError:
         return ""
@@ -350,5 +370,5 @@ def _short(error: BaseException) -> str:
         return "no answer in time"
     if isinstance(error, RemoteProtocolError):
         return f"it breaks the protocol: {error.reason}"
-    text = str(error)
-    return "connection refused" if "ECONNREFUSED" in text else "it cannot be reached"
+    # What went wrong at each address stands in brackets behind whom it was about.
+    return str(error).partition(" (")[2].removesuffix(")") or str(error)

@@ -1,7 +1,7 @@
 """How many files this process may open: each connection is one, and the system's first answer is often a small number.
 
 The bound that a process may raise by itself is raised as far as the limits of its connections need. Where the system
-allows less, the operator is told what to do.
+allows less, it is raised as far as that goes, and the operator is told what to do.
 """
 
 import resource
@@ -26,16 +26,25 @@ def allow_open_files(limits: Limits) -> bool:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if _allows(soft, needed):
         return True
-    if _allows(hard, needed):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+    allowed = _raised(needed if _allows(hard, needed) else hard, soft, hard)
+    if _allows(allowed, needed):
         return True
     log.warning(
         "the system lets this process open fewer files than its limits may need: raise 'ulimit -n', or LimitNOFILE= "
         "of its systemd unit",
         needed=needed,
-        allowed=hard,
+        allowed=allowed,
     )
     return False
+
+
+def _raised(wanted: int, soft: int, hard: int) -> int:
+    """The bound after an attempt to raise it to `wanted`."""
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    except (ValueError, OSError):
+        return soft  # some systems name a greater bound than they grant
+    return wanted
 
 
 def _allows(bound: int, needed: int) -> bool:

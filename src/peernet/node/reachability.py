@@ -3,13 +3,17 @@
 Rules:
 
 1. A peer asks several others, of different networks, whether they reach each of its addresses, soon after it has
-   joined and then now and then (AutoNAT v2; a majority decides). Until it knows, it takes its addresses as they are.
+   joined and then now and then (AutoNAT v2; a majority decides, one vote for each network that answers came from).
+   Until it knows, it takes its addresses as they are. Nobody is asked about an address of a home network.
 2. An address that others do not reach is told nobody. Where they merely see the peer elsewhere, it is believed if the
    operator announces it (behind a reverse proxy, they must), or if another one is reached (a machine with several).
    A peer that keeps no places at relays tells what it has, since there is nothing better.
 3. A host that is reached at none of its addresses, or has none that others could dial, keeps places at relays and
    tells those; a host that is reached keeps none. Others are told of each change at once.
 4. Every peer dials back for others, and a relay keeps places and makes circuits, unless told not to.
+5. A peer that listens on every address of its machine, and announces none, asks others where they see it (identify).
+   The IP address that several networks name, with the port that is listened on, is a candidate: it is asked about as
+   any other address, and told others only while they reach it.
 """
 
 import secrets
@@ -19,17 +23,22 @@ from typing import Final
 
 import structlog
 import trio
+from attrs import evolve
 
 from peernet.core.autonat import DialBackLimits, Reachability, Verdicts
 from peernet.core.circuit import CircuitLimits
 from peernet.core.dht.records import PeerRecord
 from peernet.core.errors import ConnectionFailed, RemoteProtocolError
 from peernet.core.identity import Keypair, PeerId
-from peernet.core.prefixes import address_prefix
+from peernet.core.observed import ObservedIps
+from peernet.core.prefixes import address_prefix, ip_prefix, unwrapped
 from peernet.core.ring.paths import PathPeer
 from peernet.core.suite import CipherSuite
-from peernet.net.addresses import Address, CircuitAddress, PeerAddress, dialable
+from peernet.net.addresses import Address, CircuitAddress, PeerAddress, dialable, is_global
+from peernet.net.identify import identify
+from peernet.net.metrics import Measured
 from peernet.net.reachability.autonat import AutonatClient, AutonatServer
+from peernet.net.reachability.circuits import is_relayed, observed_ip
 from peernet.net.reachability.keeper import RelayCandidate, ReservationKeeper
 from peernet.net.reachability.relay import CircuitRelay
 from peernet.net.swarm import Swarm
@@ -47,7 +56,7 @@ log = structlog.get_logger()
 
 def is_wildcard(address: Address) -> bool:
     """Whether it means every address of the machine, which nobody can dial."""
-    return address.host in {"0.0.0.0", "::"}  # noqa: S104  (compared, not bound)
+    return not address.is_name and unwrapped(ip_address(address.host)).is_unspecified
 
 
 def relay_candidates(records: Iterable[PeerRecord], *, allow_private: bool) -> list[RelayCandidate]:
@@ -117,6 +126,7 @@ class ReachabilityService:
         self._told: tuple[Address, ...] = ()
         self._warned: set[str] = set()
         self.verdicts = Verdicts()
+        self.observed = ObservedIps()
         self.client = AutonatClient(swarm)
         self.server = AutonatServer(
             swarm,
@@ -133,10 +143,24 @@ class ReachabilityService:
     @property
     def addresses(self) -> tuple[Address, ...]:
         """What others are told: where this peer is reached, and the circuits to it; nothing yet, perhaps."""
-        direct = tuple(self._announced or self._swarm.listening)
-        if self._reservations or any(self._is_reached(address) for address in direct):
+        direct = tuple(address for address in self._announced or self._swarm.listening if not is_wildcard(address))
+        found = self._found()
+        if self._reservations or found or any(self._is_reached(address) for address in direct):
             direct = tuple(address for address in direct if self._is_told(address))
-        return (*direct, *self.keeper.addresses)
+        return (*direct, *found, *self.keeper.addresses)
+
+    @property
+    def measured(self) -> list[Measured]:
+        """What the services count and hold, for metrics."""
+        services = [
+            Measured("probes", self.client.counters),
+            Measured("dial_backs", self.server.counters, {"running": lambda: self.server.running}),
+            Measured("places", self.keeper.counters, {"kept": lambda: len(self.keeper.relays)}),
+        ]
+        if (relay := self.relay) is not None:
+            held = {"reserved": lambda: len(relay.reserved), "circuits": lambda: relay.circuits}
+            services.append(Measured("relay", relay.counters, held))
+        return services
 
     def verdict(self, address: Address) -> Reachability:
         """What others say of an address of ours."""
@@ -150,17 +174,42 @@ class ReachabilityService:
                 nursery.start_soon(self.relay.run)
             retry_s = FIRST_RETRY_S
             while True:
+                await self._observe()
                 await self._probe()
                 self._keep_or_let_go(nursery)
                 self._tell_changes()
                 self._warn()
                 known = all(self.verdict(address) is not Reachability.UNKNOWN for address in self._probed())
+                known &= bool(self._candidates()) or not self._wildcards()
                 retry_s = PROBE_INTERVAL_S if known else min(2 * retry_s, PROBE_INTERVAL_S)
                 await trio.sleep(retry_s * self._random.uniform(0.5, 1.0))
 
     def _probed(self) -> list[Address]:
-        direct = self._announced or self._swarm.listening
-        return [address for address in direct if not (is_wildcard(address) or isinstance(address, CircuitAddress))]
+        """Our addresses that others could dial, and may hear of."""
+        direct = self._announced or (*self._swarm.listening, *self._candidates())
+        return [
+            address
+            for address in direct
+            if not (is_wildcard(address) or isinstance(address, CircuitAddress))
+            and (self._allow_private or address.is_name or address.is_global)
+        ]
+
+    def _wildcards(self) -> list[Address]:
+        """What is listened on of which nobody has said where that is (rule 5)."""
+        return [] if self._announced else [address for address in self._swarm.listening if is_wildcard(address)]
+
+    def _candidates(self) -> list[Address]:
+        ips = [ip for ip in self.observed.agreed(trio.current_time()) if self._allow_private or is_global(ip)]
+        return [
+            evolve(address, host=ip)
+            for address in self._wildcards()
+            for ip in ips
+            if _family(address) == ip_address(ip).version
+        ]
+
+    def _found(self) -> tuple[Address, ...]:
+        """The candidates that others reach."""
+        return tuple(address for address in self._candidates() if self._is_reached(address))
 
     def _is_reached(self, address: Address) -> bool:
         return self.verdict(address) is Reachability.REACHABLE
@@ -180,7 +229,7 @@ class ReachabilityService:
 
     def _needs_relays(self) -> bool:
         direct = self._announced or self._swarm.listening
-        return not any(self._is_told(address) for address in direct)
+        return not (self._found() or any(self._is_told(address) for address in direct))
 
     def _keep_or_let_go(self, nursery: trio.Nursery) -> None:
         if self._reservations and self._needs_relays():
@@ -221,28 +270,51 @@ class ReachabilityService:
 
     # --- asking ------------------------------------------------------------------------------------------------------
 
+    async def _observe(self) -> None:
+        """One round: several peers are asked where they see this one, where that is not known otherwise."""
+        families = set(map(_family, self._wildcards()))
+        if families:
+            async with trio.open_nursery() as nursery:
+                for peer, places in self._servers():
+                    suiting = [place for place in places if _family(place) in {None, *families}]
+                    if suiting:
+                        nursery.start_soon(self._ask_where, peer, suiting)
+
+    async def _ask_where(self, peer: PeerId, places: Sequence[Address]) -> None:
+        try:
+            said = (await identify(self._swarm, peer, places)).observed_address
+        except (ConnectionFailed, RemoteProtocolError):
+            self.client.counters["failed:no_observation"] += 1
+            return
+        connection = self._swarm.connections.get(peer)
+        # Text of a stranger's, which may be any multiaddr.
+        match (said or "").split("/"):
+            case ["", "ip4" | "ip6", ip, *rest] if "p2p-circuit" not in rest:
+                if connection is not None and not is_relayed(connection):
+                    self.observed.record(ip, ip_prefix(observed_ip(connection)), trio.current_time())
+
     async def _probe(self) -> None:
         """One round: each address at several servers, an address after the other."""
         servers = self._servers()
         for address in self._probed():
             async with trio.open_nursery() as nursery:
-                for peer, places, prefix in servers:
-                    nursery.start_soon(self._ask, peer, places, prefix, address)
+                for peer, places in servers:
+                    nursery.start_soon(self._ask, peer, places, address)
 
-    async def _ask(self, peer: PeerId, places: Sequence[Address], prefix: str, address: Address) -> None:
+    async def _ask(self, peer: PeerId, places: Sequence[Address], address: Address) -> None:
         family = _family(address)
         suiting = [place for place in places if family is None or _family(place) in {None, family}]
         if not suiting:
             return
         try:
-            outcome = await self.client.ask(peer, suiting, address)
+            answer = await self.client.answer(peer, suiting, address)
         except (ConnectionFailed, RemoteProtocolError) as error:
             reason = error.reason if isinstance(error, RemoteProtocolError) else "unreachable_server"
             self.client.counters[f"failed:{reason}"] += 1
             return
-        self.verdicts.record(str(address), prefix, outcome, trio.current_time())
+        self.verdicts.record(str(address), answer.prefix, answer.outcome, trio.current_time())
 
-    def _servers(self) -> list[tuple[PeerId, Sequence[Address], str]]:
+    def _servers(self) -> list[tuple[PeerId, Sequence[Address]]]:
         """Whom to ask this time, of as many different networks; bootstrap nodes where few others are known."""
         known: dict[PeerId, Sequence[Address]] = {}
         for record in self._records():
@@ -252,12 +324,11 @@ class ReachabilityService:
         for peer, addresses in self._bootstraps().items():
             known.setdefault(peer, addresses)
         known.pop(self._swarm.peer_id, None)
-        chosen: dict[str, tuple[PeerId, Sequence[Address], str]] = {}
+        chosen: dict[str, tuple[PeerId, Sequence[Address]]] = {}
         for peer, addresses in self._random.sample(list(known.items()), len(known)):
             direct = [address for address in addresses if not isinstance(address, CircuitAddress)]
             if direct:
-                prefix = address_prefix(str(direct[0]))
-                chosen.setdefault(prefix, (peer, direct, prefix))
+                chosen.setdefault(address_prefix(str(direct[0])), (peer, direct))
         return list(chosen.values())[:SERVERS_ASKED]
 
 

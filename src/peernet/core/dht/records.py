@@ -370,7 +370,8 @@ def _check_peer(body: PeerRecord) -> None:
         try:
             address_prefix(address)
         except ValueError as error:
-            raise RemoteProtocolError(f"{address!r} is not an address: {error}", reason="bad_address") from error
+            # What is refused may be logged; whose address it is is nobody's business.
+            raise RemoteProtocolError("an address leads to no IP address or name", reason="bad_address") from error
     if not ROLES.issuperset(body.roles) or list(body.roles) != sorted(set(body.roles)):
         raise RemoteProtocolError("roles are relay, host or bootstrap, each once, sorted", reason="bad_record")
     _require_text("region", body.region, MAX_WORD_LENGTH, least=0)

@@ -5,7 +5,8 @@ Rules, besides those of `core.autonat`:
 1. The server dials back with a key of its own for each dial, from a swarm that exists for this dial only: the
    connection is used for nothing else, and neither side mistakes it for the server's ordinary one.
 2. The server compares IP addresses after unwrapping and resolving: it dials the IP address that it sees the asker at,
-   and no other, whatever the text of the address. Who comes through a relay is seen nowhere, and refused.
+   and no other, whatever the text of the address. Who comes through a relay is seen nowhere, and refused. Names cost
+   a lookup, so only the first `MAX_NAMES` of a request count, and have `RESOLVE_TIMEOUT_S` together.
 3. The asker takes a nonce only over a connection that somebody made to it directly: one that it has dialled itself,
    or that a relay brought, proves nothing.
 """
@@ -17,7 +18,7 @@ from ipaddress import ip_address
 from typing import Final
 
 import trio
-from attrs import evolve
+from attrs import evolve, frozen
 
 from peernet.core.autonat import (
     DIAL_BACK_PROTOCOL,
@@ -58,13 +59,26 @@ from peernet.net.swarm import Swarm
 from peernet.net.tasks import background_nursery
 from peernet.net.transports.names import Resolver, SystemResolver
 
-__all__ = ["AutonatClient", "AutonatServer"]
+__all__ = ["Answer", "AutonatClient", "AutonatServer"]
 
 REQUEST_TIMEOUT_S: Final = 5.0
 DIAL_TIMEOUT_S: Final = 10.0
 DIAL_BACK_TIMEOUT_S: Final = 5.0
-PROBE_TIMEOUT_S: Final = 25.0
+RESOLVE_TIMEOUT_S: Final = 5.0
+"""For all names of a request together."""
+MAX_NAMES: Final = 2
+"""How many names of one request are looked up: each lookup is work for others, at the asker's word."""
+PROBE_TIMEOUT_S: Final = 30.0
 """All of a server's times together, and a little."""
+
+
+@frozen
+class Answer:
+    """What one server says."""
+
+    outcome: Reachability
+    prefix: str
+    """The network that the server is in, as it is really reached: what it says of itself may be anything."""
 
 
 class AutonatClient:
@@ -81,7 +95,11 @@ class AutonatClient:
         swarm.handle(DIAL_BACK_PROTOCOL, self._serve_dial_back)
 
     async def ask(self, server: PeerId, places: Sequence[Address], about: Address) -> Reachability:
-        """Whether `server`, which is at `places`, reaches us at `about`.
+        """Whether `server`, which is at `places`, reaches us at `about`; raises as `answer` does."""
+        return (await self.answer(server, places, about)).outcome
+
+    async def answer(self, server: PeerId, places: Sequence[Address], about: Address) -> Answer:
+        """What `server`, which is at `places`, says of our address `about`.
 
         Raises `ConnectionFailed` when the server cannot be had, `RemoteProtocolError` for what is no honest answer.
         """
@@ -102,8 +120,8 @@ class AutonatClient:
         if reply is None:
             raise ConnectionFailed(f"{server} closed the stream before it answered")
         outcome = probe.outcome(reply)
-        self.counters[outcome.value] += 1
-        return outcome
+        self.counters[f"answered:{outcome.value}"] += 1
+        return Answer(outcome, ip_prefix(observed_ip(stream)))
 
     async def _serve_dial_back(self, stream: PeerStream) -> None:
         frames = Frames(stream, MAX_MESSAGE_SIZE)
@@ -143,6 +161,11 @@ class AutonatServer:
         self.counters: Counter[str] = Counter()
         swarm.handle(DIAL_REQUEST_PROTOCOL, self._serve)
 
+    @property
+    def running(self) -> int:
+        """Requests that are being served."""
+        return self._budget.running
+
     async def _serve(self, stream: PeerStream) -> None:
         frames = Frames(stream, MAX_MESSAGE_SIZE)
         with trio.fail_after(REQUEST_TIMEOUT_S):
@@ -163,14 +186,27 @@ class AutonatServer:
         if not self._budget.begin(prefix, trio.current_time()):
             return DialResponse(ResponseStatus.E_REQUEST_REJECTED)
         try:
-            for index, encoded in enumerate(request.addresses):
-                address = await self._allowed(decode_address(encoded), observed_ip(stream))
-                if address is not None:
-                    status = await self._dial_back(stream.peer, address, request.nonce)
-                    return DialResponse(ResponseStatus.OK, index, status)
-            return DialResponse(ResponseStatus.E_DIAL_REFUSED)
+            chosen = None
+            with trio.move_on_after(RESOLVE_TIMEOUT_S):
+                chosen = await self._first_allowed(request.addresses, observed_ip(stream))
+            if chosen is None:
+                return DialResponse(ResponseStatus.E_DIAL_REFUSED)
+            index, address = chosen
+            return DialResponse(ResponseStatus.OK, index, await self._dial_back(stream.peer, address, request.nonce))
         finally:
             self._budget.end(prefix)
+
+    async def _first_allowed(self, addresses: Sequence[bytes], observed: str) -> tuple[int, Address] | None:
+        names = 0
+        for index, encoded in enumerate(addresses):
+            address = decode_address(encoded)
+            if address is not None and address.is_name:
+                names += 1
+                if names > MAX_NAMES:
+                    continue
+            if (allowed := await self._allowed(address, observed)) is not None:
+                return index, allowed
+        return None
 
     async def _allowed(self, address: Address | None, observed: str) -> Address | None:
         """The address with the asker's own IP address in it, if that is where it leads; None if it is not dialled."""
@@ -179,14 +215,11 @@ class AutonatServer:
         if not (self._allow_private or is_global(observed)):
             return None
         if address.is_name:
-            with trio.move_on_after(REQUEST_TIMEOUT_S):
-                try:
-                    found = await self._resolver.ips(address.host, address.lookup)
-                except (OSError, UnicodeError):
-                    return None
-                if any(_same_ip(ip, observed) for ip in found):
-                    return _at_ip(address, observed)
-            return None
+            try:
+                found = await self._resolver.ips(address.host, address.lookup)
+            except (OSError, UnicodeError):
+                return None
+            return _at_ip(address, observed) if any(_same_ip(ip, observed) for ip in found) else None
         return _at_ip(address, observed) if _same_ip(address.host, observed) else None
 
     async def _dial_back(self, peer: PeerId, address: Address, nonce: int) -> DialStatus:

@@ -28,6 +28,7 @@ from peernet.core.circuit import (
 from peernet.core.errors import ConnectionFailed, RemoteProtocolError
 from peernet.core.identity import PeerId
 from peernet.net.addresses import Address, CircuitAddress
+from peernet.net.connection import PeerConnection
 from peernet.net.messages import Frames
 from peernet.net.streams import PeerStream
 
@@ -46,13 +47,13 @@ class StreamOpener(Protocol):
         ...
 
 
-def is_relayed(stream: PeerStream) -> bool:
-    """Whether the stream's connection goes through a relay."""
+def is_relayed(stream: PeerStream | PeerConnection) -> bool:
+    """Whether the connection, or the stream's, goes through a relay."""
     return stream.observed is not None and stream.observed.endswith(CIRCUIT_MARK)
 
 
-def observed_ip(stream: PeerStream) -> str:
-    """The IP address that the stream's connection comes from or leads to; a relay's where it goes through one."""
+def observed_ip(stream: PeerStream | PeerConnection) -> str:
+    """The IP address that the connection, or the stream's, comes from or leads to; its relay's where there is one."""
     assert stream.observed is not None
     return stream.observed.split("/")[2]
 

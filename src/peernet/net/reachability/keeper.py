@@ -5,7 +5,8 @@ Rules:
 1. As many places as wanted are kept, at relays that differ in operator and network (`core.reservations`); each is
    asked for again well before its end, and at once when the connection to its relay is over.
 2. A place that cannot be had again is lost, and another relay is sought at once; where there is none, again and again
-   with pauses that grow within bounds. Nobody has to help, whatever the outage.
+   with pauses that grow within bounds. Nobody has to help, whatever the outage. However many relays there are, and
+   whatever end they name for a place, each pause is at least a named one.
 3. Relays that have given a place are remembered, the last few of them: an outage may take along everybody else who
    knows of them.
 4. Whoever has to know of changed addresses is told of each change.
@@ -59,6 +60,8 @@ MAX_REMEMBERED: Final = 16
 LEAST_WAIT_S: Final = 0.1
 SEEK_INTERVAL_S: Final = 5.0
 """How often new relays are looked for at most while one is wanted: others may become known at any time."""
+ASKED_IN_A_ROW: Final = 16
+"""Relays that are asked before the next pause, however many there are: it may be this machine that fails."""
 
 
 @frozen
@@ -142,12 +145,14 @@ class ReservationKeeper:
             self._changed()
 
     async def _seek(self, wanted: int, nursery: trio.Nursery) -> float:
-        """Asks relays until there are places enough or nobody is left to ask; how long to wait before the next try."""
+        """Asks relays until there are places enough or nobody is left to ask for now; how long to wait after that."""
         candidates = {candidate.relay.peer: candidate for candidate in self._candidates()}
         for name, candidate in self._remembered.items():
             candidates.setdefault(name, candidate)
         relays = [candidate.relay for candidate in candidates.values()]
-        while len(self._places) < wanted:
+        for _ in range(ASKED_IN_A_ROW):
+            if len(self._places) >= wanted:
+                return REFRESH_INTERVAL_S
             kept = (self._own(), *(place.candidate.relay for place in self._places.values()))
             chosen = self._chooser.choose(relays, kept, trio.current_time(), self._random)
             if chosen is None:
@@ -159,7 +164,7 @@ class ReservationKeeper:
                 self._swarm.protect(candidate.peer)
                 nursery.start_soon(self._keep_place, place)
                 self._changed()
-        return REFRESH_INTERVAL_S
+        return REFRESH_INTERVAL_S if len(self._places) >= wanted else SEEK_INTERVAL_S
 
     async def _keep_place(self, place: _Place) -> None:
         peer = place.candidate.peer
@@ -180,10 +185,10 @@ class ReservationKeeper:
         """Waits until the place should be asked for again, or its relay's connection is over."""
         left_s = (place.expires_at_s - self._now_s()) / 2
         connection = self._swarm.connections.get(place.candidate.peer)
-        # A relay that gives a place and hangs up at once is not asked as fast as it does so.
+        # A relay that hangs up at once, or whose places are as good as over, is not asked as fast as it does so.
         await trio.sleep(LEAST_REFRESH_S)
         if connection is not None:
-            with trio.move_on_after(min(REFRESH_INTERVAL_S, left_s) - LEAST_REFRESH_S):
+            with trio.move_on_after(max(0.0, min(REFRESH_INTERVAL_S, left_s) - LEAST_REFRESH_S)):
                 await connection.closed.wait()
 
     async def _reserve(self, candidate: RelayCandidate) -> _Place | None:
@@ -217,6 +222,8 @@ class ReservationKeeper:
             raise RemoteProtocolError("a relay answered with a request", reason="bad_circuit")
         if reply.status != Status.OK or reply.reservation is None:
             raise RemoteProtocolError(f"a relay keeps no place (status {reply.status})", reason="no_place")
+        if reply.reservation.expires_at_s <= self._now_s():
+            raise RemoteProtocolError("a relay keeps a place until a time that is over", reason="expired_place")
         self._check_voucher(reply.reservation, candidate.peer)
         return reply.reservation
 

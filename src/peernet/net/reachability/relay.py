@@ -77,7 +77,7 @@ class CircuitRelay:
         self._book = CircuitBook(limits)
         self._pacer: Pacer | None = None
         self._protected: set[PeerId] = set()
-        self._connecting = 0
+        self._connecting: Counter[str] = Counter()
         self.counters: Counter[str] = Counter()
         swarm.handle(HOP_PROTOCOL, self._serve)
 
@@ -110,8 +110,9 @@ class CircuitRelay:
         self._protected = reserved
 
     def _is_connected(self, peer: PeerId) -> bool:
+        """Whether there is a direct connection, which the swarm takes before one through a relay."""
         connection = self._swarm.connections.get(peer)
-        return connection is not None and connection.alive
+        return connection is not None and connection.alive and not is_relayed(connection)
 
     async def _serve(self, stream: PeerStream) -> None:
         frames = Frames(stream, MAX_MESSAGE_SIZE)
@@ -140,6 +141,7 @@ class CircuitRelay:
         if is_relayed(stream):
             await self._refuse(frames, Status.PERMISSION_DENIED)
             return
+        self._tidy()  # whose connection is over has no place that others could want
         expires_at_s = self._book.reserve(stream.peer, ip_prefix(observed_ip(stream)), self._now_s())
         self._tidy()
         if not expires_at_s:
@@ -157,20 +159,23 @@ class CircuitRelay:
             return
         if not self._is_connected(target):
             self._book.leave(target)
-        status = self._book.open_circuit(stream.peer, target, self._now_s())
+        prefix = ip_prefix(observed_ip(stream))
+        status = self._book.open_circuit(stream.peer, prefix, target, self._now_s())
         if status is not Status.OK:
             await self._refuse(frames, status)
             return
         try:
-            await self._open_and_pump(stream, frames, target)
+            await self._open_and_pump(stream, frames, prefix, target)
         finally:
-            self._book.close_circuit(stream.peer, target)
+            self._book.close_circuit(stream.peer, prefix, target)
 
-    async def _open_and_pump(self, stream: PeerStream, frames: Frames, target: PeerId) -> None:
-        if self._connecting >= self._limits.connecting_at_once:
+    async def _open_and_pump(self, stream: PeerStream, frames: Frames, prefix: str, target: PeerId) -> None:
+        limits, connecting = self._limits, self._connecting
+        of_prefix = connecting[prefix]
+        if connecting.total() >= limits.connecting_at_once or of_prefix >= limits.connecting_at_once_per_prefix:
             await self._refuse(frames, Status.RESOURCE_LIMIT_EXCEEDED)
             return
-        self._connecting += 1
+        connecting[prefix] += 1
         try:
             with trio.fail_after(self._limits.connect_timeout_s):
                 onward = await self._open_stop(stream.peer, target)
@@ -178,19 +183,22 @@ class CircuitRelay:
             await self._refuse(frames, Status.CONNECTION_FAILED)
             return
         finally:
-            self._connecting -= 1
+            connecting -= Counter({prefix: 1})
         async with onward:
             await frames.send(encode_hop(StatusMessage(Status.OK, limit=self._limits.limit)))
             frames.release()
             self.counters["opened"] += 1
-            ending = await self._pump(stream, onward)
-            self.counters[f"ended:{ending}"] += 1
+            ending = "cut"
+            try:
+                ending = await self._pump(stream, onward)
+            finally:
+                self.counters[f"ended:{ending}"] += 1
             onward.reset()
         stream.reset()
 
     async def _open_stop(self, source: PeerId, target: PeerId) -> PeerStream:
         """A stream to the target, which has agreed to the circuit."""
-        onward = await self._swarm.open_stream(target, (), STOP_PROTOCOL)
+        onward = await self._swarm.open_stream(target, (), STOP_PROTOCOL, direct=True)
         try:
             frames = Frames(onward, MAX_MESSAGE_SIZE)
             await frames.send(encode_stop(Connect(source, self._limits.limit)))

@@ -26,8 +26,9 @@ FAREWELL_S: Final = 5.0
 
 IDLE_TIMEOUT_S: Final = 600.0
 
-VERDICT_S: Final = 0.5
-"""How long a client's ring that has ended with one arc waits for the other's end; on the way are two relays."""
+VERDICT_S: Final = 2.0
+"""How long a client's ring that has ended with one arc waits for the other's end. On the way are two relays, which may
+be far and busy; an end that comes later is an honest relay suspected for a dead host, and a detour to that host."""
 
 
 class RingFailed(PeernetError):
