@@ -43,15 +43,14 @@ from peernet.core.protobuf import bytes_field, varint_field
 from peernet.core.suite import MixedSuite
 from peernet.net.addresses import decode_address, parse_address
 from tests.hostile_input import (
-    ARBITRARY,
     INTEGERS,
     Parser,
     check,
-    check_memory,
     cuts,
     examples,
     fuzzes,
     mutated,
+    parser_tests,
     refusal,
 )
 
@@ -117,20 +116,11 @@ PARSERS = [
 ALL = pytest.mark.parametrize("parser", PARSERS, ids=str)
 NUMBERS = st.one_of(st.integers(0, 2**64 - 1), INTEGERS.filter(lambda number: number >= 0))
 
-
-@ALL
-@examples(80)
-@given(st.data())
-def test_hostile_bytes_are_refused_or_taken(parser: Parser, data: st.DataObject):
-    assert all(check(parser, example) for example in parser.valid)
-    check(parser, data.draw(st.one_of(mutated(parser.valid), mutated(parser.valid), ARBITRARY)))
-
-
-@ALL
-@examples(5)
-@given(st.data())
-def test_memory_is_bounded_by_the_input(parser: Parser, data: st.DataObject):
-    check_memory(parser, data.draw(mutated(parser.valid)))
+(
+    test_the_examples_are_taken,
+    test_hostile_bytes_are_refused_or_taken,
+    test_memory_is_bounded_by_the_input,
+) = parser_tests(PARSERS, hostile_examples=80, memory_examples=5)
 
 
 @st.composite
