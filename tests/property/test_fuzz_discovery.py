@@ -166,7 +166,7 @@ def signed_records(draw: Any) -> bytes:
 
 
 @fuzzes(open_found, RecordVerifier.contacts, DhtNode.greet, DhtNode.handle)
-@examples(250)
+@examples(120)
 @given(signed_records())
 def test_who_signs_what_nobody_may_say_is_refused_everywhere(signed: bytes):
     verifier, node = RecordVerifier(SUITE), DhtNode(bytes(20), RecordVerifier(SUITE), NOW)
