@@ -46,8 +46,9 @@ libp2p: $(LIBP2P)/.ready
 attack: setup
 	$(BIN)/peernet demo --attack --models $(MODELS) $(OPTIONS)
 
+# Some hundred processes are started, which would each compile all of our code where bytecode may not be written.
 test: $(VENV)/.test $(MODEL)
-	$(BIN)/python -m pytest $(PYTEST)
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest $(PYTEST)
 
 fuzz: $(VENV)/.test
 	PEERNET_FUZZ=$(or $(TIMES),50) $(BIN)/python -m pytest $(or $(PYTEST),tests/property -k fuzz)

@@ -1,11 +1,46 @@
-"""What all tests share: where nothing may be skipped, a skip is a failure."""
+"""What all tests share: where nothing may be skipped, a skip is a failure; and scratch folders are in memory."""
 
 import os
+import shutil
+import tempfile
 from collections.abc import Generator
+from pathlib import Path
+from typing import Final
 
 import pytest
 
 _NO_SKIP = bool(os.environ.get("PEERNET_NO_SKIP"))
+_MEMORY: Final = Path("/dev/shm")
+_ROOM_BYTES: Final = 4 << 30
+"""The whole suite leaves about a quarter of it: copies of models, for the most part."""
+_SCRATCH: Final = "peernet-tests-"
+
+_scratch = pytest.StashKey[Path]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Puts all scratch folders where a sync costs nothing; every ledger and every home asks for many.
+
+    They are gone when the tests end. Whoever sets TMPDIR or `--basetemp` has them there, and pytest keeps them.
+    """
+    if os.environ.get("TMPDIR") or not _MEMORY.is_dir() or shutil.disk_usage(_MEMORY).free < _ROOM_BYTES:
+        return
+    for left in _MEMORY.glob(f"{_SCRATCH}*"):
+        # Of a run that was killed.
+        if not Path(f"/proc/{left.name.split('-')[2]}").exists():
+            shutil.rmtree(left, ignore_errors=True)
+    folder = tempfile.mkdtemp(prefix=f"{_SCRATCH}{os.getpid()}-", dir=_MEMORY)
+    config.stash[_scratch] = Path(folder)
+    # For us, and for the processes that tests start.
+    tempfile.tempdir = os.environ["TMPDIR"] = folder
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Gives the memory back."""
+    if (folder := config.stash.get(_scratch, None)) is not None:
+        shutil.rmtree(folder, ignore_errors=True)
+        tempfile.tempdir = None
+        del os.environ["TMPDIR"]
 
 
 @pytest.hookimpl(wrapper=True)

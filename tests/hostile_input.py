@@ -17,8 +17,9 @@ from typing import Any, Final, TypeVar, Union, get_args, get_origin
 
 import attrs
 import msgpack
+import pytest
 from attrs import field, frozen
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from peernet.core.errors import RemoteProtocolError
@@ -35,6 +36,7 @@ __all__ = [
     "fields_of",
     "fuzzes",
     "mutated",
+    "parser_tests",
     "peak_bytes",
     "refusal",
 ]
@@ -93,6 +95,8 @@ class Parser:
     bytes_a_byte: int = BYTES_A_BYTE
     name: str = ""
     """Where one target is fuzzed in several ways."""
+    near: Sequence[bytes] = field(default=(), repr=False)
+    """Input that it does not take; it is mutated, too."""
 
     def __str__(self) -> str:
         return self.name or str(getattr(self.target, "__qualname__", "messages"))
@@ -273,6 +277,39 @@ def cuts(draw: Draw, data: bytes) -> list[bytes]:
     """The same bytes in pieces, as a network delivers them."""
     places = sorted(draw(st.lists(st.integers(0, len(data)), max_size=6)))
     return [data[start:end] for start, end in zip([0, *places], [*places, len(data)], strict=True)]
+
+
+# --- what is asked of every parser -----------------------------------------------------------------------------------
+
+
+def parser_tests(
+    parsers: Sequence[Parser], *, hostile_examples: int, memory_examples: int
+) -> tuple[Callable[..., None], ...]:
+    """The three tests that each module has of each of its parsers, with so many examples.
+
+    A module gives them the names that pytest collects them under.
+    """
+    each = pytest.mark.parametrize("parser", parsers, ids=str)
+
+    @each
+    def the_examples_are_taken(parser: Parser) -> None:
+        assert all(check(parser, data) for data in parser.valid)
+        assert not any(check(parser, data) for data in parser.near)
+
+    @each
+    @examples(hostile_examples)
+    @given(st.data())
+    def hostile_bytes_are_refused_or_taken(parser: Parser, data: st.DataObject) -> None:
+        altered = mutated([*parser.valid, *parser.near])
+        check(parser, data.draw(st.one_of(altered, altered, ARBITRARY)))
+
+    @each
+    @examples(memory_examples)
+    @given(st.data())
+    def memory_is_bounded_by_the_input(parser: Parser, data: st.DataObject) -> None:
+        check_memory(parser, data.draw(mutated([*parser.valid, *parser.near])))
+
+    return the_examples_are_taken, hostile_bytes_are_refused_or_taken, memory_is_bounded_by_the_input
 
 
 # --- messages of the right types, with any values --------------------------------------------------------------------

@@ -48,9 +48,9 @@ async def running(*swarms: Swarm, silent: tuple[Swarm, ...] = ()) -> AsyncIterat
         nursery.cancel_scope.cancel()
 
 
-async def say(swarm: Swarm, other: Swarm, places: tuple[Address, ...], text: bytes = b"hello") -> bytes:
-    """What `other`, dialled at `places`, echoes."""
-    async with await swarm.open_stream(other.peer_id, places, ECHO) as stream:
+async def say(swarm: Swarm, other: Swarm, places: tuple[Address, ...] | None = None, text: bytes = b"hello") -> bytes:
+    """What `other` echoes, dialled at `places` or where it listens."""
+    async with await swarm.open_stream(other.peer_id, other.listening if places is None else places, ECHO) as stream:
         await stream.send_all(text)
         await stream.close_sending()
         heard = b""

@@ -9,6 +9,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
+from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import Any, Final, cast
@@ -152,6 +153,12 @@ async def running_network(
         nursery.cancel_scope.cancel()
 
 
+@cache
+def tokenizer(folder: Path) -> Tokenizer:
+    """The real one of a model, loaded once: all hosts of all networks count with it."""
+    return Tokenizer.load(folder)
+
+
 def detector() -> Detector:
     """The real one, loaded once."""
     from tests.swarm.support import detector as load
@@ -184,7 +191,7 @@ def _record(monkeypatch: pytest.MonkeyPatch, seen: dict[str, Seen], script: Scri
 
     async def load(arguments: Any, config: HostConfig) -> "RecordingEngine":
         model = read_installed(arguments.models / config.model)
-        engine = RecordingEngine(model, Tokenizer.load(model.folder), script, config.context_tokens)
+        engine = RecordingEngine(model, tokenizer(model.folder), script, config.context_tokens)
         engine.given = mine().engine
         await engine.load()
         return engine

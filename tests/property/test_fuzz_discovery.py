@@ -63,15 +63,13 @@ from peernet.core.lookups import FindHosts, open_found
 from peernet.core.wire import decode, encode
 from tests.directory_records import HOST, NOW, RELAY, STRANGER, SUITE, offer, peer_record
 from tests.hostile_input import (
-    ARBITRARY,
     INTEGERS,
     Parser,
-    check,
-    check_memory,
     examples,
     fields_of,
     fuzzes,
     mutated,
+    parser_tests,
     peak_bytes,
     refusal,
 )
@@ -122,27 +120,12 @@ PARSERS = [
         [CHANGE],
     ),
 ]
-ALL = pytest.mark.parametrize("parser", PARSERS, ids=str)
 
-
-@ALL
-def test_the_examples_are_taken(parser: Parser):
-    for data in parser.valid:
-        assert check(parser, data)
-
-
-@ALL
-@examples(50)
-@given(st.data())
-def test_hostile_bytes_are_refused_or_taken(parser: Parser, data: st.DataObject):
-    check(parser, data.draw(st.one_of(mutated(parser.valid), mutated(parser.valid), ARBITRARY)))
-
-
-@ALL
-@examples(5)
-@given(st.data())
-def test_memory_is_bounded_by_the_input(parser: Parser, data: st.DataObject):
-    check_memory(parser, data.draw(mutated(parser.valid)))
+(
+    test_the_examples_are_taken,
+    test_hostile_bytes_are_refused_or_taken,
+    test_memory_is_bounded_by_the_input,
+) = parser_tests(PARSERS, hostile_examples=50, memory_examples=5)
 
 
 # --- signed properly, and hostile all the same -----------------------------------------------------------------------
@@ -183,7 +166,7 @@ def signed_records(draw: Any) -> bytes:
 
 
 @fuzzes(open_found, RecordVerifier.contacts, DhtNode.greet, DhtNode.handle)
-@examples(250)
+@examples(120)
 @given(signed_records())
 def test_who_signs_what_nobody_may_say_is_refused_everywhere(signed: bytes):
     verifier, node = RecordVerifier(SUITE), DhtNode(bytes(20), RecordVerifier(SUITE), NOW)

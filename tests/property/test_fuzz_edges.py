@@ -38,6 +38,7 @@ from tests.hostile_input import (
     fields_of,
     fuzzes,
     mutated,
+    parser_tests,
     peak_bytes,
     refusal,
 )
@@ -111,22 +112,12 @@ PARSERS = [
     Parser(dialable, lambda data: dialable([_text(data)], allow_private=False), ADDRESSES, refusals=()),
     Parser(parse_request, _request, CHAT, refusals=(ApiError,)),
 ]
-ALL = pytest.mark.parametrize("parser", PARSERS, ids=str)
 
-
-@ALL
-@examples(150)
-@given(st.data())
-def test_hostile_bytes_are_refused_or_taken(parser: Parser, data: st.DataObject):
-    assert all(check(parser, example) for example in parser.valid)
-    check(parser, data.draw(st.one_of(mutated(parser.valid), mutated(parser.valid), ARBITRARY)))
-
-
-@ALL
-@examples(6)
-@given(st.data())
-def test_memory_is_bounded_by_the_input(parser: Parser, data: st.DataObject):
-    check_memory(parser, data.draw(mutated(parser.valid)))
+(
+    test_the_examples_are_taken,
+    test_hostile_bytes_are_refused_or_taken,
+    test_memory_is_bounded_by_the_input,
+) = parser_tests(PARSERS, hostile_examples=150, memory_examples=6)
 
 
 @examples(60)

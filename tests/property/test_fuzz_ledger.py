@@ -64,16 +64,15 @@ from peernet.core.metering import (
 from peernet.core.suite import MixedSuite
 from peernet.core.wire import decode, encode
 from tests.hostile_input import (
-    ARBITRARY,
     HOSTILE_VALUES,
     INTEGERS,
     Parser,
     check,
-    check_memory,
     examples,
     fields_of,
     fuzzes,
     mutated,
+    parser_tests,
     refusal,
 )
 
@@ -208,27 +207,12 @@ PARSERS = [
         [SIGNED, COSIGNED],
     ),
 ]
-ALL = pytest.mark.parametrize("parser", PARSERS, ids=str)
 
-
-@ALL
-def test_the_examples_are_taken(parser: Parser):
-    for data in parser.valid:
-        assert check(parser, data)
-
-
-@ALL
-@examples(50)
-@given(st.data())
-def test_hostile_bytes_are_refused_or_taken(parser: Parser, data: st.DataObject):
-    check(parser, data.draw(st.one_of(mutated(parser.valid), mutated(parser.valid), ARBITRARY)))
-
-
-@ALL
-@examples(5)
-@given(st.data())
-def test_memory_is_bounded_by_the_input(parser: Parser, data: st.DataObject):
-    check_memory(parser, data.draw(mutated(parser.valid)))
+(
+    test_the_examples_are_taken,
+    test_hostile_bytes_are_refused_or_taken,
+    test_memory_is_bounded_by_the_input,
+) = parser_tests(PARSERS, hostile_examples=50, memory_examples=5)
 
 
 def test_signature_lines_come_without_a_text():

@@ -39,19 +39,17 @@ from peernet.core.circuit import (
 from peernet.core.identify import Identify, decode_identify, encode_identify
 from peernet.core.identity import Keypair
 from peernet.core.ping import BURST, MAX_PAUSE_S, PING_SIZE, Pinger, Ponger
-from peernet.core.protobuf import bytes_field, varint_field
+from peernet.core.protobuf import bytes_field, fixed64_field, varint_field
 from peernet.core.suite import MixedSuite
 from peernet.net.addresses import decode_address, parse_address
 from tests.hostile_input import (
-    ARBITRARY,
     INTEGERS,
     Parser,
-    check,
-    check_memory,
     cuts,
     examples,
     fuzzes,
     mutated,
+    parser_tests,
     refusal,
 )
 
@@ -114,23 +112,17 @@ PARSERS = [
     ),
     Parser(decode_address, decode_address, BINARY, refusals=()),
 ]
-ALL = pytest.mark.parametrize("parser", PARSERS, ids=str)
+REASONS = {
+    *("bad_protobuf", "bad_length", "bad_autonat", "bad_circuit", "bad_identify", "bad_peer_id", "unsupported_key"),
+    *("too_long", "wants_data", "no_dial_back", "wrong_peer"),
+}
 NUMBERS = st.one_of(st.integers(0, 2**64 - 1), INTEGERS.filter(lambda number: number >= 0))
 
-
-@ALL
-@examples(80)
-@given(st.data())
-def test_hostile_bytes_are_refused_or_taken(parser: Parser, data: st.DataObject):
-    assert all(check(parser, example) for example in parser.valid)
-    check(parser, data.draw(st.one_of(mutated(parser.valid), mutated(parser.valid), ARBITRARY)))
-
-
-@ALL
-@examples(5)
-@given(st.data())
-def test_memory_is_bounded_by_the_input(parser: Parser, data: st.DataObject):
-    check_memory(parser, data.draw(mutated(parser.valid)))
+(
+    test_the_examples_are_taken,
+    test_hostile_bytes_are_refused_or_taken,
+    test_memory_is_bounded_by_the_input,
+) = parser_tests(PARSERS, hostile_examples=80, memory_examples=5)
 
 
 @st.composite
@@ -139,8 +131,11 @@ def protobufs(draw: Any, depth: int = 2) -> bytes:
     encoded = b""
     for _ in range(draw(st.integers(0, 5))):
         number = draw(st.one_of(st.integers(1, 6), st.sampled_from([2**28, 2**60])))
-        if draw(st.booleans()):
+        kind = draw(st.sampled_from(["varint", "fixed64", "bytes"]))
+        if kind == "varint":
             encoded += varint_field(number, draw(NUMBERS))
+        elif kind == "fixed64":
+            encoded += fixed64_field(number, draw(st.integers(0, 2**64 - 1)))
         else:
             inner = protobufs(depth - 1) if depth else st.just(b"")
             value = st.one_of(
@@ -150,11 +145,14 @@ def protobufs(draw: Any, depth: int = 2) -> bytes:
     return encoded
 
 
-@ALL
-@examples(40)
-@given(data=protobufs())
-def test_protobufs_of_any_fields_are_refused_or_taken(parser: Parser, data: bytes):
-    check(parser, data)
+@pytest.mark.parametrize("parser", PARSERS, ids=str)
+@examples(60)
+@given(data=protobufs(), cut=st.one_of(st.none(), st.integers(0, 300)))
+def test_protobufs_of_any_fields_are_taken_or_refused_for_a_reason_of_theirs(
+    parser: Parser, data: bytes, cut: int | None
+):
+    reason = refusal(lambda: parser.parse(data[:cut]), parser.refusals)
+    assert reason is None or reason in REASONS
 
 
 @examples(80)

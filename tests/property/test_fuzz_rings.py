@@ -3,7 +3,6 @@
 from typing import Any
 
 import msgpack
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -28,11 +27,11 @@ from tests.hostile_input import (
     ARBITRARY,
     Parser,
     check,
-    check_memory,
     examples,
     fields_of,
     fuzzes,
     mutated,
+    parser_tests,
     peak_bytes,
     refusal,
 )
@@ -52,22 +51,12 @@ PARSERS = [
     Parser(open_cell, lambda data: open_cell(_cipher(), data), CELLS),
     Parser(Join, lambda data: decode(Join, data), [JOIN], encode),
 ]
-ALL = pytest.mark.parametrize("parser", PARSERS, ids=str)
 
-
-@ALL
-@examples(80)
-@given(st.data())
-def test_hostile_bytes_are_refused_or_taken(parser: Parser, data: st.DataObject):
-    assert all(check(parser, example) for example in parser.valid)
-    check(parser, data.draw(st.one_of(mutated(parser.valid), ARBITRARY)))
-
-
-@ALL
-@examples(8)
-@given(st.data())
-def test_memory_is_bounded_by_the_input(parser: Parser, data: st.DataObject):
-    check_memory(parser, data.draw(mutated(parser.valid)))
+(
+    test_the_examples_are_taken,
+    test_hostile_bytes_are_refused_or_taken,
+    test_memory_is_bounded_by_the_input,
+) = parser_tests(PARSERS, hostile_examples=80, memory_examples=8)
 
 
 @examples(80)

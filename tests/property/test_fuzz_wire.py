@@ -36,16 +36,15 @@ from peernet.core.wire import (
     frame,
 )
 from tests.hostile_input import (
-    ARBITRARY,
     HOSTILE_VALUES,
     Parser,
     check,
-    check_memory,
     cuts,
     examples,
     fields_of,
     fuzzes,
     mutated,
+    parser_tests,
     peak_bytes,
     refusal,
 )
@@ -147,34 +146,20 @@ PARSERS = [
     Parser(
         PeerId.parse,
         lambda data: PeerId.parse(data.decode("utf-8", "replace")),
-        [str(PeerId(KEY)).encode(), b"QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N"],
+        [str(PeerId(KEY)).encode()],
         lambda peer: str(peer).encode(),
+        near=[b"QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N"],
         refusals=(UserError,),
     ),
 ]
 MESSAGES = [attrs.evolve(_decoder(messages), name=name) for name, messages in SETS.items()]
 PARSERS += MESSAGES
-ALL = pytest.mark.parametrize("parser", PARSERS, ids=str)
 
-
-@ALL
-def test_the_examples_are_taken(parser: Parser):
-    for data in parser.valid:
-        assert check(parser, data) or data.startswith(b"Qm")
-
-
-@ALL
-@examples(60)
-@given(st.data())
-def test_hostile_bytes_are_refused_or_taken(parser: Parser, data: st.DataObject):
-    check(parser, data.draw(st.one_of(mutated(parser.valid), mutated(parser.valid), ARBITRARY)))
-
-
-@ALL
-@examples(6)
-@given(st.data())
-def test_memory_is_bounded_by_the_input(parser: Parser, data: st.DataObject):
-    check_memory(parser, data.draw(mutated(parser.valid)))
+(
+    test_the_examples_are_taken,
+    test_hostile_bytes_are_refused_or_taken,
+    test_memory_is_bounded_by_the_input,
+) = parser_tests(PARSERS, hostile_examples=60, memory_examples=6)
 
 
 @pytest.mark.parametrize("parser", MESSAGES, ids=str)

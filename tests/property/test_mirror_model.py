@@ -68,7 +68,7 @@ async def live(folder, steps):
             nursery.cancel_scope.cancel()
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     st.lists(
         st.tuples(
@@ -129,7 +129,7 @@ class Fork:
 SIZE = 5
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     st.integers(0, SIZE - 1),
     st.lists(

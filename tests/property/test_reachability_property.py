@@ -1,4 +1,4 @@
-"""Hostile bytes to the parsers of AutoNAT and of circuits; a relay's book against a plain list of what it holds."""
+"""Messages of AutoNAT and of circuits there and back; a relay's book against a plain list of what it holds."""
 
 from collections.abc import Callable
 
@@ -10,9 +10,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from peernet.core import autonat, circuit
 from peernet.core.circuit import CircuitBook, CircuitLimits, Pacer, Status
 from peernet.core.errors import RemoteProtocolError
-from peernet.core.identity import Keypair, PeerId
-from peernet.core.protobuf import bytes_field, fixed64_field, varint_field
-from peernet.core.suite import MixedSuite
+from peernet.core.identity import PeerId
+from peernet.core.protobuf import bytes_field
 
 DECODERS: dict[str, Callable[[bytes], object]] = {
     "autonat": autonat.decode_message,
@@ -21,57 +20,11 @@ DECODERS: dict[str, Callable[[bytes], object]] = {
     "hop": circuit.decode_hop,
     "stop": circuit.decode_stop,
 }
-PEER = Keypair.from_seed(b"p" * 32, MixedSuite()).peer_id
-REASONS = {"bad_protobuf", "bad_length", "bad_autonat", "bad_circuit", "bad_peer_id", "too_long"}
 LARGEST = max(autonat.MAX_MESSAGE_SIZE, circuit.MAX_MESSAGE_SIZE)
 
-# Fields of any number and wire type, nested a few deep: messages that are nearly right.
-leaves = st.one_of(
-    st.builds(varint_field, st.integers(1, 6), st.integers(0, 2**64 - 1)),
-    st.builds(fixed64_field, st.integers(1, 6), st.integers(0, 2**64 - 1)),
-    st.builds(bytes_field, st.integers(1, 6), st.binary(max_size=60) | st.just(PEER.to_bytes())),
-)
-nested = st.recursive(
-    leaves, lambda inner: st.builds(bytes_field, st.integers(1, 6), st.lists(inner, max_size=5).map(b"".join))
-)
-messages = st.lists(nested, max_size=8).map(b"".join)
-
-
-def decodes_or_refuses(decode: Callable[[bytes], object], data: bytes) -> None:
-    """Either a message, of bounded size, or the one error for the other side's doing: nothing else comes out."""
-    message: object = None
-    refusal: RemoteProtocolError | None = None
-    try:
-        message = decode(data)
-    except RemoteProtocolError as error:
-        refusal = error
-    assert (message is None) == (refusal is not None)
-    assert refusal is None or refusal.reason in REASONS
-
 
 @pytest.mark.parametrize("name", DECODERS)
-@given(data=st.binary(max_size=200))
-def test_random_bytes(name, data):
-    decodes_or_refuses(DECODERS[name], data)
-
-
-@pytest.mark.parametrize("name", DECODERS)
-@given(data=messages)
-def test_messages_that_are_nearly_right(name, data):
-    decodes_or_refuses(DECODERS[name], data)
-
-
-@pytest.mark.parametrize("name", DECODERS)
-@given(data=messages, cut=st.integers(0, 300), flip=st.integers(0, 2400))
-def test_truncated_and_altered_messages(name, data, cut, flip):
-    altered = bytearray(data[:cut])
-    if altered:
-        altered[flip // 8 % len(altered)] ^= 1 << flip % 8
-    decodes_or_refuses(DECODERS[name], bytes(altered))
-
-
-@pytest.mark.parametrize("name", DECODERS)
-@given(size=st.integers(LARGEST + 1, 4 * LARGEST))
+@pytest.mark.parametrize("size", [LARGEST + 1, 4 * LARGEST])
 def test_oversized_messages(name, size):
     with pytest.raises(RemoteProtocolError):
         DECODERS[name](bytes_field(9, b"x" * size))

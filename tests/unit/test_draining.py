@@ -1,59 +1,22 @@
 """Draining a node: it takes in nothing new, finishes what it serves, and does not wait for ever."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from itertools import count
-
 import pytest
 import structlog
 import trio
 
 from peernet.core.errors import ConnectionFailed
-from peernet.core.identity import Keypair
-from peernet.core.suite import MixedSuite
-from peernet.net.addresses import TcpAddress
 from peernet.net.limits import Limits
 from peernet.net.streams import PeerStream
 from peernet.net.swarm import Swarm
+from tests.swarms_in_process import ECHO, new_swarm, running, until
 
-SUITE = MixedSuite()
-ECHO, ANSWER, RECEIPT = "/test/echo/1", "/test/answer/1", "/test/receipt/1"
-_numbers = count(1)
+ANSWER, RECEIPT = "/test/answer/1", "/test/receipt/1"
 
 
 @pytest.fixture(autouse=True)
 def _quiet_log():
     with structlog.testing.capture_logs():
         yield
-
-
-def new_swarm(**limits: float) -> Swarm:
-    number = next(_numbers)
-    keypair = Keypair.from_seed(b"draining %023d" % number, SUITE)
-    return Swarm(SUITE, keypair, bind=f"127.81.{number}.1", limits=Limits(**limits))  # type: ignore[arg-type]
-
-
-async def echo(stream: PeerStream) -> None:
-    while data := await stream.receive_some():
-        await stream.send_all(data)
-
-
-@asynccontextmanager
-async def running(*swarms: Swarm) -> AsyncIterator[trio.Nursery]:
-    async with trio.open_nursery() as nursery:
-        for swarm in swarms:
-            swarm.handle(ECHO, echo)
-            await nursery.start(swarm.run)
-            await swarm.listen(TcpAddress(swarm._bind or "127.0.0.1", 0))
-        yield nursery
-        nursery.cancel_scope.cancel()
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    """Waits for the other side of a socket, which no event of ours announces."""
-    with trio.fail_after(5):
-        while not holds():  # noqa: ASYNC110  (what is waited for happens in the kernel)
-            await trio.sleep(0.001)
 
 
 async def test_an_idle_node_is_drained_at_once_and_its_peers_know():
@@ -146,7 +109,7 @@ async def test_a_peer_that_only_closes_one_connection_is_dialled_again():
 
 
 async def test_what_is_not_done_in_time_is_ended():
-    one, two = new_swarm(), new_swarm(drain_timeout_s=0.05)
+    one, two = new_swarm(), new_swarm(limits=Limits(drain_timeout_s=0.05))
     async with running(one, two):
         stream = await one.open_stream(two.peer_id, two.listening, ECHO)
         await stream.send_all(b"still here")

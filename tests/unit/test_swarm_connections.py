@@ -1,8 +1,7 @@
 """The swarm on loopback sockets: one connection a pair, limits that make room, and nothing left behind."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
-from itertools import count
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import pytest
 import structlog
@@ -13,19 +12,16 @@ from peernet.core.connection import Connection, NoiseIdentity
 from peernet.core.errors import ConnectionFailed, LocalProtocolError, RemoteProtocolError, UserError
 from peernet.core.identity import Keypair
 from peernet.core.prefixes import ip_prefix
-from peernet.core.suite import MixedSuite
 from peernet.core.yamux import DataReceived
 from peernet.net.addresses import TcpAddress
 from peernet.net.limits import Limits
 from peernet.net.streams import PeerStream
 from peernet.net.swarm import Swarm
 from peernet.net.transports.tcp import TcpIncoming
+from tests.swarms_in_process import ECHO, SUITE, echo, new_swarm, running, say, until
 
-SUITE = MixedSuite()
-ECHO = "/test/echo/1"
 SWARM_TASKS = 3
 """The sweep, the flusher, and who listens."""
-_numbers = count(1)
 
 
 @pytest.fixture(autouse=True)
@@ -34,50 +30,11 @@ def _quiet_log():
         yield
 
 
-def new_swarm(*, host: str | None = None, limits: Limits | None = None, seed: bytes | None = None) -> Swarm:
-    number = next(_numbers)
-    keypair = Keypair.from_seed(seed or b"swarm %026d" % number, SUITE)
-    return Swarm(SUITE, keypair, bind=host or f"127.88.{number % 250}.1", limits=limits or Limits())
-
-
-async def echo(stream: PeerStream) -> None:
-    while data := await stream.receive_some():
-        await stream.send_all(data)
-
-
-@asynccontextmanager
-async def running(*swarms: Swarm) -> AsyncIterator[trio.Nursery]:
-    async with trio.open_nursery() as nursery:
-        for swarm in swarms:
-            swarm.handle(ECHO, echo)
-            await nursery.start(swarm.run)
-            await swarm.listen(TcpAddress(swarm._bind or "127.0.0.1", 0))
-        yield nursery
-        nursery.cancel_scope.cancel()
-
-
-async def say(swarm: Swarm, other: Swarm, text: bytes = b"hello") -> bytes:
-    async with await swarm.open_stream(other.peer_id, other.listening, ECHO) as stream:
-        await stream.send_all(text)
-        await stream.close_sending()
-        heard = b""
-        while data := await stream.receive_some():
-            heard += data
-        return heard
-
-
 def failed_dials(swarm: Swarm) -> int:
     good = ("connected", "cancelled")
     return sum(
         number for name, number in swarm.counters.items() if name.startswith("dial:") and not name.endswith(good)
     )
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    """Waits for the other side of a socket, which no event of ours announces."""
-    with trio.fail_after(5):
-        while not holds():  # noqa: ASYNC110  (what is waited for happens in the kernel)
-            await trio.sleep(0.001)
 
 
 async def test_peers_talk_over_one_connection():
@@ -183,7 +140,7 @@ async def test_two_who_dial_each_other_settle_on_one_connection():
 
 
 async def test_a_peer_that_lost_its_state_is_talked_to_over_its_new_connection():
-    one, two = new_swarm(seed=b"1" * 32), new_swarm(seed=b"2" * 32)
+    one, two = (new_swarm(keypair=Keypair.from_seed(seed * 32, SUITE)) for seed in (b"1", b"2"))
     async with running(two), running(one):
         first = await one.connect(two.peer_id, two.listening)
         await until(lambda: len(two._table.held) == 1)
