@@ -4,12 +4,15 @@
 #                 with vLLM, or with four bootstrap nodes                (make demo ENGINE=vllm, make demo BOOTSTRAPS=4)
 #   make vllm     an environment with vLLM for the CPU, for 'make demo ENGINE=vllm' and the tests of it: 2.7 GB
 #   make libp2p   an environment with py-libp2p, for the tests that talk with it: 150 MB
+#   make presidio an environment with Presidio, which detection is measured beside: 400 MB
 #   make attack   the same swarm, attacked in five ways, with what catches each
 #   make test     the tests
 #   make fuzz     hostile input to every parser, fifty times as much as 'make test' has      (make fuzz TIMES=500)
 #   make check    lint, format, types, architecture, dependencies
 #   make sabotage  break each promise on a copy of the tree, and see its test turn red
 #   make bench    every benchmark                                                      (make bench NAME=ring)
+#   make leaks    docs/leaks.md, the scoreboard of what would leak, measured anew
+#   make train-detector  the recogniser of names, from its texts and data                (half an hour)
 #   make simulate a thousand simulated nodes under churn, with plots                   (make simulate SEED=7 OUT=DIR)
 #   make setup    only what 'make demo' needs
 #   make pins     resolve the pinned requirements anew (maintainers)
@@ -21,6 +24,7 @@ BIN := $(VENV)/bin
 MODELS := .cache/models
 MODEL := $(MODELS)/smollm2-135m-instruct/model.json
 LIBP2P := .venv-libp2p
+PRESIDIO := .venv-presidio
 VLLM := .venv-vllm
 VLLM_PYTHON := $(VLLM)/bin/python
 CONVERTED := $(MODELS)/smollm2-135m-instruct/vllm/source.json
@@ -29,7 +33,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-dep
 
 export PIP_NO_WARN_SCRIPT_LOCATION := 1
 
-.PHONY: setup demo attack vllm libp2p test fuzz check coverage sabotage bench simulate pins clean
+.PHONY: setup demo attack vllm libp2p presidio leaks train-detector test fuzz check coverage sabotage bench simulate pins clean
 
 setup: $(VENV)/.demo $(MODEL)
 
@@ -42,6 +46,8 @@ demo: setup $(filter vllm,$(ENGINE))
 vllm: setup $(VLLM)/.ready $(CONVERTED)
 
 libp2p: $(LIBP2P)/.ready
+
+presidio: $(PRESIDIO)/.ready
 
 attack: setup
 	$(BIN)/peernet demo --attack --models $(MODELS) $(OPTIONS)
@@ -69,6 +75,12 @@ sabotage: $(VENV)/.test $(MODEL)
 
 bench: $(VENV)/.test $(MODEL)
 	$(BIN)/python -m benchmarks $(or $(NAME),all)
+
+leaks: $(VENV)/.test $(PRESIDIO)/.ready
+	$(BIN)/python -m benchmarks.leaks
+
+train-detector: $(VENV)/.test
+	$(BIN)/python -m training.detector.train $(OPTIONS)
 
 simulate: $(VENV)/.test
 	$(BIN)/peernet simulate $(or $(SCENARIO),simulations/scenarios/discovery.toml) --seed $(or $(SEED),7) \
@@ -128,6 +140,17 @@ $(LIBP2P)/.ready: requirements/libp2p.txt requirements/uv.txt | $(BIN)/python
 	@PYTHONDONTWRITEBYTECODE= $(LIBP2P)/bin/python -W ignore -P -c 'import libp2p'
 	@touch $@
 
+# Presidio, which detection is measured beside, in an environment of its own: it brings much that we do not use.
+PRESIDIO_PIP = $(PRESIDIO)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-compile
+PRESIDIO_PINS = --require-hashes -r requirements/presidio.txt
+
+$(PRESIDIO)/.ready: requirements/presidio.txt requirements/uv.txt | $(BIN)/python
+	$(PYTHON) -m venv $(PRESIDIO)
+	$(PRESIDIO_PIP) --require-hashes -r requirements/uv.txt
+	@$(PRESIDIO)/bin/uv pip install --quiet --python $(PRESIDIO)/bin/python --no-deps $(PRESIDIO_PINS) || \
+		$(PRESIDIO_PIP) $(PRESIDIO_PINS)
+	@touch $@
+
 # `trio-typing` is left out: nothing imports it, and its stubs would hide trio's own types.
 COMPILE_ALONE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-annotate --no-header
@@ -142,10 +165,11 @@ pins: $(VENV)/.check
 	$(COMPILE_ALONE) $(UPGRADE) requirements/uv.in --output-file requirements/uv.txt
 	$(COMPILE_ALONE) $(UPGRADE) --override requirements/libp2p-overrides.txt requirements/libp2p.in \
 		--output-file requirements/libp2p.txt
+	$(COMPILE_ALONE) $(UPGRADE) requirements/presidio.in --output-file requirements/presidio.txt
 	$(COMPILE_ALONE) $(UPGRADE) --override requirements/vllm-overrides.txt requirements/vllm.in \
 		--output-file requirements/vllm.txt
 
 clean:
-	rm -rf $(VENV) $(VLLM) $(LIBP2P) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage \
+	rm -rf $(VENV) $(VLLM) $(LIBP2P) $(PRESIDIO) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage \
 		htmlcov dist build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -4,11 +4,11 @@
     python -m benchmarks detect --gold FILE [--pred OUT]          any file of their format
     python -m benchmarks detect --against presidio                with Presidio in the same run (`make presidio`)
 
-A gold file has a document a line: `{id, text, spans: [{start, end, type}]}`, offsets in code points. `OUT` gets a line a
-document, `{id, spans: [{start, end, type}]}`, with our labels. A span with `idtype` NO_MASK, or of a type that is
-ignored, is neither owed nor wrong. Counted are letters and digits: `found` is the share of the owed that is masked,
-`precision` the share of the masked that is owed; `whole` the share of owed spans that are masked wholly, `harmless hit`
-the share of documents with nothing owed in which something is masked.
+A gold file has a document a line: `{id, text, spans: [{start, end, type}]}`, offsets in code points. `OUT` gets a
+line a document, `{id, spans: [{start, end, type}]}`, with our labels. A span with `idtype` NO_MASK, or of a type that
+is ignored, is neither owed nor wrong. Counted are letters and digits: `found` is the share of the owed that is masked,
+`precision` the share of the masked that is owed; `whole` the share of owed spans that are masked wholly, `harmless
+hit` the share of documents with nothing owed in which something is masked.
 """
 
 import argparse

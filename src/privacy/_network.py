@@ -94,7 +94,7 @@ _PIECES: Final = 3
 
 @frozen(eq=False)
 class _TokenVectors:
-    attributes: Sequence[str]
+    attributes: list[int | str]
     tables: Sequence[tuple[Floats, int]]
     """For each attribute its embedding, multiplied with the mixing weights, and the seed of its hash."""
     mix: _Maxout
@@ -128,7 +128,7 @@ class _TokenVectors:
         if place != mix.weights.shape[0]:
             raise ValueError("embeddings of another width")
         return cls(
-            attributes=tuple(extract.attrs["columns"]),
+            attributes=list(extract.attrs["columns"]),
             tables=tables,
             mix=mix,
             windows=layers,
@@ -144,10 +144,7 @@ class _TokenVectors:
         total = sum(lengths)
         if not total:
             return np.zeros((0, len(self.out_bias)), dtype=np.float32)
-        ids = np.concatenate([doc.to_array(self.attributes) for doc in docs]) if len(docs) > 1 else docs[0].to_array(
-            self.attributes
-        )
-        embedded = self._embed(ids)
+        embedded = self._embed(np.concatenate([doc.to_array(self.attributes) for doc in docs]))
         kept = self._places(lengths)
         width = embedded.shape[1]
         padded = np.zeros((total + self.padding * (len(docs) + 1), width), dtype=np.float32)
@@ -162,7 +159,7 @@ class _TokenVectors:
         vectors += self.out_bias
         return vectors
 
-    def _embed(self, ids: NDArray[np.uint64]) -> Floats:
+    def _embed(self, ids: NDArray[Any]) -> Floats:
         sums: Floats | None = None
         for column, (table, seed) in enumerate(self.tables):
             keys = self.ops.hash(np.ascontiguousarray(ids[:, column]), seed) % table.shape[0]

@@ -75,9 +75,7 @@ class Detector:
     shapes: Shapes
 
     @classmethod
-    def load(
-        cls, model: str | Path = PACKAGED_MODEL, regions: Sequence[str] = DEFAULT_PHONE_REGIONS
-    ) -> "Detector":
+    def load(cls, model: str | Path = PACKAGED_MODEL, regions: Sequence[str] = DEFAULT_PHONE_REGIONS) -> "Detector":
         """The detector over a spaCy pipeline, by its package or folder; `regions` (ISO 3166) are of phone numbers.
 
         Raises `DetectionFailed` where the pipeline is not there.

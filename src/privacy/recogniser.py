@@ -19,10 +19,11 @@ import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from attrs import field, frozen
 
+from privacy._network import accelerate
 from privacy._shapes import (
     AMBIGUOUS_NAMES,
     OPENERS,
@@ -34,7 +35,6 @@ from privacy._shapes import (
     is_capital,
     opens_sentence,
 )
-from privacy._network import accelerate
 from privacy.mention import Mention
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ _SALUTATIONS: Final = frozenset({"dear", "hi", "hello", "hey", "regards"})
 _ABSOLUTE_DATE: Final = re.compile(
     r"\b(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\b.{0,12}\d|\d.{0,12}\b(?:jan|feb|mar|apr|"
     r"may|jun|jul|"
-    r"aug|sep|oct|nov|dec)[a-z]*\b|\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}",
+    r"aug|sep|oct|nov|dec)[a-z]*\b|\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}|\b(?:1[5-9]|20)\d\d\b",
     re.IGNORECASE,
 )
 _CODE_MARKS: Final = frozenset('`_{}[]()<>=+*/\\|#$%^~@:;"0123456789•→…')
@@ -97,7 +97,7 @@ class NameRecogniser:
     def _read(self, texts: Sequence[str]) -> Iterator[tuple[int, int, int, str]]:
         """What the model says: which text, start, end, and its label."""
         pieces = [(place, start, end) for place, text in enumerate(texts) for start, end in pieces_of(text)]
-        recogniser = self.model.get_pipe("ner")
+        recogniser: Any = self.model.get_pipe("ner")
         first = 0
         while first < len(pieces):
             last, chars = first, 0
@@ -141,6 +141,8 @@ class NameRecogniser:
 
     def _numbered(self, text: str, start: int, end: int, label: str) -> Mention | None:
         """An address or a number of something; neither is without a digit, or with code around it."""
+        if (gap := text.find("\n\n", start, end)) >= 0:
+            end = gap
         while start < end and not text[start].isalnum():
             start += 1
         while end > start and not text[end - 1].isalnum():

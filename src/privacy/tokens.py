@@ -3,7 +3,7 @@
 `Name:John`, `user=ann`, `Smith|Lee` are one token each to spaCy, and a token cannot be half a name.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from spacy.language import Language
@@ -25,7 +25,7 @@ def customised(pipeline: "Language") -> "Language":
         rf"(?<=\w){marks}(?={_LETTER})",
         rf"(?<={_LETTER})[/_@#*•→+](?=\w)",
     ]
-    tokenizer = pipeline.tokenizer
+    tokenizer: Any = pipeline.tokenizer
     tokenizer.infix_finditer = compile_infix_regex(infixes).finditer
     tokenizer.prefix_search = compile_prefix_regex([*(defaults.prefixes or ()), r"[-=|•→*_@/]"]).search
     tokenizer.suffix_search = compile_suffix_regex([*(defaults.suffixes or ()), r"[-=|•→*_/]"]).search

@@ -1,8 +1,8 @@
 """Texts of ours: blocks with slots and labelled literals.
 
 Format: blocks are separated by a line `---`. `{person}` is a slot: a value of that kind comes in its place, with the
-kind's label, if it has one; `{person1}` twice in a block is the same value twice. `[[Marie Curie|PERSON]]` is a literal
-with its label. Everything else is as it stands, and identifies nobody.
+kind's label, if it has one; `{person1}` twice in a block is the same value twice. `[[Marie Curie|PERSON]]` is a
+literal with its label. Everything else is as it stands, and identifies nobody.
 """
 
 import re

