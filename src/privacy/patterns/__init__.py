@@ -30,6 +30,7 @@ from privacy.patterns._network import IpAddressRecogniser, MacAddressRecogniser,
 from privacy.patterns._payment import CreditCardRecogniser, IbanRecogniser
 from privacy.patterns._phone import DEFAULT_PHONE_REGIONS, PhoneRecogniser
 from privacy.patterns._recogniser import Page, Recogniser
+from privacy.patterns._respelling import RESPELLED, respellings
 from privacy.patterns._secrets import SecretRecogniser
 from privacy.patterns._vehicle import VehicleRecogniser
 
@@ -83,6 +84,16 @@ def default_recognisers(regions: Sequence[str] = DEFAULT_PHONE_REGIONS) -> tuple
 
 
 def find_patterns(text: str, recognisers: Iterable[Recogniser]) -> list[Mention]:
-    """Everything that `recognisers` find, by start; mentions of different recognisers may overlap."""
-    page = Page(text)
-    return sorted(mention for recogniser in recognisers for mention in recogniser.find(page))
+    """Everything that `recognisers` find, by start; mentions of different recognisers may overlap.
+
+    What is spaced out, spelled out or has letters for digits is read as if it were written as usual.
+    """
+    page, recognisers = Page(text), tuple(recognisers)
+    found = {mention for recogniser in recognisers for mention in recogniser.find(page)}
+    proving = [recogniser for recogniser in recognisers if recogniser.name in RESPELLED]
+    for respelling in respellings(page):
+        window = Page(respelling.view.text)
+        for mention in respelling.view.originals(each for recogniser in proving for each in recogniser.find(window)):
+            if mention.start < respelling.end and respelling.start < mention.end:
+                found.add(mention)
+    return sorted(found)
