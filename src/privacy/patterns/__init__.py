@@ -16,6 +16,7 @@ Sources: E.164 and national plans (`phonenumbers`), ISO/IEC 7812 and ISO 13616 (
 """
 
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
 
 from privacy.mention import Mention
 from privacy.patterns._address import AddressRecogniser
@@ -89,11 +90,13 @@ def find_patterns(text: str, recognisers: Iterable[Recogniser]) -> list[Mention]
     What is spaced out, spelled out or has letters for digits is read as if it were written as usual.
     """
     page, recognisers = Page(text), tuple(recognisers)
-    found = {mention for recogniser in recognisers for mention in recogniser.find(page)}
+    found = [mention for recogniser in recognisers for mention in recogniser.find(page)]
+    known: set[Mention] | None = None
     proving = [recogniser for recogniser in recognisers if recogniser.name in RESPELLED]
     for respelling in respellings(page):
-        window = Page(respelling.view.text)
+        known, window = set(found) if known is None else known, Page(respelling.view.text)
         for mention in respelling.view.originals(each for recogniser in proving for each in recogniser.find(window)):
-            if mention.start < respelling.end and respelling.start < mention.end:
-                found.add(mention)
-    return sorted(found)
+            if mention.start < respelling.end and respelling.start < mention.end and mention not in known:
+                known.add(mention)
+                found.append(mention)
+    return sorted(found, key=attrgetter("start", "end", "label", "score", "source"))

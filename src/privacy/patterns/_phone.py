@@ -84,7 +84,7 @@ class PhoneRecogniser:
     def _is_proven(self, candidate: str, text: str, start: int) -> bool:
         """Whether the form or a number plan says that it is one."""
         if candidate.startswith("+"):
-            return _is_possible(candidate, None)
+            return _is_possible(digits_in(self._extension.sub("", candidate)))
         if self._us_form.fullmatch(candidate):
             return self._other_context.isdisjoint(words_before(text, start)[-3:])
         if self._thousands.fullmatch(candidate) or not self._other_context.isdisjoint(words_before(text, start)[-3:]):
@@ -103,9 +103,7 @@ class PhoneRecogniser:
         return not self._context.isdisjoint(words) and 7 <= len(digits_in(self._extension.sub("", candidate))) <= 12
 
     def _matches_plan(self, candidate: str, region: str) -> bool:
-        if not _is_valid(candidate, region):
-            return False
-        # The matcher also asks for the grouping and marks of a number; it costs ten times as much.
+        # The matcher validates, and asks for the grouping and marks of a number; it costs as much as all else here.
         matcher = phonenumbers.PhoneNumberMatcher(candidate, region, phonenumbers.Leniency.VALID, max_tries=2)
         return any(match.end - match.start == len(candidate) for match in matcher)
 
@@ -134,12 +132,30 @@ def _plan(region: str) -> _Plan:
     return _Plan(re.compile(pattern or "(?!)"), metadata.national_prefix or "")
 
 
-def _is_possible(candidate: str, region: str | None) -> bool:
-    try:
-        number = phonenumbers.parse(candidate, region)
-    except phonenumbers.NumberParseException:
-        return False
-    return phonenumbers.is_possible_number(number)
+def _is_possible(digits: str) -> bool:
+    """Whether `digits` are a country's code and as many as its numbers have, with their trunk prefix or not."""
+    for size in (1, 2, 3):
+        prefix, lengths = _lengths(digits[:size])
+        rest = digits[size:]
+        if len(rest) in lengths or (prefix and rest.startswith(prefix) and len(rest) - len(prefix) in lengths):
+            return True
+    return False
+
+
+@cache
+def _lengths(country_code: str) -> tuple[str, frozenset[int]]:
+    """The trunk prefix behind a country's code, and how many digits its numbers have; none for what is no code."""
+    region = phonenumbers.COUNTRY_CODE_TO_REGION_CODE.get(int(country_code), ("",))[0]
+    metadata = (
+        phonenumbers.PhoneMetadata.metadata_for_nongeo_region(int(country_code))
+        if region == "001"
+        else phonenumbers.PhoneMetadata.metadata_for_region(region)
+        if region
+        else None
+    )
+    if metadata is None or metadata.general_desc is None:
+        return "", frozenset()
+    return metadata.national_prefix or "", frozenset(metadata.general_desc.possible_length or ())
 
 
 def _is_valid(candidate: str, region: str) -> bool:

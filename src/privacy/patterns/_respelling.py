@@ -30,7 +30,9 @@ _SPACED: Final = re.compile(r"(?<![^\s(\"'<:])\S(?:[ \t]{1,3}\S(?![^\s.,;:!?)\"'
 _GAP: Final = re.compile(r"[ \t]+")
 _MARKED: Final = re.compile(r"(?<![^\W_])[^\W_](?P<mark>[-._*/|,~:])[^\W_](?:(?P=mark)[^\W_]){6,}(?![^\W_])")
 _NEXT_TO_DIGIT: Final = re.compile(r"\d[ -]?[OoIl|SBZ]|[OoIl|SBZ][ -]?\d")
-_LETTERED: Final = re.compile(r"(?<!\w)[\dOoIl|SBZ](?:[ .-]?[\dOoIl|SBZ]){6,33}(?!\w)")
+_LETTERED: Final = re.compile(
+    r"(?<![\w|])(?![Il][ .-])[\dOoIlSBZ](?:[ .-]?[\dOoIl|SBZ]){6,33}(?<!\|)(?<![ .-][Il])(?!\w)"
+)
 _ACCENT_BY_DIGIT: Final = re.compile("[À-ɏ][0-9]|[0-9][À-ɏ]")
 _ACCENTED: Final = re.compile(
     r"(?<![^\W_])(?=[0-9A-Za-z]{0,3}[À-ɏ])[0-9A-Za-zÀ-ɏ]{2,8}(?:[ -]?[0-9A-Za-zÀ-ɏ]{1,8}){1,10}(?![^\W_])"
@@ -40,7 +42,7 @@ _DIGIT_OF: Final = str.maketrans("OoIl|SBZ", "00111582")
 _OPEN, _CLOSE = r"\s{0,2}[\[({<]\s{0,2}", r"\s{0,2}[\])}>]\s{0,2}"
 _AT_WORDS: Final = "at|@|arobase|arroba|chiocciola|aapenstaart|snabel-a"
 _DOT_WORDS: Final = r"dot|punkt|point|punto|punt|ponto|kropka|\."
-_AT: Final = rf"(?:{_OPEN}(?:{_AT_WORDS}){_CLOSE}|\s{{1,3}}(?:{_AT_WORDS})\s{{1,3}}|_at_|\s{{0,2}}@\s{{0,2}})"
+_AT: Final = rf"(?:{_OPEN}(?:{_AT_WORDS}){_CLOSE}|\s{{1,3}}(?:{_AT_WORDS})\s{{1,3}}|_at_|@)"
 _DOT: Final = rf"(?:{_OPEN}(?:{_DOT_WORDS}){_CLOSE}|\s{{1,3}}(?:{_DOT_WORDS})\s{{1,3}}|_dot_|\.)"
 _SPELLED: Final = re.compile(
     rf"(?<![\w.+-])[^\W_][\w+-]{{0,40}}(?:{_DOT}[^\W_][\w+-]{{0,40}}?){{0,4}}?(?P<at>{_AT})"
