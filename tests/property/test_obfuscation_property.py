@@ -125,7 +125,8 @@ def test_spelling_out_hides_nothing(hidden: str) -> None:
         "A B C D E F G H are letters, 1 2 3 4 5 6 numbers, 1 0 1 1 0 0 1 0 bits",
         "options a/b/c/d/e/f/g/h and 1.2.3.4.5.6.7.8.9",
         "BOOL ISO 2021 SOS B2B IO SILO 11 BILLS",
-        "meet me at the station @ noon, follow @someone",
+        "meet me at the station @ noon, follow @someone, deleted at some point for now",
+        "charset=ISO-8859-1 and I.S.O. 9001",
     ],
 )
 def test_what_only_looks_respelled_is_left_alone(text: str) -> None:

@@ -97,8 +97,8 @@ class AddressRecogniser:
     _named_address = re.compile(
         r"(?i:address|adresse|dirección|indirizzo|anschrift|adres)"
         r"(?:[ \t]+(?:is|to|was|ist|est|es|è|er)(?:[ \t]+now)?|[ \t]*:)[ \t]*\n?[ \t]*"
-        r"(?P<place>(?:\d{1,6}[A-Za-z]?[ \t]+[^\W\d_]|[^\W\d_a-z])[^\n;?!@\"]{4,90}"
-        r"(?:\n[ \t]*[^\n;?!@\":]{2,60}){0,4})"
+        r"(?P<place>(?:\d{1,6}[A-Za-z]?[ \t]+[^\W\d_]|[^\W\d_a-z])[^\n;?!@\"=_{}|<>\[\]()]{4,90}"
+        r"(?:\n[ \t]*[^\n;?!@\":=_{}|<>\[\]()]{2,60}){0,4})"
     )
     _unit_alone = re.compile(r"(?:Apt|Apartment|Suite|Ste|Flat)\b\.?[ \t]*#?\d{1,5}[A-Za-z]?(?!\w)")
     _lives_at = re.compile(
@@ -116,6 +116,7 @@ class AddressRecogniser:
         rf"(?:(?:{STATE_NAMES}|{STATES})\.?\s+\d{{5}}(?:-\d{{4}})?|{UK_POSTCODE})(?!\w)"
     )
     _max_tails = 4
+    _year = re.compile(r"(?:19|20)\d\d ")
     _not_street = word_set(
         "chapter section page figure table version article step question item python level part windows iphone "
         "string rules court act law committee convention protocol code"
@@ -159,8 +160,13 @@ class AddressRecogniser:
         if mark not in {".", ",", "/", "$", "€", "£", "#", "-", "§"} or not start:
             for head in (self._english, self._english_short, self._number_first):
                 match = head.match(text, start)
-                if match and self._is_street(match.group()) and not self._is_section(text, start):
-                    yield start, self._with_tail(text, match.end())
+                if match is None or not self._is_street(match.group()) or self._is_section(text, start):
+                    continue
+                reached = self._with_tail(text, match.end())
+                # "the 2012 National Book Critics Circle": a year, unless more follows.
+                year = self._year.match(text, start) and match.group().count(" ") > 2
+                if not year or DIGIT.search(text, match.end(), reached):
+                    yield start, reached
         if mark not in {" ", "\t", "\n"}:
             return
         house = self._house_number.match(text, start)
@@ -233,7 +239,7 @@ class AddressRecogniser:
         place = match["place"]
         stop = self._place_end.search(place)
         place = (place[: stop.start()] if stop else place).rstrip(" \t\n,")
-        if DIGIT.search(place) and sum(map(str.isalpha, place)) >= 3:
+        if DIGIT.search(place) and " " in place and sum(map(str.isalpha, place)) >= 3:
             yield match.start("place"), match.start("place") + len(place)
 
 

@@ -53,7 +53,7 @@ class DateRecogniser:
     _german_day = re.compile(r"(\d{1,2})\.\s?(\d{1,2})\.(?![\d\w])")
     _east_asian = re.compile(r"\d{4}\s?[年년]\s?\d{1,2}\s?[月월](?:\s?\d{1,2}\s?[日일])?")
     _days_before = re.compile(
-        rf"(?<![\w./-])(?:\d{{1,2}}(?:st|nd|rd|th|er|[.º°ª])?(?:,\s?|\s?[-–/&]\s?|\s{_AND}\s(?:the\s)?)){{0,4}}"
+        rf"(?<![\w./:-])(?:(?:[12]\d|3[01]|0?[1-9])(?:st|nd|rd|th|er|[.º°ª])?(?:,\s?|\s?[-–/&]\s?|\s{_AND}\s(?:the\s)?)){{0,4}}"
         r"(?P<day>\d{1,2})(?:st|nd|rd|th|er|[.º°ª])?[\s./-]{0,2}"
         r"(?:of\sthe\s|(?:day\s)?of\s|de\s|d['’]|di\s)?\Z"
     )

@@ -125,6 +125,8 @@ class NamedNumberRecogniser:
     _names = (_strong, _weak, _plain, _ending)
     _first_words = frozenset().union(*_names)
     _year = re.compile(r"(?:19|20)\d{2}")
+    _version = re.compile(r"[A-Za-z]{2,}[ -]v?\d{1,2}(?:\.\d{1,2}){1,2}")  # "Apache-2.0"
+    _assigned = re.compile(r"[ \t]=[ \t]\d{1,4}\Z")  # code: "NO_RESERVATION = 204"
     _date = re.compile(r"\d{4}-\d{2}-\d{2}|\d{1,2}[/.]\d{1,2}[/.]\d{2,4}")
 
     def find(self, page: Page) -> Iterator[Mention]:
@@ -149,7 +151,7 @@ class NamedNumberRecogniser:
                     start, end = match.span("id")
                     while end > start and text[end - 1] in ".:/-_ ":
                         end -= 1
-                    if self._has_shape(text[start:end]):
+                    if self._has_shape(text[start:end]) and not self._assigned.search(text, start - 3, end):
                         spans.add((start, end, label))
         if page.vocabulary & self._prefixes:
             for match in self._prefixed.finditer(text):
@@ -162,4 +164,6 @@ class NamedNumberRecogniser:
         if self._year.fullmatch(token) or self._date.match(token) or "//" in token:
             return False
         letters = sum(map(str.isalpha, token))
+        if self._version.fullmatch(token) or ("/" in token and letters > 2 * digits):
+            return False
         return digits >= 3 or (digits >= 2 and letters >= 4)

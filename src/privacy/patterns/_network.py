@@ -25,7 +25,8 @@ class IpAddressRecogniser:
     _v4 = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}(?!\w|\.\d)")
     _v6 = re.compile(r"(?<![\w:.])[0-9A-Fa-f:]{6,39}(?:\.\d{1,3}){0,3}(?![\w:])")
     _not_before = word_set(
-        "version versions v ver release build firmware section chapter clause article paragraph rule update "
+        "version versions sections chapters clauses articles rfc "
+        "v ver release build firmware section chapter clause article paragraph rule update "
         "upgrade netmask mask subnetmask oid"
     )
 
@@ -128,6 +129,8 @@ class UrlRecogniser:
             return
         for match in self._candidate.finditer(text):
             end = match.end()
+            if "{" in match.group():
+                continue  # code that makes one
             while text[end - 1] in ".,;:!?)":
                 end -= 1
             if self._is_whole(text[match.start() : end], text, match.start()):

@@ -19,6 +19,7 @@ from privacy.mention import Mention
 from privacy.patterns._recogniser import GROUP_END, Page, digits_in, group_ends, mention_of, words_before
 
 DEFAULT_PHONE_REGIONS: Final = ("US", "GB", "DE", "FR", "ES", "IT", "PL", "NL")
+_COUNTING: Final = "01234567890123456789"
 
 
 @frozen
@@ -45,6 +46,9 @@ class PhoneRecogniser:
     _extension = re.compile(r"\s?(?:x|ext\.?)\s?\d+$")
     _date = re.compile(r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}")
     _thousands = re.compile(r"\d{1,3}(?: \d{3})+|\d{1,3}(?:\.\d{3})+|\d{4}\s?-\s?\d{4}")
+    _row_before = re.compile(r"\d[ \t]\Z")
+    _row_after = re.compile(r"[ \t]\d")
+    _no_group = re.compile(r"(?<!\d)\d\.|(?<!\d)(?<!\d{3}\D)\d\Z")
     _context = word_set(
         "phone phones tel telephone telefon téléphone teléfono telefono mobile mobil handy cell cellphone fax "
         "call calls called calling whatsapp desk contact sms dial ring text reach landline hotline callback"
@@ -87,6 +91,12 @@ class PhoneRecogniser:
             return _is_possible(digits_in(self._extension.sub("", candidate)))
         if self._us_form.fullmatch(candidate):
             return self._other_context.isdisjoint(words_before(text, start)[-3:])
+        # Numbers in a table are in a row, end in single digits, and mix points with hyphens; so do versions.
+        end = start + len(candidate)
+        if self._row_before.search(text, max(0, start - 2), start) or self._row_after.match(text, end):
+            return False
+        if self._no_group.search(candidate) or ("." in candidate and "-" in candidate):
+            return False
         if self._thousands.fullmatch(candidate) or not self._other_context.isdisjoint(words_before(text, start)[-3:]):
             return False
         digits = digits_in(self._extension.sub("", candidate))
@@ -94,7 +104,7 @@ class PhoneRecogniser:
         if self._separators.isdisjoint(candidate):
             # No quantity begins with a zero; a national number of ten digits and more does.
             national = candidate.startswith("0") and 10 <= len(candidate) <= 11
-            return national and any(_is_valid(candidate, region) for region in regions)
+            return national and digits not in _COUNTING and any(_is_valid(candidate, region) for region in regions)
         return any(self._matches_plan(candidate, region) for region in regions)
 
     def _is_told(self, candidate: str, text: str, start: int) -> bool:

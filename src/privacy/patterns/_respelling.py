@@ -37,6 +37,7 @@ _ACCENT_BY_DIGIT: Final = re.compile("[À-ɏ][0-9]|[0-9][À-ɏ]")
 _ACCENTED: Final = re.compile(
     r"(?<![^\W_])(?=[0-9A-Za-z]{0,3}[À-ɏ])[0-9A-Za-zÀ-ɏ]{2,8}(?:[ -]?[0-9A-Za-zÀ-ɏ]{1,8}){1,10}(?![^\W_])"
 )
+_LETTER_GROUP_END: Final = re.compile("[ .-]")
 _DIGIT_OF: Final = str.maketrans("OoIl|SBZ", "00111582")
 
 _OPEN, _CLOSE = r"\s{0,2}[\[({<]\s{0,2}", r"\s{0,2}[\])}>]\s{0,2}"
@@ -51,7 +52,7 @@ _SPELLED: Final = re.compile(
 )
 _SPELLED_MARK: Final = re.compile(rf"(?P<at>{_AT})|{_DOT}", re.IGNORECASE)
 _SPELLING: Final = word_set("at arobase arroba chiocciola aapenstaart snabel")
-_NAMING: Final = word_set("email e mail mails emails contact reach write address adresse courriel correo gmail me is")
+_NAMING: Final = word_set("email e mail mails emails contact reach write address adresse courriel correo gmail")
 _NOT_LOCAL: Final = word_set(
     "look looking looked available work works working me us visit is only and find shop buy online hosted located "
     "over just arrive arrived here there meet stay been be was are live lives new it that this now not"
@@ -99,7 +100,8 @@ def respellings(page: Page) -> Iterator[Respelling]:
         for match in _LETTERED.finditer(text):
             digits = sum(map(str.isdigit, match.group()))
             letters = sum(map(str.isalpha, match.group())) + match.group().count("|")
-            if letters and digits * 2 >= letters and digits + letters >= _LEAST_DIGITS:
+            in_first = any(map(str.isdigit, _LETTER_GROUP_END.split(match.group(), maxsplit=1)[0]))  # "ISO-8859-1"
+            if letters and in_first and digits * 2 >= letters and digits + letters >= _LEAST_DIGITS:
                 yield _window(text, match.start(), match.end(), _written(match, match.group().translate(_DIGIT_OF)))
     if page.digits >= _LEAST_DIGITS and not text.isascii() and _ACCENT_BY_DIGIT.search(text):
         for match in _ACCENTED.finditer(text):
@@ -162,8 +164,8 @@ def _is_address(text: str, match: re.Match[str]) -> bool:
     local = text[match.start() : match.start("at")]
     if not at.strip().isalpha():
         return True  # "(at)"
-    if local.casefold() in _NOT_LOCAL:
-        return False
+    if local.casefold() in _NOT_LOCAL or (at.strip() == "at" and dot.strip().casefold() == "point"):
+        return False  # "at some point"
     marked = not local.isalpha()
     return (marked and dot.strip() != ".") or not _NAMING.isdisjoint(words_before(text, match.start())[-4:])
 

@@ -160,6 +160,8 @@ class SecretRecogniser:
         if not 8 <= len(value) <= 512 or self._read_elsewhere.match(value) or " " in value:
             return False
         has_digit, has_letter = any(map(str.isdigit, value)), any(map(str.isalpha, value))
+        if has_digit and value.islower() and "+" in value:
+            return False  # "name+id+base64" is a form
         if not (has_digit and has_letter):
             return len(value) >= 20 and not value.islower() and not value.isdigit() and _entropy(value) > 4
         return _entropy(value) >= (2.5 if len(value) < 16 else 3.0)
