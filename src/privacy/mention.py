@@ -7,9 +7,11 @@ from attrs import frozen
 __all__ = ["LABELS", "Mention"]
 
 LABELS: Final = (
-    "PERSON", "LOCATION", "ADDRESS", "ORGANIZATION", "DATE_TIME", "ID", "EMAIL", "PHONE", "CREDIT_CARD", "IBAN",
-    "IP_ADDRESS", "URL",
+    "PERSON", "LOCATION", "ADDRESS", "ORGANIZATION", "DATE_TIME", "ID", "NATIONAL_ID", "EMAIL", "PHONE", "CREDIT_CARD",
+    "IBAN", "IP_ADDRESS", "MAC_ADDRESS", "URL", "CRYPTO_ADDRESS", "SECRET", "COORDINATES", "VEHICLE_PLATE",
 )  # fmt: skip
+"""What a mention can be: `ID` is a number of a case, an account, a record, a document or a device, `NATIONAL_ID` one
+that a state gives to a person or a company, `SECRET` a key, a token or a password."""
 
 
 @frozen(order=True)

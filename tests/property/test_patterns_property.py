@@ -7,7 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from stdnum import luhn
 
-from privacy.patterns import CreditCardRecogniser, EmailRecogniser, default_recognisers, find_patterns
+from privacy.patterns import CreditCardRecogniser, EmailRecogniser, Page, default_recognisers, find_patterns
 from privacy.screening import Screener
 
 RECOGNISERS = default_recognisers()
@@ -23,7 +23,7 @@ TEXTS = st.text(
 def test_every_recogniser_yields_sorted_spans_inside_the_text(text: str) -> None:
     for recogniser in RECOGNISERS:
         end = 0
-        for mention in recogniser.find(text):
+        for mention in recogniser.find(Page(text)):
             assert end <= mention.start < mention.end <= len(text)
             assert mention.source == f"pattern:{recogniser.name}"
             end = mention.end
@@ -34,7 +34,7 @@ def test_every_recogniser_yields_sorted_spans_inside_the_text(text: str) -> None
 def test_a_mail_address_is_found_wherever_it_stands(before: str, after: str) -> None:
     text = f"{before} maria.k@acme.example {after}"
     start = len(before) + 1
-    assert any(m.start <= start and m.end >= start + 20 for m in EmailRecogniser().find(text))
+    assert any(m.start <= start and m.end >= start + 20 for m in EmailRecogniser().find(Page(text)))
 
 
 @given(st.from_regex(r"4[0-9]{14}", fullmatch=True), st.integers(1, 9))
@@ -43,8 +43,8 @@ def test_the_check_digit_decides(digits: str, error: int) -> None:
     check = luhn.calc_check_digit(digits)
     good, bad = f"{digits}{check}", f"{digits}{(int(check) + error) % 10}"
     recogniser = CreditCardRecogniser()
-    assert len(list(recogniser.find(f"it is {good} here"))) == 1
-    assert list(recogniser.find(f"it is {bad} here")) == []
+    assert len(list(recogniser.find(Page(f"it is {good} here")))) == 1
+    assert list(recogniser.find(Page(f"it is {bad} here"))) == []
 
 
 @given(TEXTS)

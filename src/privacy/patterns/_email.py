@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from attrs import frozen
 
 from privacy.mention import Mention
-from privacy.patterns._recogniser import mention_of
+from privacy.patterns._recogniser import Page, mention_of
 
 
 @frozen
@@ -31,8 +31,10 @@ class EmailRecogniser:
     _program_accounts = frozenset({"git"})
     """`git@github.com:...` names a repository, not a person."""
 
-    def find(self, text: str) -> Iterator[Mention]:
-        taken = 0
+    def find(self, page: Page) -> Iterator[Mention]:
+        text, taken = page.text, 0
+        if "@" not in text and "%40" not in text and "at" not in page.vocabulary:
+            return
         for at in self._at.finditer(text):
             start = at.start()
             while start > taken and (text[start - 1].isalnum() or text[start - 1] in self._local_marks):

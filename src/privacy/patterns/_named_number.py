@@ -1,137 +1,169 @@
-"""Numbers and secrets that have no form of their own: the words before them say what they are.
+"""Numbers that have no form of their own: the words before them say what they are.
 
 Rules: a strong name ("passport") needs no more, a weak one ("case") also "number", a colon, or a token that is
 plainly a number; a year or a date is neither; what follows a name and is no number may itself be a name.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Final
 
 from attrs import frozen
 
+from privacy.exposure import word_set
 from privacy.mention import Mention
-from privacy.patterns._recogniser import digits_in, has_digits, mention_of
+from privacy.patterns._recogniser import DIGIT, Page, digits_in, mention_of
+
+_STRONG: Final = {
+    "ID": (
+        "passport|driver's license|driver's licence|drivers license|drivers licence|driver license|driver licence|"
+        "driving licence|driving license|mrn|medical record|patient id|health insurance|npi|dea|vin|"
+        "vehicle identification|sort code|routing|swift|bic|voter id|visa|imei|imsi|iccid|meid|student id|employee id|"
+        "badge|prescription|rx|policyholder id|customer id|member id|user id|username|user name|login|screen name|"
+        "twitter|instagram|handle|pnr|biometric id|insurance id|account id|device id|uuid|reference id|ifsc|upi|"
+        "reisepass|reisepassnummer|führerschein|führerscheinnummer|personalausweis|personalausweisnummer|ausweisnummer|"
+        "kundennummer|kontonummer|versicherungsnummer|versichertennummer|aktenzeichen|mitgliedsnummer|"
+        "passeport|permis de conduire|pasaporte|passaporto|carnet de conducir|patente di guida|paspoort|rijbewijs|"
+        "sagsnummer|sagsnr|journalnummer|kundenr|kontonr|expediente|matrícula profesional"
+    ),
+    "NATIONAL_ID": (
+        "ssn|social security|national id|tax id|taxpayer id|employer identification|ein|tin|nhs|nino|"
+        "national insurance|aadhaar|aadhar|pan card|pan|steuer-id|steuer id|steuernummer|pesel|dni|nie|bsn|itin|cpf|"
+        "curp|cédula|codice fiscale|numéro de sécurité sociale|sécurité sociale|cpr|cpr-nr|"
+        "personnummer|sozialversicherungsnummer"
+    ),
+    "CRYPTO_ADDRESS": "crypto address|bitcoin address|btc address|ethereum address|eth address",
+    "VEHICLE_PLATE": (
+        "license plate|licence plate|number plate|registration plate|plate|kennzeichen|plaque d'immatriculation|"
+        "immatriculation|targa|kenteken|nummerplade|registreringsnummer|nummernschild"
+    ),
+}
+_WEAK: Final = {
+    "ID": (
+        "account|acct|acc|a/c|case|claim|policy|member|membership|order|invoice|ticket|booking|reservation|reference|"
+        "ref|file|docket|application|customer|client|patient|employee|insurance|license|licence|permit|certificate|"
+        "registration|contract|identification|id|record|serial|tracking|bank account|konto|dossier|matricule|card|"
+        "device|police|incident|complaint|warrant|chart|specimen|sample|lab|prescription|vertrag|rechnung|commande|"
+        "facture|contrat|pedido|factura|contrato|póliza|sag|zaak|fascicolo|pratica|kundenummer"
+    )
+}
+_QUALIFIER: Final = (
+    r"(?:numbers?|num|no|nr|nº|n°|#|codes?|ids?|card|details?|information|nummer|número|numéro|numero|núm|identifier)"
+)
+_FILLER: Final = (
+    r"(?:[ \t]*(?:is|was|are|of|to|ist|est|es|è|er|ending(?: in| with)?|[:=#\"'’‘“(*`]|-(?=[ \t]))[ \t]*){0,5}"
+)
+_SHAPE: Final = r"(?P<id>[A-Za-z0-9@](?:[A-Za-z0-9._:/@-]|[ ](?=\d)){2,40})"
+
+
+def _by_first_word(table: dict[str, str], after: str) -> dict[str, list[tuple[re.Pattern[str], str]]]:
+    """An expression for the names with one first word, and what they name; `after` follows the name."""
+    names: dict[tuple[str, str], list[str]] = {}
+    for label, phrases in table.items():
+        for phrase in phrases.split("|"):
+            written = re.escape(phrase.casefold()).replace(r"\ ", r"[ \t_-]{0,2}").replace("'", "['’]?")
+            first = re.match(r"[^\W\d_]+", phrase.casefold())
+            assert first is not None, phrase
+            names.setdefault((first.group(), label), []).append(written)
+            joined = phrase.casefold().replace(" ", "")
+            if joined != first.group():
+                names.setdefault((joined, label), []).append(joined)
+            for suffix in ("number", "no", "id", "nr", "num", "code"):  # accountNumber, caseNo
+                names.setdefault((joined + suffix, label), []).append(joined)
+    expressions: dict[str, list[tuple[re.Pattern[str], str]]] = {}
+    for (first_word, label), phrases_of in names.items():
+        choices = "|".join(sorted(set(phrases_of), key=lambda written: (-len(written), written)))
+        expression = re.compile(rf"(?:{choices}){after}", re.IGNORECASE)
+        expressions.setdefault(first_word, []).append((expression, label))
+    return expressions
+
+
+def _rank(span: tuple[int, int, str]) -> tuple[int, int, bool, str]:
+    """By place; the longer one first, then the one that says more than `ID`."""
+    start, end, label = span
+    return start, -end, label == "ID", label
 
 
 @frozen
-class ContextIdRecogniser:
+class NamedNumberRecogniser:
     """Numbers of records, accounts, documents and devices: the name of the number, then something of its shape.
 
     Strong names ("passport", "MRN") need no more than a following token with digits; weak ones ("case", "account")
-    also need "number", "no", "id" or a colon. Prefixed forms (`MRN-123456`) and hardware addresses name themselves.
+    also need "number", "no", "id" or a colon. Prefixed forms (`MRN-123456`) name themselves.
     """
 
-    name = "context_id"
-    _strong = (
-        r"passport|driver['’]?s?[ -]licen[cs]e|driving licen[cs]e|licen[cs]e plate|number plate|mrn|medical record|"
-        r"patient id|health insurance|npi|dea|vin|vehicle identification|ssn|social security|national id|tax id|"
-        r"taxpayer id|employer identification|ein|nhs|sort code|routing|swift|bic|aadhaa?r|pan card|voter id|visa|"
-        r"nino|national insurance|steuer-?id|personalausweis|pesel|dni|nie|bsn|imei|iccid|student id|employee id|"
-        r"badge|prescription|policyholder id|customer id|member id|user ?id|username|user name|login|"
-        r"screen name|twitter|"
-        r"instagram|handle|pnr|crypto address|bitcoin address|biometric id|insurance id|account id|"
-        r"device id|uuid|reference id"
+    name = "named_number"
+    _strong = _by_first_word(
+        _STRONG,
+        rf"(?![^\W_a-z])(?:['’]s)?(?:[ \t_-]*{_QUALIFIER}(?![^\W_])\.?){{0,3}}(?![^\W_])[ \t]*{_FILLER}[ \t]*{_SHAPE}",
     )
-    _weak = (
-        r"account|acct|a/c|case|claim|policy|member|membership|order|invoice|ticket|booking|reservation|"
-        r"reference|ref|file|"
-        r"docket|application|customer|client|patient|employee|insurance|licen[cs]e|permit|certificate|"
-        r"registration|contract|"
-        r"identification|id|record|serial|tracking|bank account|konto|dossier|matricule|card"
+    _weak = _by_first_word(
+        _WEAK,
+        rf"[ \t_-]*(?:{_QUALIFIER}(?![^\W_])\.?|(?=[:#=][ \t]*[\"']?\w))"
+        rf"(?:[ \t]*{_QUALIFIER}(?!\w)\.?)?[ \t]*{_FILLER}[ \t]*{_SHAPE}",
     )
-    _qualifier = r"(?:number|numbers|num|no|nr|nº|n°|#|code|id|card|details?|information)"
-    _filler = r"(?:[ \t]*(?:is|was|are|of|to|ending(?: in| with)?|:|=|#|[\"'(*]|-(?=[ \t]))[ \t]*){0,4}"
-    _shape = r"(?P<id>[A-Za-z0-9@](?:[A-Za-z0-9._:/-]|[ ](?=\d)){2,40})"
-    _expressions = (
-        re.compile(
-            rf"(?<![^\W_])(?:{_strong})(?:['’]s)?(?:[ \t_-]*{_qualifier}\b\.?){{0,3}}[ \t]*{_filler}[ \t]*{_shape}",
-            re.IGNORECASE,
-        ),
-        re.compile(
-            rf"(?<![^\W_])(?:{_weak})[ \t_-]*(?:{_qualifier}(?!\w)\.?|(?=[:#][ \t]*[\"']?\w))"
-            rf"(?:[ \t]*{_qualifier}(?!\w)\.?)?[ \t]*{_filler}[ \t]*{_shape}",
-            re.IGNORECASE,
-        ),
-        re.compile(
-            r"(?<![^\W_])(?:invoice|booking|claim|ticket|case|policy|account|acct|reservation|reference|membership|contract)"
-            r"[ \t]+#?(?P<id>(?=[A-Z-]{0,6}\d{4}|\d{1,6}-\d)[A-Z0-9][A-Z0-9-]{4,20})(?![\w-])",
-            re.IGNORECASE,
-        ),
-        re.compile(
-            r"(?<![^\W_])(?:card|account|visa|mastercard|amex|iban|number|phone|ssn)[ \t]+(?:that[ \t]+)?"
-            r"(?:ending|ends)(?:[ \t]+(?:in|with|on))?[ \t]+[*x•…]{0,12}(?P<id>\d{3,6})(?!\w)",
-            re.IGNORECASE,
-        ),
-        re.compile(
-            r"(?<![\w-])(?P<id>(?:MRN|NHS|SSN|PAT|PID|INS|POL|EMP|NID|CLM|ACC|ACCT|CUST|CASE|PASS|DL|RX|"
-            r"BIO|ENC|CASE)[-_#][A-Za-z0-9-]{4,30})(?!\w)"
-        ),
-        re.compile(r"(?<![\w:.-])(?P<id>(?:[0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2})(?![\w:-])"),
+    _plain = _by_first_word(
+        {
+            "ID": "invoice|booking|claim|ticket|case|policy|account|acct|reservation|reference|membership|contract|"
+            "docket|order|tracking|shipment|flight booking"
+        },
+        r"[ \t]+#?(?P<id>(?=[A-Z-]{0,6}\d{4}|\d{1,6}-\d)[A-Z0-9][A-Z0-9-]{4,20})(?![\w-])",
     )
+    _ending = _by_first_word(
+        {"ID": "card|account|visa|mastercard|amex|iban|number|phone|ssn|konto|carte|tarjeta"},
+        r"[ \t]+(?:that[ \t]+)?(?:information[ \t]+|details[ \t]+)?(?:ending|ends)(?:[ \t]+(?:in|with|on))?"
+        r"[ \t]+[*x•…]{0,12}(?P<id>\d{3,6})(?!\w)",
+    )
+    _prefixed = re.compile(
+        r"(?<![\w-])(?P<id>(?:MRN|NHS|SSN|PAT|PID|INS|HIN|POL|EMP|NID|CLM|ACC|ACCT|CUST|CASE|PASS|DL|RX|TAX|"
+        r"BIO|ENC|INV|TKT|REF|BKG)[-_#][A-Za-z0-9-]{4,30})(?!\w)"
+    )
+    _prefixes = word_set(
+        "mrn nhs ssn pat pid ins hin pol emp nid clm acc acct cust case pass dl rx tax bio enc inv tkt ref bkg"
+    )
+    _reach = 120
+    _names = (_strong, _weak, _plain, _ending)
+    _first_words = frozenset().union(*_names)
     _year = re.compile(r"(?:19|20)\d{2}")
+    _version = re.compile(r"[A-Za-z]{2,}[ -]v?\d{1,2}(?:\.\d{1,2}){1,2}")  # "Apache-2.0"
+    _assigned = re.compile(r"[ \t]=[ \t]\d{1,4}\Z")  # code: "NO_RESERVATION = 204"
     _date = re.compile(r"\d{4}-\d{2}-\d{2}|\d{1,2}[/.]\d{1,2}[/.]\d{2,4}")
 
-    def find(self, text: str) -> Iterator[Mention]:
-        if not has_digits(text, 3):
+    def find(self, page: Page) -> Iterator[Mention]:
+        if page.digits < 2:
             return
-        spans: set[tuple[int, int]] = set()
-        for expression in self._expressions:
-            position = 0
-            while match := expression.search(text, position):
-                start, end = match.span("id")
-                while end > start and text[end - 1] in ".:/-_ ":
-                    end -= 1
-                is_number = self._has_shape(text[start:end])
-                if is_number:
-                    spans.add((start, end))
-                # What is no number may be the name of one: "login: username amy77".
-                position = match.end() if is_number else max(start, match.start() + 1)
         taken = 0
-        for start, end in sorted(spans, key=lambda span: (span[0], -span[1])):
+        for start, end, label in sorted(self._spans(page), key=_rank):
             if start >= taken:
                 taken = end
-                yield mention_of(start, end, "ID", self.name)
+                yield mention_of(start, end, label, self.name)
+
+    def _spans(self, page: Page) -> Iterable[tuple[int, int, str]]:
+        text = page.text
+        spans: set[tuple[int, int, str]] = set()
+        for word in page.vocabulary & self._first_words:
+            # The number stands within the reach of what may be between it and its name.
+            places = [place for place in page.words.get(word, ()) if DIGIT.search(text, place, place + self._reach)]
+            for expression, label in (pair for names in self._names for pair in names.get(word, ())):
+                for place in places:
+                    if (match := expression.match(text, place)) is None:
+                        continue
+                    start, end = match.span("id")
+                    while end > start and text[end - 1] in ".:/-_ ":
+                        end -= 1
+                    if self._has_shape(text[start:end]) and not self._assigned.search(text, start - 3, end):
+                        spans.add((start, end, label))
+        if page.vocabulary & self._prefixes:
+            for match in self._prefixed.finditer(text):
+                if self._has_shape(match.group()):
+                    spans.add((*match.span(), "ID"))
+        return spans
 
     def _has_shape(self, token: str) -> bool:
         digits = len(digits_in(token))
-        if self._year.fullmatch(token) or self._date.fullmatch(token) or "//" in token:
+        if self._year.fullmatch(token) or self._date.match(token) or "//" in token:
             return False
         letters = sum(map(str.isalpha, token))
+        if self._version.fullmatch(token) or ("/" in token and letters > 2 * digits):
+            return False
         return digits >= 3 or (digits >= 2 and letters >= 4)
-
-
-@frozen
-class SecretRecogniser:
-    """Passwords and keys: what follows "password", and the published prefixes of providers' keys and tokens."""
-
-    name = "secret"
-    _named = re.compile(
-        r"(?<![^\W_])(?:password|passwd|passcode|passphrase|pwd|pin(?: code)?|api[ _-]?key|secret key|"
-        r"access[ _-]?token)"
-        r"(?:[ \t]+(?:is|was|of|to)|[ \t]*[:=])?[ \t]*[\"'“‘(]?"
-        r"(?P<id>[^\s\"'”’<>]{4,128})",
-        re.IGNORECASE,
-    )
-    _prefixed = re.compile(
-        r"(?<!\w)(?:sk_(?:live|test)_\w{8,}|sk-[\w-]{20,}|gh[pousr]_\w{20,}|xox[abpr]-[\w-]{10,}|"
-        r"AKIA[0-9A-Z]{16}|eyJ[\w-]{8,}(?:\.[\w-]{4,}){1,2})"
-    )
-
-    def find(self, text: str) -> Iterator[Mention]:
-        spans = {match.span() for match in self._prefixed.finditer(text)}
-        for match in self._named.finditer(text):
-            token = match["id"].rstrip(".,;:!?)")
-            if self._is_secret(token):
-                spans.add((match.start("id"), match.start("id") + len(token)))
-        taken = 0
-        for start, end in sorted(spans, key=lambda span: (span[0], -span[1])):
-            if start >= taken:
-                taken = end
-                yield mention_of(start, end, "ID", self.name)
-
-    def _is_secret(self, token: str) -> bool:
-        has_digit = any(map(str.isdigit, token))
-        if token.isdigit():
-            return 4 <= len(token) <= 12
-        code = any(mark in token for mark in "()[]{}")
-        return not code and has_digit and any(map(str.isalpha, token))

@@ -1,7 +1,8 @@
-"""Addresses of the network: IP addresses, and URLs that name a person.
+"""Addresses of the network: IP and hardware addresses, and what in URLs names a person.
 
 Rules: an address that can point to nobody (loopback, netmask, version number) is left alone; so is a link to a
-document, unless it holds credentials, a personal key or a profile.
+document. Of a link that tells something about somebody only that counts: the credentials, the values of personal
+keys; a link to a profile or to "my website" counts as a whole.
 """
 
 import ipaddress
@@ -13,7 +14,7 @@ from attrs import frozen
 
 from privacy.exposure import word_set
 from privacy.mention import Mention
-from privacy.patterns._recogniser import DIGIT, mention_of, words_before
+from privacy.patterns._recogniser import DIGIT, Page, mention_of, words_before
 
 
 @frozen
@@ -21,30 +22,43 @@ class IpAddressRecogniser:
     """IPv4 and IPv6 addresses that can point to somebody: not loopback, netmasks or version numbers."""
 
     name = "ip_address"
-    _v4 = re.compile(r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?!\w|\.\d)")
+    _v4 = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}(?!\w|\.\d)")
     _v6 = re.compile(r"(?<![\w:.])[0-9A-Fa-f:]{6,39}(?:\.\d{1,3}){0,3}(?![\w:])")
     _not_before = word_set(
-        "version versions v ver release build firmware section chapter clause article paragraph rule update "
+        "version versions sections chapters clauses articles rfc "
+        "v ver release build firmware section chapter clause article paragraph rule update "
         "upgrade netmask mask subnetmask oid"
     )
 
-    def find(self, text: str) -> Iterator[Mention]:
-        found = [match.span() for match in self._v4.finditer(text) if self._is_v4(text, match)] if "." in text else []
+    def find(self, page: Page) -> Iterator[Mention]:
+        text = page.text
+        if not page.digits:
+            return
+        found = [span for span in self._v4_spans(page) if self._is_v4(text, *span)] if text.count(".") >= 3 else []
         if text.count(":") >= 2:
             found += [match.span() for match in self._v6.finditer(text) if self._is_v6(match.group())]
         for start, end in sorted(found):
             yield mention_of(start, end, "IP_ADDRESS", self.name)
 
-    def _is_v4(self, text: str, match: re.Match[str]) -> bool:
+    def _v4_spans(self, page: Page) -> Iterator[tuple[int, int]]:
+        text = page.text
+        for start, end in page.numbers:
+            if end - start > 3 or text[end : end + 1] != "." or (start and text[start - 1] == "."):
+                continue
+            if match := self._v4.match(text, start):
+                yield match.span()
+
+    def _is_v4(self, text: str, start: int, end: int) -> bool:
+        shown = text[start:end]
         try:
-            address = ipaddress.IPv4Address(match.group())
+            address = ipaddress.IPv4Address(shown)
         except ValueError:
             return False
-        if address.is_loopback or address.is_unspecified or match.group().startswith("255."):
+        if address.is_loopback or address.is_unspecified or shown.startswith("255."):
             return False
         # `Chrome/120.0.0.0` is a version, `//10.0.0.1` a host.
-        product = re.search(r"[A-Za-z]/$", text[max(0, match.start() - 2) : match.start()])
-        return product is None and self._not_before.isdisjoint(words_before(text, match.start())[-2:])
+        product = re.search(r"[A-Za-z]/$", text[max(0, start - 2) : start])
+        return product is None and self._not_before.isdisjoint(words_before(text, start)[-2:])
 
     def _is_v6(self, candidate: str) -> bool:
         if candidate.count(":") < 2 or not DIGIT.search(candidate):
@@ -57,50 +71,91 @@ class IpAddressRecogniser:
 
 
 @frozen
+class MacAddressRecogniser:
+    """Hardware addresses: six octets with colons or hyphens, or three groups of four with dots (IEEE 802, EUI-48)."""
+
+    name = "mac_address"
+    _octets = re.compile(
+        r"(?<![\w:.-])[0-9A-Fa-f]{2}(?:(?::[0-9A-Fa-f]{2}){5}(?:(?::[0-9A-Fa-f]{2}){2})?|(?:-[0-9A-Fa-f]{2}){5})(?![\w:-])"
+    )
+    _dotted = re.compile(r"(?<![\w:.-])[0-9A-Fa-f]{4}\.[0-9A-Fa-f]{4}\.[0-9A-Fa-f]{4}(?![\w.-])")
+
+    def find(self, page: Page) -> Iterator[Mention]:
+        text = page.text
+        spans: list[tuple[int, int]] = []
+        if text.count(":") >= 5 or text.count("-") >= 5:
+            spans += [match.span() for match in self._octets.finditer(text)]
+        if text.count(".") >= 2:
+            spans += [match.span() for match in self._dotted.finditer(text)]
+        for start, end in sorted(spans):
+            # All zeros and all ones are nobody's; six numbers of two digits may also be a time with a date.
+            shown = text[start:end].casefold()
+            if len(set(shown) - set(":-.")) > 1 and (not shown.replace("-", "").isdigit() or ":" in shown):
+                yield mention_of(start, end, "MAC_ADDRESS", self.name)
+
+
+@frozen
 class UrlRecogniser:
-    """URLs that name a person: credentials or personal keys in them, a profile page, or "my website".
+    """What in URLs names a person: credentials, values of personal keys, a profile page, or "my website".
 
     Links to documentation or news stay readable. Source: RFC 3986.
     """
 
     name = "url"
     _candidate = re.compile(
-        r"(?<!\w)(?:https?|ftp|wss?)://[^\s<>\"'`\]}|\\]{3,2000}|(?<![\w@.])www\.[^\s<>\"'`\]}|\\]{3,500}",
+        r"(?<!\w)(?:[a-z][a-z+]{1,20})://[^\s<>\"'`\]}|\\]{3,2000}|(?<![\w@.])www\.[^\s<>\"'`\]}|\\]{3,500}",
         re.IGNORECASE,
     )
-    _personal_key = re.compile(
-        r"[?&;](?:user|username|user_?id|uid|email|e-?mail|mail|name|first_?name|last_?name|phone|tel|mobile|ssn|dob|"
-        r"id|account|acct|customer|token|access_token|session|sid|key|api_?key|auth|password|pwd|code)=[^&\s]",
+    _personal_value = re.compile(
+        r"(?<=[?&;])(?:[a-z]{1,12}[_.-])?(?:user|username|user_?id|uid|email|e-?mail|mail|name|first_?name|last_?name|"
+        r"full_?name|surname|phone|tel|mobile|ssn|dob|birth_?date|address|street|zip|account|acct|customer(?:_?id)?|"
+        r"patient(?:_?id)?|member(?:_?id)?|token|access_token|session|session_?id|sid|api_?key|auth|signature|sig|secret|"
+        r"password|pwd|q)=(?P<value>[^&\s;#]+)",
         re.IGNORECASE,
     )
     _profile = re.compile(
-        r"(?:linkedin\.com/(?:in|pub)|facebook\.com|instagram\.com|twitter\.com|x\.com|tiktok\.com|t\.me|"
-        r"medium\.com|reddit\.com/u(?:ser)?|youtube\.com/(?:user|c))/@?[\w.-]{2,}|/(?:~|users?/|profiles?/|"
-        r"members?/|people/)[\w.-]{2,}",
+        r"(?:linkedin\.com/(?:in|pub)|facebook\.com|instagram\.com|twitter\.com|/x\.com|tiktok\.com|/t\.me|threads\.net|"
+        r"medium\.com|reddit\.com/u(?:ser)?|youtube\.com/(?:user|c)|github\.com|gitlab\.com|bsky\.app/profile)/"
+        r"@?[\w.-]{2,}/?\Z|/(?:~|users?/|profiles?/|members?/|people/)[\w.-]{2,}",
         re.IGNORECASE,
     )
+    _contact = re.compile(r"@|%40|%2B", re.IGNORECASE)
     _context = word_set("website homepage webpage blog portfolio site domain")
-    _owner = word_set("my our his her their website homepage")
+    _owner = word_set("my her his website homepage")
 
-    def find(self, text: str) -> Iterator[Mention]:
-        lowered = text.lower()
-        if "://" not in lowered and "www." not in lowered:
+    def find(self, page: Page) -> Iterator[Mention]:
+        text = page.text
+        if "://" not in text and "www" not in page.vocabulary:
             return
         for match in self._candidate.finditer(text):
             end = match.end()
+            if "{" in match.group():
+                continue  # code that makes one
             while text[end - 1] in ".,;:!?)":
                 end -= 1
-            if self._is_personal(text[match.start() : end], text, match.start()):
+            if self._is_whole(text[match.start() : end], text, match.start()):
                 yield mention_of(match.start(), end, "URL", self.name)
+            else:
+                for start, stop, label in self._parts(text[match.start() : end]):
+                    yield mention_of(match.start() + start, match.start() + stop, label, self.name)
 
-    def _is_personal(self, url: str, text: str, start: int) -> bool:
-        try:
-            parts = urlsplit(url if "://" in url else f"//{url}")
-        except ValueError:
+    def _is_whole(self, url: str, text: str, start: int) -> bool:
+        if self._profile.search(url.partition("?")[0]):
             return True
-        if "@" in parts.netloc or "@" in parts.query or "%40" in parts.query:
-            return True
-        if self._personal_key.search(f"?{parts.query}" if parts.query else "") or self._profile.search(url):
-            return True
-        words = set(words_before(text, start)[-5:])
+        words = words_before(text, start)[-4:]
         return not self._context.isdisjoint(words) and not self._owner.isdisjoint(words)
+
+    def _parts(self, url: str) -> Iterator[tuple[int, int, str]]:
+        """Where in `url` something stands that is somebody's."""
+        try:
+            netloc = urlsplit(url if "://" in url else f"//{url}").netloc
+        except ValueError:
+            yield 0, len(url), "URL"  # a port or a bracket that is none: nothing is known of its parts
+            return
+        if "@" in netloc:
+            start = url.index("://") + 3 if "://" in url else 0
+            yield start, start + netloc.rindex("@"), "SECRET" if ":" in netloc.rpartition("@")[0] else "URL"
+        for match in self._personal_value.finditer(url):
+            # A search ("q=") is personal where it holds a way to reach somebody.
+            if match.group()[:2].casefold() != "q=" or self._contact.search(match["value"]):
+                yield *match.span("value"), "URL"

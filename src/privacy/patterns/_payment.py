@@ -12,7 +12,7 @@ from stdnum import iban, luhn
 
 from privacy.exposure import word_set
 from privacy.mention import Mention
-from privacy.patterns._recogniser import DIGIT, digits_in, group_ends, has_digits, mention_of, words_before
+from privacy.patterns._recogniser import DIGIT, Page, digits_in, group_ends, mention_of, words_before
 
 
 @frozen
@@ -30,10 +30,10 @@ class CreditCardRecogniser:
     )
     _context = word_set("card cards visa mastercard amex maestro discover kreditkarte karte carte tarjeta carta cc")
 
-    def find(self, text: str) -> Iterator[Mention]:
-        if not has_digits(text, 12):
+    def find(self, page: Page) -> Iterator[Mention]:
+        if page.digits < 12:
             return
-        position = 0
+        text, position = page.text, 0
         while match := self._candidate.search(text, position):
             end = self._end(text, match)
             position = end or match.end()
@@ -65,8 +65,10 @@ class IbanRecogniser:
     _candidate = re.compile(r"(?<![A-Za-z0-9])[A-Za-z]{2}\d{2}(?:[ -]?[A-Za-z0-9]){11,30}")
     _group_end = re.compile(r"[A-Za-z0-9](?![A-Za-z0-9])")
 
-    def find(self, text: str) -> Iterator[Mention]:
-        position = 0
+    def find(self, page: Page) -> Iterator[Mention]:
+        if page.digits < 10:
+            return
+        text, position = page.text, 0
         while candidate := self._candidate.search(text, position):
             end = self._end(text, candidate.start(), candidate.end())
             if end is None:

@@ -1,0 +1,42 @@
+"""The work that patterns and folding do grows with the text, whatever the text: calls are counted, not time."""
+
+import sys
+from collections.abc import Callable
+from types import FrameType
+
+import pytest
+
+from benchmarks.patterns_growth import LINES
+from privacy.folding import View
+from privacy.patterns import default_recognisers, find_patterns
+
+RECOGNISERS = default_recognisers()
+SMALL = 1_500
+
+
+def calls(do: Callable[[], object]) -> int:
+    """How many functions `do` calls, Python's own included."""
+    count = 0
+
+    def note(_: FrameType, event: str, __: object) -> None:
+        nonlocal count
+        count += event in {"call", "c_call"}
+
+    before = sys.getprofile()
+    sys.setprofile(note)
+    try:
+        do()
+    finally:
+        sys.setprofile(before)
+    return count
+
+
+@pytest.mark.parametrize("kind", LINES)
+def test_four_times_the_text_is_four_times_the_calls(kind: str) -> None:
+    def find(size: int) -> object:
+        text = (LINES[kind] * size)[:size]
+        return find_patterns(View.of(text).text, RECOGNISERS)
+
+    find(SMALL)  # what is read once a process is read
+    small, large = calls(lambda: find(SMALL)), calls(lambda: find(4 * SMALL))
+    assert large < 5 * small
