@@ -17,7 +17,6 @@ Source: design section 6, step 2; promise P2.
 """
 
 import re
-import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -27,6 +26,7 @@ from attrs import evolve, frozen
 from peernet.core.errors import PeernetError
 from privacy._cues import ADDRESSED, cue_names, cue_organizations
 from privacy._shapes import PARTICLES, TITLES, Shapes, is_capital, load_shapes, opens_sentence
+from privacy.folding import View
 from privacy.mention import Mention
 from privacy.patterns import DEFAULT_PHONE_REGIONS, Recogniser, default_recognisers, find_patterns
 from privacy.recogniser import PACKAGED_MODEL, NameRecogniser, load_model
@@ -38,7 +38,6 @@ MAX_TEXT_CHARS: Final = 1_200_000
 MAX_KNOWN_NAMES: Final = 5_000
 
 KNOWN_SCORE: Final = 0.95
-_INVISIBLE: Final = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff\ufe00-\ufe0f]")
 _NAME_PART: Final = re.compile(r"[^\W\d_](?:[^\W_]|['’-](?=[^\W_]))*")
 _LEGAL_FORM: Final = re.compile(
     r",?\s+(?:Inc|Incorporated|Ltd|Limited|LLC|LLP|PLC|Corp|Corporation|Co|GmbH|AG|KG|S\.?A|BV|NV|AB|Oy|Pty)\.?$",
@@ -113,7 +112,7 @@ class Detector:
             raise DetectionFailed(f"a text of {total} characters is over the limit of {MAX_TEXT_CHARS}: shorten it")
         if len(known) > MAX_KNOWN_NAMES:
             raise DetectionFailed(f"{len(known)} known names are over the limit of {MAX_KNOWN_NAMES}")
-        views = [_View.of(text) for text in texts]
+        views = [View.of(text) for text in texts]
         said = self.names.find_all([view.text for view in views])
         found = [_settle(self._find(view.text, names), view.text) for view, names in zip(views, said, strict=True)]
         names = [*known, *_names(views, found)][:MAX_KNOWN_NAMES]
@@ -130,39 +129,6 @@ class Detector:
         yield from said
 
 
-@frozen
-class _View:
-    """A text as it looks to a reader, and where each of its characters stood in the original."""
-
-    text: str
-    offsets: Sequence[int] | None
-    """Original offsets of the view's characters and of its end; None where the two are the same."""
-
-    @classmethod
-    def of(cls, text: str) -> "_View":
-        if text.isascii():
-            return cls(text, None)
-        shown: list[str] = []
-        offsets: list[int] = []
-        for offset, character in enumerate(text):
-            if _INVISIBLE.match(character):
-                continue
-            plain = unicodedata.normalize("NFKC", character)
-            shown.append(plain if len(plain) == 1 else character)
-            offsets.append(offset)
-        return cls("".join(shown), [*offsets, len(text)])
-
-    def originals(self, mentions: list[Mention]) -> list[Mention]:
-        """`mentions` with the offsets of the original text."""
-        if self.offsets is None:
-            return mentions
-        # The end is past the last character, not at the next one: invisible ones between belong to neither.
-        return [
-            evolve(mention, start=self.offsets[mention.start], end=self.offsets[mention.end - 1] + 1)
-            for mention in mentions
-        ]
-
-
 def _rank(mention: Mention) -> int:
     if mention.source.startswith("pattern:"):
         return 0
@@ -171,7 +137,10 @@ def _rank(mention: Mention) -> int:
 
 def _settle(mentions: Iterable[Mention], text: str) -> list[Mention]:
     """Non-overlapping mentions that cover every letter and digit that `mentions` cover, sorted."""
-    waiting = sorted(set(mentions), key=lambda item: (item.start - item.end, _rank(item), item.start, item.label))
+    waiting = sorted(
+        set(mentions),
+        key=lambda item: (item.start - item.end, _rank(item), item.start, item.label == "ID", item.label),
+    )
     settled: list[Mention] = []
     for mention in waiting:
         settled.extend(_uncovered(mention, settled, text))
@@ -206,7 +175,7 @@ def _solid(mention: Mention, start: int, end: int, text: str) -> tuple[int, int]
     return (marks[0], marks[-1] + 1) if marks else None
 
 
-def _names(views: Sequence[_View], found: Sequence[list[Mention]]) -> Iterator[KnownName]:
+def _names(views: Sequence[View], found: Sequence[list[Mention]]) -> Iterator[KnownName]:
     """The names of `found`, people first, each label and spelling once."""
     names = {
         KnownName(view.text[mention.start : mention.end], mention.label, told=mention.source not in _GUESSED)

@@ -203,6 +203,14 @@ STREET_NAMES: Final = _lines(
     "| School | North | West End | Rose | Sunset | Willow | Chestnut | Birch | Meadow | Spring | Garden "
     "| Valley | Forest | Orchard | Ashton | Kensington | Harbour | Mulberry"
 )
+STREETS_ELSEWHERE: Final = _lines(
+    "Λ. Αλεξάνδρας ## | Ερμού ## | ул. Ленина ## | ulica Długa ## | Király u. ## | Hauptstr. ## | rue de "
+    "Rivoli ## | Calle de Alcalá ## | C/ Mayor ## | Via Garibaldi ## | Rua Augusta ### | Kungsgatan ## | "
+    "Karl Johans gate ## | Mannerheimintie ## | Nørrebrogade ## | Laugavegur ## | Keizersgracht ### | "
+    "Wenceslas Square ## | Bulevardul Unirii ## | Istiklal Caddesi ## | Jalan Sudirman No. ## | 台北市中山路 "
+    "## | Avda. de la Constitución ## | Av. Paulista #### | Trg Republike ## | Ilica ## | Vitosha Blvd "
+    "## | Gran Vía ## | Piazza San Marco ## | Damrak ## | Storgatan ##"
+)
 MILITARY_FORMS: Final = (
     "PSC ####, Box ####|APO AE #####", "Unit #### Box ####|DPO AP #####", "USNS @@@@@@|FPO AA #####",
     "CMR ###, Box ###|APO AE #####",
@@ -239,15 +247,35 @@ PHONE_FORMS: Final = _lines(
 )
 
 DRUGS: Final = _lines(
-    "metformin | Metformin | lisinopril | Lisinopril | atorvastatin | Lipitor | ibuprofen | Advil | "
-    "paracetamol | Tylenol | amoxicillin | Augmentin | sertraline | Zoloft | Prozac | warfarin | Eliquis "
-    "| Xarelto | insulin glargine | Lantus | Ozempic | omeprazole | levothyroxine | Synthroid | "
-    "prednisone | gabapentin | Xanax | Ritalin | Humira | Keytruda | aspirin"
+    "metformin | Metformin | lisinopril | Lisinopril | atorvastatin | Atorvastatin | Lipitor | ibuprofen "
+    "| Advil | paracetamol | Tylenol | amoxicillin | Amoxicillin | Augmentin | sertraline | Sertraline | "
+    "Zoloft | Prozac | fluoxetine | Fluoxetine | warfarin | Eliquis | Xarelto | insulin glargine | "
+    "Lantus | Ozempic | omeprazole | Omeprazole | levothyroxine | Levothyroxine | Synthroid | prednisone "
+    "| Prednisone | gabapentin | Gabapentin | Xanax | Ritalin | Humira | Keytruda | aspirin | Albuterol "
+    "| albuterol inhaler | Metoprolol | metoprolol succinate | Losartan | Amlodipine | "
+    "Hydrochlorothiazide | Furosemide | Simvastatin | Tramadol | Clonazepam | Escitalopram | "
+    "Pantoprazole | Montelukast | Azithromycin | Ciprofloxacin | Doxycycline | Cephalexin | Naproxen | "
+    "Meloxicam | Duloxetine | Venlafaxine | Bupropion | Trazodone | Quetiapine | Lithium | Methotrexate "
+    "| Adalimumab | Rituximab | Trastuzumab | Tamoxifen | Ondansetron | Enoxaparin | Clopidogrel | "
+    "Carvedilol | Spironolactone | Digoxin | Allopurinol | Colchicine | Tamsulosin | Finasteride | "
+    "Insulin Lispro | Empagliflozin | Sumatriptan | Topiramate | Levetiracetam | Carbidopa-Levodopa | "
+    "Donepezil"
 )
 DISEASES: Final = _lines(
-    "type 2 diabetes | hypertension | asthma | COPD | Parkinson's disease | Alzheimer's disease | Crohn's disease | "
-    "Hodgkin lymphoma | Hashimoto's thyroiditis | Graves' disease | Lyme disease | COVID-19 | pneumonia | migraine | "
-    "atrial fibrillation | Down syndrome | Tourette syndrome | Guillain-Barré syndrome | eczema | anaemia | depression"
+    "type 2 diabetes | Type 2 Diabetes Mellitus | hypertension | Hypertension | Essential Hypertension | "
+    "asthma | Asthma | COPD | Chronic Obstructive Pulmonary Disease | Parkinson's disease | Alzheimer's "
+    "disease | Crohn's disease | Ulcerative Colitis | Hodgkin lymphoma | Hashimoto's thyroiditis | "
+    "Graves' disease | Hypothyroidism | Hyperlipidemia | Lyme disease | COVID-19 | pneumonia | "
+    "Community-Acquired Pneumonia | migraine | Migraine with Aura | Migraine | atrial fibrillation | "
+    "Atrial Fibrillation | Congestive Heart Failure | Coronary Artery Disease | Down syndrome | Tourette "
+    "syndrome | Guillain-Barré syndrome | eczema | anaemia | Iron Deficiency Anemia | depression | Major "
+    "Depressive Disorder | Generalized Anxiety Disorder | Post-Traumatic Stress Disorder | Bipolar "
+    "Disorder | Irritable Bowel Syndrome | Gastroesophageal Reflux Disease | Rheumatoid Arthritis | "
+    "Osteoarthritis | Osteoporosis | Gout | Psoriasis | Lupus | Multiple Sclerosis | Epilepsy | Chronic "
+    "Kidney Disease | Deep Vein Thrombosis | Pulmonary Embolism | Sleep Apnea | Urinary Tract Infection "
+    "| Sepsis | Cellulitis | Acute Appendicitis | Cholecystitis | Pancreatitis | Hepatitis C | Breast "
+    "Cancer | Prostate Cancer | Non-Small Cell Lung Cancer | Lumbar Radiculopathy | Rotator Cuff Tear | "
+    "Carpal Tunnel Syndrome"
 )
 PRODUCTS: Final = _lines(
     "iPhone 15 | iPad | MacBook Pro | Windows 11 | Excel | Photoshop | Galaxy S24 | PlayStation 5 | "
@@ -267,3 +295,8 @@ LANGUAGES: Final = _words(
     "Vietnamese Thai Tamil Bengali Urdu"
 )
 WEEKDAYS: Final = _words("Monday Tuesday Wednesday Thursday Friday Saturday Sunday")
+CODE_FORMS: Final = _lines(
+    "992## | @#### | J#### | NDC ####-####-## | NDC-####-####-## | @##.# | CPT ##### | ICD-10 @##.# | "
+    "#.#.# | v#.##.# | RFC #### | HTTP ### | 0x%%%% | @@-## | ISO #### | EN ####-# | Q# 20## | §## | "
+    "Art. ## | R## | B-## | ##A | ####K | #####-## mg"
+)

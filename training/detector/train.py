@@ -75,10 +75,11 @@ def _words(work: Path) -> int:
 
 
 def _package(trained: Path, out: Path) -> None:
-    """The trained pipeline without what is not needed to run it."""
+    """The trained pipeline without what is not needed to run it: above all, without the words that it was shown."""
     pipeline = spacy.load(trained)
     shutil.rmtree(out, ignore_errors=True)
     pipeline.to_disk(out)
+    (out / "vocab" / "strings.json").write_text("[]\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

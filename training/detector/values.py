@@ -211,7 +211,7 @@ class Values:
             lines = self._form(names.MILITARY_FORMS).split("|")
         else:
             city = self.city("")
-            city = city.upper() if rng.random() < 0.12 else city
+            city = city.upper() if rng.random() < 0.15 else city
             town = rng.choice(
                 (
                     f"{city}, {rng.choice(names.STATES)} {self.postcode('')}",
@@ -228,16 +228,17 @@ class Values:
         if rng.random() < 0.3:
             country = self.country("").rpartition(UNLABELLED)[2]
             lines.append(rng.choice(("", "", " ")) + country + (f" {self.postcode('')}" if rng.random() < 0.4 else ""))
-        return "\n".join(lines)
+        return rng.choice(("\n", "\n", "\n", "\n ", "\n\t")).join(lines)
 
     def _house(self) -> str:
         """A street and number, with what stands around them when several systems wrote an address together."""
         rng = self._rng
-        line = self.street("")
-        if rng.random() < 0.2:
+        line = self.street("") if rng.random() < 0.8 else self._form(names.STREETS_ELSEWHERE)
+        if rng.random() < 0.3:
             line = f"{rng.randrange(1, 99_999)} {line}"
         if rng.random() < 0.25:
-            line = line.rstrip(",") + rng.choice(names.UNITS).format(n=rng.randrange(1, 999))
+            unit = rng.choice(names.UNITS).format(n=rng.randrange(1, 999))
+            line = line.rstrip(",") + (f"\n{unit.strip(' ,')}" if rng.random() < 0.3 else unit)
             if rng.random() < 0.3:
                 line += rng.choice(names.UNITS).format(n=rng.randrange(1, 999))
         return line
@@ -392,6 +393,9 @@ class Values:
             (f"{rng.randrange(2, 40)} {unit}", f"{rng.choice(('two', 'three', 'six', 'ten', 'several'))} {unit}")
         )
 
+    def code(self, _: str) -> str:
+        return self._form(names.CODE_FORMS)
+
     def age(self, _: str) -> str:
         return str(self._rng.randrange(1, 99))
 
@@ -467,6 +471,7 @@ KINDS: Final[Mapping[str, tuple[Callable[[Values, str], str], str | None]]] = {
     "time": (Values.time, None),
     "duration": (Values.duration, None),
     "age": (Values.age, None),
+    "code": (Values.code, None),
     "drug": (_word(names.DRUGS), None),
     "disease": (_word(names.DISEASES), None),
     "product": (_word(names.PRODUCTS), None),
