@@ -40,7 +40,8 @@ from privacy._forms import (
     same_phone,
     words_of,
 )
-from privacy.mention import Mention
+from privacy._spellings import TAG_ENDINGS
+from privacy.mention import LABELS, Mention
 from privacy.restoring import RUN, placeholders_in
 
 __all__ = [
@@ -60,7 +61,12 @@ MAX_IDENTITIES: Final = 4096
 Style = Literal["tag"]
 
 _LETTERS: Final = "ABCDEFGHJKLMNPQRSTUVWXYZ"  # without I and O, which read like digits
-_CODE: Final = re.compile(r"(?<![^\W_])[A-Za-z][0-9]{1,4}(?![^\W_])")
+_LABEL_WORDS: Final = {"".join(label.split("_")[first:]) for label in LABELS for first in range(label.count("_") + 1)}
+_CODE: Final = re.compile(
+    rf"(?<![^\W_])(?:{'|'.join(sorted(_LABEL_WORDS, key=len, reverse=True))})?([A-Z][0-9]{{1,4}})"
+    rf"(?:{'|'.join(sorted(TAG_ENDINGS, key=len, reverse=True))})?(?![^\W_])",
+    re.IGNORECASE,
+)
 _TITLE: Final = re.compile(r"(\w+)\.?\s+(?=\S)")
 _LITERAL: Final = "literal"
 

@@ -140,8 +140,9 @@ def test_no_code_is_one_that_the_text_shows() -> None:
         def randrange(self, start: int, /) -> int:
             return 0
 
-    masked = Conversation(Lowest()).view("a").mask(*marked("Seat A2, PERSON_A3 and a4: [Ann|PERSON]"))
-    assert masked.placeholders == ("PERSON_A5",)
+    text = "Seat A2, PERSON_A3, a4, PersonA5, cardA6, creditCardA7, the A8s, XA9: [Ann|PERSON]"
+    masked = Conversation(Lowest()).view("a").mask(*marked(text))
+    assert masked.placeholders == ("PERSON_A9",)
 
 
 def test_text_that_spells_out_a_placeholder_comes_back_as_it_was() -> None:
