@@ -4,9 +4,10 @@ Rules (design section 6, step 3):
 
 1. One **identity** per person or thing. Mentions belong together when they are equal after normalisation (e-mails,
    telephone numbers, cards), or, for names, when the words of the one are among those of the other: `John` is
-   `John Smith`, `KOWALSKA` is `Maria Kowalska`, `J. Smith` is `John Smith`. A name that fits two identities belongs to
-   neither and becomes its own: a wrong guess would put a wrong name into the answer, a missing one costs nothing.
-   A form once linked stays linked.
+   `John Smith`, `KOWALSKA` is `Maria Kowalska`, `J. Smith` is `John Smith`, `Bill` is `William Smith` (`_forms` has
+   the rules). A name that fits two identities belongs to neither and becomes its own: a wrong guess would put a wrong
+   name into the answer, a missing one costs nothing. Nor is `Mrs Smith` ever `John Smith`. A form once linked stays
+   linked, with the title that it had.
 2. Every host has placeholders of its own (`PERSON_K7`): codes are drawn anew for each host and never used twice in a
    conversation, so two hosts have nothing to compare; one host's stay the same over all turns.
 3. A code is never one that some text of the conversation shows. Should a later text spell out a placeholder that is
@@ -32,14 +33,16 @@ from privacy._forms import (
     NAME_LABELS,
     POSSESSIVE,
     TITLES,
-    fold,
     fullest_form,
     fullness,
+    gender_in,
     has_word,
-    same_name,
-    same_phone,
+    index_words,
+    may_be_same,
+    same,
     words_of,
 )
+from privacy._names import Gender, fold, title_gender
 from privacy._spellings import TAG_ENDINGS
 from privacy.mention import LABELS, Mention
 from privacy.restoring import RUN, placeholders_in
@@ -68,6 +71,8 @@ _CODE: Final = re.compile(
     re.IGNORECASE,
 )
 _TITLE: Final = re.compile(r"(\w+)\.?\s+(?=\S)")
+_LAST_WORD: Final = re.compile(r"(?<!\w)(\w+)\.?\s+\Z")
+MAX_TITLE: Final = 16
 _LITERAL: Final = "literal"
 
 
@@ -89,12 +94,13 @@ class _Guarded:
 class Identity(_Guarded):
     """One person or thing behind several mentions. Compared by identity; its `repr` shows no name."""
 
-    __slots__ = ("_forms", "label", "number")
+    __slots__ = ("_forms", "_title", "label", "number")
 
     def __init__(self, label: str, number: int) -> None:
         self.label = label
         self.number = number
         self._forms: dict[str, str] = {}
+        self._title: Gender = "n"
 
     def __repr__(self) -> str:
         return f"<Identity {self.number} {self.label}>"
@@ -109,13 +115,21 @@ class Identity(_Guarded):
         """The form that says most."""
         return fullest_form(self.label, self._forms.values())
 
-    def add(self, form: str) -> None:
-        """Takes another form; the vault's business."""
+    @property
+    def gender(self) -> Gender:
+        """Of a person, as far as titles and given names tell it."""
+        return gender_in(words_of(self.label, self.fullest), self._title) if self.label == "PERSON" else "n"
+
+    def add(self, form: str, title: Gender) -> None:
+        """Takes another form, and the gender that a title before it tells; the vault's business."""
         self._forms.setdefault(form, form)
+        if title != "n":
+            self._title = title
 
     def forget(self) -> None:
         """Drops all forms; the vault's business."""
         self._forms.clear()
+        self._title = "n"
 
 
 @frozen
@@ -153,7 +167,7 @@ class Conversation(_Guarded):
             raise LocalProtocolError(f"unknown style of placeholders {style!r}")
         self._rng = rng
         self._identities: list[Identity] = []
-        self._known: dict[tuple[str, str], Identity] = {}
+        self._known: dict[tuple[str, str, Gender], Identity] = {}
         self._by_word: dict[tuple[str, str], list[Identity]] = {}
         self._views: dict[str, HostView] = {}
         self._taken_codes: set[str] = set()
@@ -185,7 +199,10 @@ class Conversation(_Guarded):
         trimmed = _disjoint(text, [_trim(text, mention) for mention in mentions])
         # The fullest names first, so that `John` finds `John Smith` though it comes before.
         order = sorted(trimmed, key=lambda m: (-fullness(m.label, text[m.start : m.end])[0], m.start))
-        linked = [(mention, self._identity(mention.label, text[mention.start : mention.end])) for mention in order]
+        linked = [
+            (mention, self._identity(mention.label, text[mention.start : mention.end], _title_before(text, mention)))
+            for mention in order
+        ]
         return sorted(linked, key=lambda pair: pair[0].start)
 
     def view(self, host: str) -> "HostView":
@@ -207,28 +224,28 @@ class Conversation(_Guarded):
         if self._wiped:
             raise LocalProtocolError("this conversation was wiped")
 
-    def _identity(self, label: str, form: str) -> Identity:
+    def _identity(self, label: str, form: str, title: Gender) -> Identity:
         words = words_of(label, form)
-        key = (label, " ".join(words))
-        identity = self._known.get(key) or self._fitting(label, words) or self._create(label)
+        key = (label, " ".join(words), title)
+        identity = self._known.get(key) or self._fitting(label, words, title) or self._create(label)
         self._known[key] = identity
-        identity.add(form)
-        for word in words:
+        identity.add(form, title)
+        for word in index_words(label, words):
             listed = self._by_word.setdefault((label, word), [])
             if identity not in listed:
                 listed.append(identity)
         return identity
 
-    def _fitting(self, label: str, words: tuple[str, ...]) -> Identity | None:
-        if label == "PHONE":
-            fitting = [
-                i for i in self._identities if i.label == label and same_phone(words, words_of(label, i.fullest))
-            ]
-        elif label in NAME_LABELS:
-            near = dict.fromkeys(i for word in words for i in self._by_word.get((label, word), ()))
-            fitting = [i for i in near if same_name(words, words_of(label, i.fullest))]
-        else:
+    def _fitting(self, label: str, words: tuple[str, ...], title: Gender) -> Identity | None:
+        if not may_be_same(label):
             return None
+        near = dict.fromkeys(i for word in index_words(label, words) for i in self._by_word.get((label, word), ()))
+        gender = gender_in(words, title) if label == "PERSON" else "n"
+        fitting = [
+            identity
+            for identity in near
+            if same(label, words, words_of(label, identity.fullest)) and {gender, identity.gender} != {"m", "f"}
+        ]
         return fitting[0] if len(fitting) == 1 else None
 
     def _create(self, label: str) -> Identity:
@@ -240,15 +257,15 @@ class Conversation(_Guarded):
 
     def literal(self, form: str) -> Identity:
         """The identity of characters that merely look like a placeholder."""
-        key = (_LITERAL, form)
+        key: tuple[str, str, Gender] = (_LITERAL, form, "n")
         if key not in self._known:
             self._known[key] = self._create("ID")
-            self._known[key].add(form)
+            self._known[key].add(form, "n")
         return self._known[key]
 
     def is_literal(self, identity: Identity) -> bool:
         """Whether `identity` is of characters that merely look like a placeholder."""
-        return self._known.get((_LITERAL, identity.fullest)) is identity
+        return self._known.get((_LITERAL, identity.fullest, "n")) is identity
 
     def draw_code(self) -> str:
         """A code of one letter and one to four digits that is nowhere in the conversation."""
@@ -376,6 +393,13 @@ def _trim(text: str, mention: Mention) -> Mention:
         if title is not None and fold(title[1]) in TITLES:
             start += title.end()
     return evolve(mention, start=_run_start(text, start), end=_run_end(text, end))
+
+
+def _title_before(text: str, mention: Mention) -> Gender:
+    if mention.label != "PERSON":
+        return "n"
+    before = _LAST_WORD.search(text, max(0, mention.start - MAX_TITLE), mention.start)
+    return "n" if before is None else title_gender(fold(before[1]))
 
 
 def _stripped(text: str, start: int, end: int) -> tuple[int, int]:
