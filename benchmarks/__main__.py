@@ -8,6 +8,7 @@ BENCHMARKS = {
     "ring": "what a ring adds to a round trip, and what a relay can carry",
     "floods": "a good peer's echo while others flood the node, against quiet",
     "ledger": "settlements taken by a log, against bare Ed25519 verifications",
+    "restoration": "answers with placeholders, cut at every offset, against what they mean",
 }
 
 
@@ -16,7 +17,7 @@ def main() -> int:
     names = sys.argv[1:] or ["list"]
     if names == ["list"]:
         for name, about in BENCHMARKS.items():
-            print(f"{name:10} {about}")
+            print(f"{name:12} {about}")
         return 0
     if names == ["all"]:
         names = list(BENCHMARKS)

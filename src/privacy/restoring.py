@@ -43,15 +43,22 @@ def placeholders_in(text: str, names: Iterable[str]) -> list[tuple[int, int, str
 class Restorer:
     """Restores one host's answer as it streams; one use. Its `repr` shows no text.
 
-    `mapping` is placeholder -> original form (`HostView.mapping()`). `after` is the text that the answer goes on from,
-    where its beginning has been shown already: what that began is decided. With `json_text`, the answer is JSON and
-    every placeholder in it stands in a string. Raises `LocalProtocolError` for placeholders without a word, over
-    `MAX_PLACEHOLDER`, or that read the same.
+    `mapping` is placeholder -> original form (`HostView.mapping()`), `spellings` are its own, where they are known.
+    `after` is the text that the answer goes on from, where its beginning has been shown already: what that began is
+    decided. With `json_text`, the answer is JSON and every placeholder in it stands in a string. Raises
+    `LocalProtocolError` for placeholders without a word, over `MAX_PLACEHOLDER`, or that read the same.
     """
 
-    def __init__(self, mapping: Mapping[str, str], after: str = "", *, json_text: bool = False) -> None:
+    def __init__(
+        self,
+        mapping: Mapping[str, str],
+        after: str = "",
+        *,
+        json_text: bool = False,
+        spellings: Spellings | None = None,
+    ) -> None:
         self._originals = dict(mapping)
-        self._spellings = Spellings(mapping)
+        self._spellings = spellings or Spellings(mapping)
         self._json_text = json_text
         self._held = ""
         self._inside_run = RUN.fullmatch(after[-1:]) is not None
@@ -119,6 +126,7 @@ class Restorers:
 
     def __init__(self, mapping: Mapping[str, str]) -> None:
         self._mapping = dict(mapping)
+        self._spellings = Spellings(mapping)
         self._streams: dict[tuple[int, int | None], Restorer] = {}
 
     def __repr__(self) -> str:
@@ -137,7 +145,7 @@ class Restorers:
         if key not in self._streams:
             if len(self._streams) >= MAX_STREAMS:
                 raise RemoteProtocolError(f"an answer of over {MAX_STREAMS} streams", reason="too_many_streams")
-            self._streams[key] = Restorer(self._mapping, json_text=call is not None)
+            self._streams[key] = Restorer(self._mapping, json_text=call is not None, spellings=self._spellings)
         return self._streams[key]
 
 
