@@ -25,13 +25,13 @@ NAME_LABELS: Final = frozenset({"PERSON", "ORGANIZATION", "LOCATION"})
 TITLES: Final = MALE_TITLES | FEMALE_TITLES | word_set("mx dr prof professor doctor judge justice rev reverend hon")
 POSSESSIVE: Final = re.compile(r"['’](?:[sS])?$")
 GENERATIONS: Final = word_set("jr sr junior senior ii iii iv")
-_DEGREES: Final = word_set("phd md esq mba dds dvm jd llm llb bsc msc rn cpa")
-_LEGAL_FORMS: Final = word_set(
+DEGREES: Final = word_set("phd md esq mba dds dvm jd llm llb bsc msc rn cpa")
+LEGAL_FORMS: Final = word_set(
     """
     inc ltd llc llp plc corp corporation co company gmbh ag sa sas srl bv nv oy ab
     """
 )
-_GENERAL_WORDS: Final = _LEGAL_FORMS | word_set(
+_GENERAL_WORDS: Final = LEGAL_FORMS | word_set(
     """
     airlines associates bank brothers consulting enterprises foods global group holding holdings industries insurance
     international laboratories labs limited logistics manufacturing motors partners pharma pharmaceuticals services
@@ -50,7 +50,7 @@ def words_of(label: str, form: str) -> tuple[str, ...]:
         words = [word for word in re.split(apart, fold(POSSESSIVE.sub("", form)).replace(".", "")) if word]
         while len(words) > 1 and words[0] == "the":
             del words[0]
-        while label == "ORGANIZATION" and len(words) > 1 and words[-1] in _LEGAL_FORMS:
+        while label == "ORGANIZATION" and len(words) > 1 and words[-1] in LEGAL_FORMS:
             del words[-1]
         return tuple(words) or (form.casefold(),)
     if label == "PHONE":
@@ -66,11 +66,11 @@ def words_of(label: str, form: str) -> tuple[str, ...]:
 
 def _person_words(form: str) -> tuple[str, ...]:
     family, comma, given = form.partition(",")
-    reverse = comma and not set(_parts(given)) <= GENERATIONS | _DEGREES
+    reverse = comma and not set(_parts(given)) <= GENERATIONS | DEGREES
     words = _parts(f"{given} {family}" if reverse else form)
     while len(words) > 1 and words[0] in TITLES:
         del words[0]
-    while len(words) > 1 and words[-1] in _DEGREES:
+    while len(words) > 1 and words[-1] in DEGREES:
         del words[-1]
     return tuple(words) or (form.casefold(),)
 

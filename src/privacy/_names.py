@@ -23,6 +23,8 @@ Gender = Literal["m", "f", "n"]
 """`n` where a name is for either, or nobody knows."""
 
 COMMON_CULTURE: Final = "en"
+CULTURES: Final = ("en", "es", "fr", "de", "it", "pl", "nd", "ru", "in", "ar", "cn", "jp")
+"""Those of the lists; `nd` are the Nordic countries."""
 _LETTERS: Final = str.maketrans({"ł": "l", "ø": "o", "đ": "d", "æ": "ae", "œ": "oe", "þ": "th", "ð": "d", "ı": "i"})
 _ENDINGS: Final = (
     (re.compile(r"(?:sk[iay]|cki|cka|wicz|czyk|czak)$"), "pl"),
@@ -135,7 +137,7 @@ def culture_of(words: Sequence[str]) -> str:
     """
     votes: Counter[str] = Counter()
     for word in reversed(words):
-        votes.update(dict.fromkeys((*_surnames().cultures.get(word, ()), *_given().cultures.get(word, ()))))
+        votes.update(list(dict.fromkeys((*_surnames().cultures.get(word, ()), *_given().cultures.get(word, ())))))
     if votes:
         return votes.most_common(1)[0][0]
     last = words[-1] if words else ""

@@ -24,7 +24,8 @@ from privacy import _spellings
 from privacy._spellings import MAX_PLACEHOLDER, MORE, RUN, TAG, Found, Spellings
 
 __all__ = [
-    "MAX_HOLD_BACK", "MAX_PLACEHOLDER", "MAX_STREAMS", "RUN", "Restorer", "Restorers", "placeholders_in", "restore",
+    "MAX_HOLD_BACK", "MAX_PLACEHOLDER", "MAX_STREAMS", "RUN", "Restorer", "Restorers", "in_case_of",
+    "placeholders_in", "restore",
 ]  # fmt: skip
 
 # At most every other code point of a placeholder is a gap, which in a text may be four long; then an ending.
@@ -114,7 +115,7 @@ class Restorer:
     def _original(self, name: str, said: str) -> str:
         original = self._originals[name]
         if not TAG.fullmatch(name):
-            original = _in_case_of(said, name, original)
+            original = in_case_of(said, name, original)
         return json.dumps(original, ensure_ascii=False)[1:-1] if self._json_text else original
 
 
@@ -149,7 +150,7 @@ class Restorers:
         return self._streams[key]
 
 
-def _in_case_of(said: str, name: str, original: str) -> str:
+def in_case_of(said: str, name: str, original: str) -> str:
     """`original`, written as `said` has written `name`."""
     if said == name or (said.isupper(), said.islower()) == (name.isupper(), name.islower()):
         return original

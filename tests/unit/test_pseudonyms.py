@@ -301,11 +301,6 @@ def test_a_conversation_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         conversation().link(*marked("[a1|ID] [b1|ID] [c1|ID] [d1|ID]"))
 
 
-def test_only_tags_are_built() -> None:
-    with pytest.raises(LocalProtocolError, match="surrogate"):
-        Conversation(random.Random(1), style="surrogate")  # type: ignore[arg-type]
-
-
 WORDS = st.sampled_from(
     ["Ann", "Bob", "a@b.example", "K7", "PERSON_K7", "person k7", "*", "_", " ", "\n", "is", "é", "猫"]
 )
