@@ -258,6 +258,15 @@ def test_lists_that_are_used_up_end_in_tags(monkeypatch: pytest.MonkeyPatch) -> 
     assert TAG.fullmatch(third)
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_no_word_of_the_text_stands_in_and_none_twice(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(surrogates, "_places", lambda: ("Aldermoor", "Belmarsh", "Dunhaven"))
+    vault = conversation(seed)
+    text = "[Paris|LOCATION] is not ALDERMOOR"
+    assert {*sent(text, vault.view("a")), *sent(text, vault.view("b"))} == {"Belmarsh", "Dunhaven"}
+    assert TAG.fullmatch(sent(text, vault.view("c"))[0])
+
+
 def test_hundreds_of_people_come_back() -> None:
     names = [f"{first} {last}" for first in ("Ann", "Bob", "Cid") for last in ("Qaa", "Qbb", "Qcc", "Qdd")]
     names += [f"P{chr(97 + n // 26)}{chr(97 + n % 26)}x Z{chr(97 + n % 26)}{chr(97 + n // 26)}q" for n in range(300)]
