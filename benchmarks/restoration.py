@@ -73,15 +73,16 @@ def _sent(rng: random.Random, style: Style) -> HostView:
 
 def _answer(rng: random.Random, view: HostView) -> Answer:
     mapping = view.mapping()
+    tags = [name for name in mapping if TAG.fullmatch(name)]
     written = meant = ""
     for _ in range(rng.randint(2, 6)):
         kind = rng.random()
         if kind < 0.4:
             between = rng.choice(_BETWEEN)
             written, meant = written + between, meant + between
-        elif kind < 0.5 and TAG.fullmatch(next(iter(mapping))):
+        elif kind < 0.5 and tags:
             # Inside a longer word it is none.
-            longer = f"abc{_spelt(rng, rng.choice(list(mapping)))}"
+            longer = f"abc{_spelt(rng, rng.choice(tags))}"
             written, meant = written + longer, meant + longer
         else:
             name = rng.choice(list(mapping))
