@@ -12,6 +12,7 @@ BENCHMARKS = {
     "patterns_growth": "time of the pattern recognisers by the length of one line, 1 KB to 1 MB",
     "ledger": "settlements taken by a log, against bare Ed25519 verifications",
     "detect": "identifiers found in labelled texts, and how fast; options: see its module",
+    "restoration": "answers with placeholders, cut at every offset, against what they mean",
 }
 
 
@@ -22,6 +23,7 @@ def main() -> int:
     if names == ["list"]:
         for name, about in BENCHMARKS.items():
             print(f"{name:15} {about}")
+            print(f"{name:12} {about}")
         return 0
     if names == ["all"]:
         names = list(BENCHMARKS)

@@ -23,7 +23,7 @@ from privacy.mention import LABELS
 
 __all__ = [
     "COLUMNS", "ExposureReceipt", "HostExposure", "Mode", "content_words", "sentence_spans", "share",
-    "share_of_sentences", "word_set",
+    "share_of_sentences", "without_placeholders", "word_set",
 ]  # fmt: skip
 
 Mode = Literal["tasks", "whole"]
@@ -64,7 +64,8 @@ def content_words(text: str) -> Counter[str]:
     return Counter(word for word in _words(text) if word not in STOP_WORDS)
 
 
-def _without_placeholders(text: str, placeholders: Collection[str] | None) -> str:
+def without_placeholders(text: str, placeholders: Collection[str] | None) -> str:
+    """`text` without the placeholders in use; if they are None, without whatever looks like a tag."""
     if placeholders is None:
         return _TAG.sub(" ", text)
     if not placeholders:
@@ -80,7 +81,7 @@ def share(original_text: str, sent_texts: Iterable[str], placeholders: Collectio
     tag (`PERSON_K7`) is one. Where the original has no content word at all, all of its words count; where it has no
     word, any text is the whole.
     """
-    sent = [_without_placeholders(text, placeholders) for text in dict.fromkeys(sent_texts)]
+    sent = [without_placeholders(text, placeholders) for text in dict.fromkeys(sent_texts)]
     whole = content_words(original_text)
     counted = content_words
     if not whole:

@@ -4,9 +4,10 @@ Rules (design section 6, step 3):
 
 1. One **identity** per person or thing. Mentions belong together when they are equal after normalisation (e-mails,
    telephone numbers, cards), or, for names, when the words of the one are among those of the other: `John` is
-   `John Smith`, `KOWALSKA` is `Maria Kowalska`, `J. Smith` is `John Smith`. A name that fits two identities belongs to
-   neither and becomes its own: a wrong guess would put a wrong name into the answer, a missing one costs nothing.
-   A form once linked stays linked.
+   `John Smith`, `KOWALSKA` is `Maria Kowalska`, `J. Smith` is `John Smith`, `Bill` is `William Smith` (`_forms` has
+   the rules). A name that fits two identities belongs to neither and becomes its own: a wrong guess would put a wrong
+   name into the answer, a missing one costs nothing. Nor is `Mrs Smith` ever `John Smith`. A form once linked stays
+   linked, with the title that it had.
 2. Every host has placeholders of its own (`PERSON_K7`): codes are drawn anew for each host and never used twice in a
    conversation, so two hosts have nothing to compare; one host's stay the same over all turns.
 3. A code is never one that some text of the conversation shows. Should a later text spell out a placeholder that is
@@ -23,7 +24,7 @@ Rules (design section 6, step 3):
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Final, Literal, NoReturn, Protocol, SupportsIndex
+from typing import Final, Literal, get_args
 
 from attrs import evolve, field, frozen
 
@@ -32,19 +33,27 @@ from privacy._forms import (
     NAME_LABELS,
     POSSESSIVE,
     TITLES,
-    fold,
     fullest_form,
     fullness,
+    gender_in,
     has_word,
-    same_name,
-    same_phone,
+    index_words,
+    may_be_same,
+    same,
     words_of,
 )
-from privacy.mention import Mention
-from privacy.restoring import RUN, placeholders_in
+from privacy._guarded import Guarded
+from privacy._names import Gender, fold, title_gender
+from privacy._spellings import TAG, TAG_ENDINGS
+from privacy._stand_ins import Randomness
+from privacy.exposure import without_placeholders
+from privacy.mention import LABELS, Mention
+from privacy.restoring import RUN, in_case_of, placeholders_in
+from privacy.surrogates import Bearer, SpentWords, Surrogate, Surrogates
 
 __all__ = [
     "MAX_IDENTITIES",
+    "STYLES",
     "Conversation",
     "HostView",
     "Identity",
@@ -57,38 +66,33 @@ __all__ = [
 MAX_IDENTITIES: Final = 4096
 """The most people and things that one conversation tells apart."""
 
-Style = Literal["tag"]
+Style = Literal["tag", "surrogate"]
+"""`PERSON_K7`, or a realistic name."""
+STYLES: Final[tuple[Style, ...]] = get_args(Style)
 
 _LETTERS: Final = "ABCDEFGHJKLMNPQRSTUVWXYZ"  # without I and O, which read like digits
-_CODE: Final = re.compile(r"(?<![^\W_])[A-Za-z][0-9]{1,4}(?![^\W_])")
+_LABEL_WORDS: Final = {"".join(label.split("_")[first:]) for label in LABELS for first in range(label.count("_") + 1)}
+_CODE: Final = re.compile(
+    rf"(?<![^\W_])(?:{'|'.join(sorted(_LABEL_WORDS, key=len, reverse=True))})?([A-Z][0-9]{{1,4}})"
+    rf"(?:{'|'.join(sorted(TAG_ENDINGS, key=len, reverse=True))})?(?![^\W_])",
+    re.IGNORECASE,
+)
 _TITLE: Final = re.compile(r"(\w+)\.?\s+(?=\S)")
+_LAST_WORD: Final = re.compile(r"(?<!\w)(\w+)\.?\s+\Z")
+MAX_TITLE: Final = 16
 _LITERAL: Final = "literal"
 
 
-class Randomness(Protocol):
-    """What is asked of a `random.Random` or `random.SystemRandom`."""
-
-    def randrange(self, start: int, /) -> int:
-        """A number from 0 up to `start`, which is excluded."""
-        ...
-
-
-class _Guarded:
-    """Neither pickled nor copied: what it holds stays in this process and in this place."""
-
-    def __reduce_ex__(self, _protocol: SupportsIndex, /) -> NoReturn:
-        raise TypeError(f"a {type(self).__name__} stays in memory: it is neither pickled nor copied")
-
-
-class Identity(_Guarded):
+class Identity(Guarded):
     """One person or thing behind several mentions. Compared by identity; its `repr` shows no name."""
 
-    __slots__ = ("_forms", "label", "number")
+    __slots__ = ("_forms", "_title", "label", "number")
 
     def __init__(self, label: str, number: int) -> None:
         self.label = label
         self.number = number
         self._forms: dict[str, str] = {}
+        self._title: Gender = "n"
 
     def __repr__(self) -> str:
         return f"<Identity {self.number} {self.label}>"
@@ -103,13 +107,26 @@ class Identity(_Guarded):
         """The form that says most."""
         return fullest_form(self.label, self._forms.values())
 
-    def add(self, form: str) -> None:
-        """Takes another form; the vault's business."""
+    @property
+    def title(self) -> Gender:
+        """The gender that a title has told."""
+        return self._title
+
+    @property
+    def gender(self) -> Gender:
+        """Of a person, as far as titles and given names tell it."""
+        return gender_in(words_of(self.label, self.fullest), self._title) if self.label == "PERSON" else "n"
+
+    def add(self, form: str, title: Gender) -> None:
+        """Takes another form, and the gender that a title before it tells; the vault's business."""
         self._forms.setdefault(form, form)
+        if title != "n":
+            self._title = title
 
     def forget(self) -> None:
         """Drops all forms; the vault's business."""
         self._forms.clear()
+        self._title = "n"
 
 
 @frozen
@@ -126,28 +143,26 @@ class Masked:
     """A text as one host gets it."""
 
     text: str = field(repr=False)
-    placeholders: tuple[str, ...]
+    placeholders: tuple[str, ...] = field(repr=False)
     """Those used, each once, in their order."""
     spans: tuple[PlacedPseudonym, ...] = field(repr=False)
-
-    @property
-    def labels(self) -> dict[str, int]:
-        """How many different identifiers were masked, by label."""
-        return dict(Counter(placeholder.rpartition("_")[0] for placeholder in self.placeholders))
+    labels: dict[str, int]
+    """How many different identities were masked, by label."""
 
 
-class Conversation(_Guarded):
+class Conversation(Guarded):
     """The vault of one conversation: its identities, and the placeholders that each host knows them by.
 
     Raises `LocalProtocolError` on any use after `wipe()`, and `UserError` beyond `MAX_IDENTITIES`.
     """
 
     def __init__(self, rng: Randomness, *, style: Style = "tag") -> None:
-        if style != "tag":
+        if style not in STYLES:
             raise LocalProtocolError(f"unknown style of placeholders {style!r}")
         self._rng = rng
+        self._spent = SpentWords() if style == "surrogate" else None
         self._identities: list[Identity] = []
-        self._known: dict[tuple[str, str], Identity] = {}
+        self._known: dict[tuple[str, str, Gender], Identity] = {}
         self._by_word: dict[tuple[str, str], list[Identity]] = {}
         self._views: dict[str, HostView] = {}
         self._taken_codes: set[str] = set()
@@ -167,6 +182,8 @@ class Conversation(_Guarded):
         self._by_word.clear()
         self._views.clear()
         self._taken_codes.clear()
+        if self._spent is not None:
+            self._spent.forget()
         self._wiped = True
 
     def link(self, text: str, mentions: Iterable[Mention]) -> list[tuple[Mention, Identity]]:
@@ -176,16 +193,24 @@ class Conversation(_Guarded):
         """
         self.check()
         self._taken_codes.update(code.upper() for code in _CODE.findall(text))
+        if self._spent is not None:
+            self._spent.show(text)
         trimmed = _disjoint(text, [_trim(text, mention) for mention in mentions])
         # The fullest names first, so that `John` finds `John Smith` though it comes before.
         order = sorted(trimmed, key=lambda m: (-fullness(m.label, text[m.start : m.end])[0], m.start))
-        linked = [(mention, self._identity(mention.label, text[mention.start : mention.end])) for mention in order]
+        linked = [
+            (mention, self._identity(mention.label, text[mention.start : mention.end], _title_before(text, mention)))
+            for mention in order
+        ]
         return sorted(linked, key=lambda pair: pair[0].start)
 
     def view(self, host: str) -> "HostView":
         """What `host` (any stable name of it) is told in this conversation; the same object every time."""
         self.check()
-        return self._views.setdefault(host, HostView(self))
+        if host not in self._views:
+            surrogates = None if self._spent is None else Surrogates(self._rng, self._spent)
+            self._views[host] = HostView(self, surrogates)
+        return self._views[host]
 
     def identities_in_clear(self, sent_texts: Sequence[str]) -> int:
         """How many of the identities have a form that stands in `sent_texts` as it is: for the receipt."""
@@ -196,33 +221,37 @@ class Conversation(_Guarded):
             for identity in self._identities
         )
 
+    def is_unseen(self, text: str) -> bool:
+        """Whether `text` stands nowhere in the conversation."""
+        return self._spent is not None and self._spent.is_unseen(text)
+
     def check(self) -> None:
         """Raises `LocalProtocolError` where the conversation was wiped."""
         if self._wiped:
             raise LocalProtocolError("this conversation was wiped")
 
-    def _identity(self, label: str, form: str) -> Identity:
+    def _identity(self, label: str, form: str, title: Gender) -> Identity:
         words = words_of(label, form)
-        key = (label, " ".join(words))
-        identity = self._known.get(key) or self._fitting(label, words) or self._create(label)
+        key = (label, " ".join(words), title)
+        identity = self._known.get(key) or self._fitting(label, words, title) or self._create(label)
         self._known[key] = identity
-        identity.add(form)
-        for word in words:
+        identity.add(form, title)
+        for word in index_words(label, words):
             listed = self._by_word.setdefault((label, word), [])
             if identity not in listed:
                 listed.append(identity)
         return identity
 
-    def _fitting(self, label: str, words: tuple[str, ...]) -> Identity | None:
-        if label == "PHONE":
-            fitting = [
-                i for i in self._identities if i.label == label and same_phone(words, words_of(label, i.fullest))
-            ]
-        elif label in NAME_LABELS:
-            near = dict.fromkeys(i for word in words for i in self._by_word.get((label, word), ()))
-            fitting = [i for i in near if same_name(words, words_of(label, i.fullest))]
-        else:
+    def _fitting(self, label: str, words: tuple[str, ...], title: Gender) -> Identity | None:
+        if not may_be_same(label):
             return None
+        near = dict.fromkeys(i for word in index_words(label, words) for i in self._by_word.get((label, word), ()))
+        gender = gender_in(words, title) if label == "PERSON" else "n"
+        fitting = [
+            identity
+            for identity in near
+            if same(label, words, words_of(label, identity.fullest)) and {gender, identity.gender} != {"m", "f"}
+        ]
         return fitting[0] if len(fitting) == 1 else None
 
     def _create(self, label: str) -> Identity:
@@ -234,15 +263,15 @@ class Conversation(_Guarded):
 
     def literal(self, form: str) -> Identity:
         """The identity of characters that merely look like a placeholder."""
-        key = (_LITERAL, form)
+        key: tuple[str, str, Gender] = (_LITERAL, form, "n")
         if key not in self._known:
             self._known[key] = self._create("ID")
-            self._known[key].add(form)
+            self._known[key].add(form, "n")
         return self._known[key]
 
     def is_literal(self, identity: Identity) -> bool:
         """Whether `identity` is of characters that merely look like a placeholder."""
-        return self._known.get((_LITERAL, identity.fullest)) is identity
+        return self._known.get((_LITERAL, identity.fullest, "n")) is identity
 
     def draw_code(self) -> str:
         """A code of one letter and one to four digits that is nowhere in the conversation."""
@@ -263,13 +292,19 @@ class Conversation(_Guarded):
             index = (index + 1) % pool
 
 
-class HostView(_Guarded):
+class HostView(Guarded):
     """The conversation as one host knows it: made by `Conversation.view`."""
 
-    def __init__(self, conversation: Conversation) -> None:
+    def __init__(self, conversation: Conversation, surrogates: Surrogates | None) -> None:
         self._conversation = conversation
-        self._placeholders: dict[Identity, str] = {}
+        self._surrogates = surrogates
+        self._tags: dict[Identity, str] = {}
         self._originals: dict[str, str] = {}
+        self._owners: dict[str, Identity] = {}
+        self._unsent: set[str] = set()
+        """Those of `_originals` that an answer may make of what was sent."""
+        self._unclear: set[str] = set()
+        """Those that it might make of two different things, and that therefore mean neither."""
 
     def __repr__(self) -> str:
         return "<HostView>"
@@ -283,20 +318,37 @@ class HostView(_Guarded):
         spans: list[PlacedPseudonym] = []
         place = size = 0
         for mention, identity in linked:
-            placeholder = self._placeholder(identity, text[mention.start : mention.end])
-            pieces += [text[place : mention.start], placeholder]
-            size += mention.start - place
+            before, placeholder, after = self._stand_in(identity, text[mention.start : mention.end])
+            pieces += [text[place : mention.start], before, placeholder, after]
+            size += mention.start - place + len(before)
             spans.append(PlacedPseudonym(size, size + len(placeholder), placeholder))
-            size += len(placeholder)
+            size += len(placeholder) + len(after)
             place = mention.end
         pieces.append(text[place:])
         used = tuple(dict.fromkeys(span.placeholder for span in spans))
-        return Masked(text="".join(pieces), placeholders=used, spans=tuple(spans))
+        labels = Counter(identity.label for identity in dict.fromkeys(identity for _, identity in linked))
+        return Masked(text="".join(pieces), placeholders=used, spans=tuple(spans), labels=dict(labels))
 
     def mapping(self) -> dict[str, str]:
         """Placeholder -> original form (rule 4), for the `Restorer` of this host's answers."""
         self._conversation.check()
         return dict(self._originals)
+
+    @property
+    def hidden_words(self) -> tuple[str, ...] | None:
+        """What is no word of the user's, when words are counted: see `exposure.share`; None for whatever is a tag."""
+        return None if self._surrogates is None else tuple(self._originals)
+
+    def masked_in(self, texts: Sequence[str]) -> dict[str, int]:
+        """How many identities stand in `texts` as placeholders that were sent, by label."""
+        sent = {name: owner for name, owner in self._owners.items() if name not in self._unsent}
+        found = dict.fromkeys(owner for name, owner in sent.items() if any(name in text for text in texts))
+        return dict(Counter(owner.label for owner in found))
+
+    def identities_in_clear(self, texts: Sequence[str]) -> int:
+        """How many identities this host was given in clear, if it was sent `texts`: for the receipt."""
+        clear = [without_placeholders(text, self.hidden_words) for text in texts]
+        return self._conversation.identities_in_clear(clear)
 
     def translate(self, text: str, writer: "HostView") -> str:
         """`text`, as `writer`'s host wrote it, with this host's placeholders in the place of the writer's.
@@ -309,36 +361,76 @@ class HostView(_Guarded):
         pieces: list[str] = []
         place = 0
         for spot, identity, form in writer.named_in(text):
-            code_at = spot.end - len(spot.placeholder.rpartition("_")[2])
-            label, code = text[spot.start : code_at], text[code_at : spot.end]
-            pieces += [text[place : spot.start], self._name(identity, form, label, code)]
+            pieces += [
+                text[place : spot.start],
+                self._name(identity, form, spot.placeholder, text[spot.start : spot.end]),
+            ]
             place = spot.end
         return "".join([*pieces, text[place:]])
 
     def named_in(self, text: str) -> list[tuple[PlacedPseudonym, Identity, str]]:
         """Where `text` has this host's placeholders, whose each is, and what it restores to."""
-        named = {placeholder: identity for identity, placeholder in self._placeholders.items()}
         return [
-            (PlacedPseudonym(start, end, name), named[name], self._originals[name])
+            (PlacedPseudonym(start, end, name), self._owners[name], self._originals[name])
             for start, end, name in placeholders_in(text, self._originals)
         ]
 
-    def _name(self, identity: Identity, form: str, label: str, code: str) -> str:
-        """What this host calls `identity`; `label` and `code` are how another one spelt its name for it."""
-        if identity not in self._placeholders and self._conversation.is_literal(identity):
+    def _name(self, identity: Identity, form: str, name: str, said: str) -> str:
+        """What this host calls `identity`, which another one calls `name` and has written as `said`."""
+        if identity not in self._tags and self._conversation.is_literal(identity):
             return form  # to this host, those characters look like nothing
-        placeholder = self._placeholders.get(identity) or self._placeholder(identity, form)
-        ours = placeholder.rpartition("_")[2]
-        return label + (ours.lower() if code.islower() else ours)
+        is_tag = TAG.fullmatch(name) is not None
+        before, ours, after = self._stand_in(identity, form if is_tag else in_case_of(said, name, form))
+        if not is_tag or not TAG.fullmatch(ours):
+            return before + ours + after
+        theirs = len(name.rpartition("_")[2])
+        code = ours.rpartition("_")[2]
+        return said[:-theirs] + (code.lower() if said[-theirs:].islower() else code)
 
-    def _placeholder(self, identity: Identity, form: str) -> str:
-        if identity not in self._placeholders:
-            code = self._conversation.draw_code()
-            self._placeholders[identity] = f"{identity.label}_{code}"
-        placeholder = self._placeholders[identity]
-        sent = self._originals.setdefault(placeholder, form)
-        self._originals[placeholder] = fullest_form(identity.label, (sent, form))
-        return placeholder
+    def _stand_in(self, identity: Identity, form: str) -> tuple[str, str, str]:
+        """The placeholder for `form`, with what of the form stays before and after it."""
+        core = _core(form)
+        if self._surrogates is not None and core is not None and not self._conversation.is_literal(identity):
+            start, end = core
+            fullest, is_titled = identity.fullest, identity.title != "n"
+            bearer = Bearer(identity.number, fullest, identity.gender, is_titled)
+            surrogate = self._surrogates.stand_in(identity.label, form[start:end], form[:start], bearer)
+            if surrogate is not None and not self._is_another(identity, surrogate):
+                self._learn(identity, surrogate)
+                return form[:start], surrogate.text, form[end:]
+        if identity not in self._tags:
+            self._tags[identity] = f"{identity.label}_{self._conversation.draw_code()}"
+        self._remember(identity, self._tags[identity], form)
+        return "", self._tags[identity], ""
+
+    def _is_another(self, identity: Identity, surrogate: Surrogate) -> bool:
+        """Whether it was sent for another thing, so that it would come back as that."""
+        name = surrogate.text
+        if name in self._unsent or self._owners.get(name, identity) is identity:
+            return False
+        return self._originals[name] != surrogate.original
+
+    def _learn(self, identity: Identity, surrogate: Surrogate) -> None:
+        self._remember(identity, surrogate.text, surrogate.original)
+        for part, original in surrogate.parts.items():
+            self._remember_part(identity, part, original)
+
+    def _remember(self, identity: Identity, name: str, form: str) -> None:
+        if name in self._unsent or name not in self._originals:
+            self._originals[name] = form
+            self._unsent.discard(name)
+        self._owners[name] = identity
+        self._originals[name] = fullest_form(identity.label, (self._originals[name], form))
+
+    def _remember_part(self, identity: Identity, part: str, original: str) -> None:
+        known = self._originals.get(part)
+        if known is None and part not in self._unclear and self._conversation.is_unseen(part):
+            self._originals[part], self._owners[part] = original, identity
+            self._unsent.add(part)
+        elif part in self._unsent and self._owners[part] is not identity and known != original and not part.isalpha():
+            del self._originals[part], self._owners[part]
+            self._unsent.discard(part)
+            self._unclear.add(part)
 
     def _literals(self, text: str, masked: Sequence[Mention]) -> list[tuple[Mention, Identity]]:
         covered = [(mention.start, mention.end) for mention in masked]
@@ -350,8 +442,16 @@ class HostView(_Guarded):
 
     def forget(self) -> None:
         """Drops all placeholders; the vault's business."""
-        self._placeholders.clear()
-        self._originals.clear()
+        for held in (self._tags, self._originals, self._owners, self._unsent, self._unclear):
+            held.clear()
+        if self._surrogates is not None:
+            self._surrogates.forget()
+
+
+def _core(form: str) -> tuple[int, int] | None:
+    """Where the first word of `form` begins, and its last one ends."""
+    runs = [match.span() for match in RUN.finditer(form)]
+    return (runs[0][0], runs[-1][1]) if runs else None
 
 
 def _trim(text: str, mention: Mention) -> Mention:
@@ -370,6 +470,13 @@ def _trim(text: str, mention: Mention) -> Mention:
         if title is not None and fold(title[1]) in TITLES:
             start += title.end()
     return evolve(mention, start=_run_start(text, start), end=_run_end(text, end))
+
+
+def _title_before(text: str, mention: Mention) -> Gender:
+    if mention.label != "PERSON":
+        return "n"
+    before = _LAST_WORD.search(text, max(0, mention.start - MAX_TITLE), mention.start)
+    return "n" if before is None else title_gender(fold(before[1]))
 
 
 def _stripped(text: str, start: int, end: int) -> tuple[int, int]:

@@ -1,134 +1,66 @@
 """Putting the originals back where an answer has placeholders, while it streams.
 
-Theory of operation. Text is read as words (maximal runs of letters and digits) and what stands between them. A
-placeholder is a short sequence of words, so all placeholders of a host form a trie over words, and a match is a walk
-down that trie. Because a word is a maximal run, `PERSON_K71` is never `PERSON_K7`.
-
 Rules (design section 6, step 7):
 
-1. Between the words of a placeholder stands one separator: an underscore, hyphen or space, perhaps behind a backslash
-   (Markdown escapes underscores). Case does not matter. Whatever surrounds it (asterisks, quotes, 's) stays.
+1. What counts as a placeholder is in `_spellings`. Whatever surrounds it (asterisks, quotes, 's, an ending) stays.
 2. The leftmost match wins, then the longest. What is put in is never searched again.
 3. Held back is only the longest suffix that could still become a placeholder, or a longer one: never more than
    `MAX_HOLD_BACK` code points. Fed in any pieces, the result is that of the whole text at once.
 4. Nothing is swallowed: what does not match comes out as it went in.
+5. Where a placeholder is a name and not a tag, the original is put in as the name is written there: `PETER` is `JOHN`.
+6. In the arguments of a tool call, which are JSON, the original is put in as a JSON string has it.
+7. Each choice of an answer and each tool call in it has a buffer of its own: their pieces come in any order.
 
 Letters of scripts that join words without spaces (Han, Kana, Hangul, Thai) do not extend a run, since models write
 their particles right behind a placeholder.
 """
 
-import re
-from bisect import bisect_left
+import json
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from attrs import Factory, define
+from peernet.core.errors import LocalProtocolError, RemoteProtocolError
+from privacy import _spellings
+from privacy._spellings import MAX_PLACEHOLDER, MORE, RUN, TAG, Found, Spellings
 
-from peernet.core.errors import LocalProtocolError
+__all__ = [
+    "MAX_HOLD_BACK", "MAX_PLACEHOLDER", "MAX_STREAMS", "RUN", "Restorer", "Restorers", "in_case_of",
+    "placeholders_in", "restore",
+]  # fmt: skip
 
-__all__ = ["MAX_HOLD_BACK", "MAX_PLACEHOLDER", "RUN", "Restorer", "placeholders_in", "restore"]
-
-MAX_PLACEHOLDER: Final = 64
-"""The longest placeholder, in code points after case folding."""
-
-# Each separator in the text may be two code points long (a backslash before it) where the placeholder has one.
-MAX_HOLD_BACK: Final = 2 * MAX_PLACEHOLDER
+# At most every other code point of a placeholder is a gap, which in a text may be four long; then an ending.
+MAX_HOLD_BACK: Final = 3 * MAX_PLACEHOLDER
 """The most code points that a `Restorer` ever holds back."""
-
-_JOINING: Final = "぀-ヿ㐀-䶿一-鿿가-힣฀-๿"
-RUN: Final = re.compile(rf"(?:(?![{_JOINING}])[^\W_])+")
-"""A word: a maximal run of letters and digits."""
-_SEPARATOR: Final = re.compile(r"\\?[_\- \u00a0\u2010\u2011]")
-
-
-@define
-class _Node:
-    children: "dict[str, _Node]" = Factory(dict)
-    name: str | None = None
-    words: list[str] = Factory(list)
-
-    def freeze(self) -> None:
-        self.words = sorted(self.children)
-        for child in self.children.values():
-            child.freeze()
-
-    def begins_word(self, prefix: str) -> bool:
-        """Whether some child's word begins with `prefix`."""
-        place = bisect_left(self.words, prefix)
-        return place < len(self.words) and self.words[place].startswith(prefix)
-
-
-_MORE: Final = object()  # more text is needed to decide
-_Found = tuple[int, str]
-
-
-def _trie(names: Iterable[str]) -> _Node:
-    root = _Node()
-    for name in names:
-        words = [word.casefold() for word in RUN.findall(name)]
-        if not words or len(name.casefold()) > MAX_PLACEHOLDER:
-            raise LocalProtocolError("a placeholder has between 1 word and MAX_PLACEHOLDER code points")
-        node = root
-        for word in words:
-            node = node.children.setdefault(word, _Node())
-        if node.name not in {None, name}:
-            raise LocalProtocolError("two placeholders read the same")
-        node.name = name
-    root.freeze()
-    return root
-
-
-def _match(root: _Node, text: str, start: int, *, final: bool) -> object:
-    """The longest match of the run that begins at `start`: `(end, placeholder)`, None, or `_MORE`."""
-    node, place = root, start
-    found: _Found | None = None
-    while (run := RUN.match(text, place)) is not None:
-        end = run.end()
-        word = text[place : min(end, place + MAX_PLACEHOLDER + 1)].casefold()
-        if end == len(text) and not final:
-            return _MORE if node.begins_word(word) else found
-        child = node.children.get(word)
-        if child is None:
-            return found
-        if child.name is not None:
-            found = (end, child.name)
-        if not child.children:
-            return found
-        separator = _SEPARATOR.match(text, end)
-        if separator is None:
-            return _MORE if text[end:] == "\\" and not final else found
-        node, place = child, separator.end()
-        if place == len(text) and not final:
-            return _MORE
-    return found
+MAX_STREAMS: Final = 256
+"""The most texts and tool calls in one answer."""
 
 
 def placeholders_in(text: str, names: Iterable[str]) -> list[tuple[int, int, str]]:
     """Where `text` has one of the placeholders `names`, as tolerantly as a `Restorer`: `(start, end, name)`."""
-    root = _trie(names)
-    places = []
-    run = RUN.search(text)
-    while run is not None:
-        found = _match(root, text, run.start(), final=True)
-        end = run.end()
-        if isinstance(found, tuple):
-            end, name = found
-            places.append((run.start(), end, name))
-        run = RUN.search(text, end)
-    return places
+    found = _spellings.placeholders_in(text, Spellings(names))
+    return [(start, match.end, match.name) for start, match in found]
 
 
 class Restorer:
     """Restores one host's answer as it streams; one use. Its `repr` shows no text.
 
-    `mapping` is placeholder -> original form (`HostView.mapping()`). `after` is the text that the answer goes on from,
-    where its beginning has been shown already: what that began is decided. Raises `LocalProtocolError` for
-    placeholders without a word, over `MAX_PLACEHOLDER`, or that read the same.
+    `mapping` is placeholder -> original form (`HostView.mapping()`), `spellings` are its own, where they are known.
+    `after` is the text that the answer goes on from, where its beginning has been shown already: what that began is
+    decided. With `json_text`, the answer is JSON and every placeholder in it stands in a string. Raises
+    `LocalProtocolError` for placeholders without a word, over `MAX_PLACEHOLDER`, or that read the same.
     """
 
-    def __init__(self, mapping: Mapping[str, str], after: str = "") -> None:
+    def __init__(
+        self,
+        mapping: Mapping[str, str],
+        after: str = "",
+        *,
+        json_text: bool = False,
+        spellings: Spellings | None = None,
+    ) -> None:
         self._originals = dict(mapping)
-        self._root = _trie(mapping)
+        self._spellings = spellings or Spellings(mapping)
+        self._json_text = json_text
         self._held = ""
         self._inside_run = RUN.fullmatch(after[-1:]) is not None
         self._finished = False
@@ -165,20 +97,68 @@ class Restorer:
             self._inside_run = place == len(text)
         while (run := RUN.search(text, place)) is not None:
             shown.append(text[place : run.start()])
-            found = _match(self._root, text, run.start(), final=final)
-            if found is _MORE:
+            found = self._spellings.match(text, run.start(), final=final)
+            if found is MORE:
                 self._held = text[run.start() :]
                 assert len(self._held) <= MAX_HOLD_BACK
                 return "".join(shown)
-            if isinstance(found, tuple):
-                place, name = found
-                shown.append(self._originals[name])
+            if isinstance(found, Found):
+                place = found.word_end
+                shown += [self._original(found.name, text[run.start() : found.end]), text[found.end : place]]
             else:
                 place = run.end()
                 shown.append(run.group())
                 self._inside_run = place == len(text)
         shown.append(text[place:])
         return "".join(shown)
+
+    def _original(self, name: str, said: str) -> str:
+        original = self._originals[name]
+        if not TAG.fullmatch(name):
+            original = in_case_of(said, name, original)
+        return json.dumps(original, ensure_ascii=False)[1:-1] if self._json_text else original
+
+
+class Restorers:
+    """One host's answer, whose choices and tool calls stream side by side: a `Restorer` for each, made when asked for.
+
+    Raises `RemoteProtocolError` beyond `MAX_STREAMS`.
+    """
+
+    def __init__(self, mapping: Mapping[str, str]) -> None:
+        self._mapping = dict(mapping)
+        self._spellings = Spellings(mapping)
+        self._streams: dict[tuple[int, int | None], Restorer] = {}
+
+    def __repr__(self) -> str:
+        return "<Restorers>"
+
+    def text(self, choice: int) -> Restorer:
+        """For the text of a choice."""
+        return self._stream(choice, None)
+
+    def arguments(self, choice: int, call: int) -> Restorer:
+        """For the arguments of a choice's tool call, which are JSON."""
+        return self._stream(choice, call)
+
+    def _stream(self, choice: int, call: int | None) -> Restorer:
+        key = (choice, call)
+        if key not in self._streams:
+            if len(self._streams) >= MAX_STREAMS:
+                raise RemoteProtocolError(f"an answer of over {MAX_STREAMS} streams", reason="too_many_streams")
+            self._streams[key] = Restorer(self._mapping, json_text=call is not None, spellings=self._spellings)
+        return self._streams[key]
+
+
+def in_case_of(said: str, name: str, original: str) -> str:
+    """`original`, written as `said` has written `name`."""
+    if said == name or (said.isupper(), said.islower()) == (name.isupper(), name.islower()):
+        return original
+    if said.isupper():
+        return original.upper()
+    if said.islower():
+        return original.lower()
+    return original.title() if said.istitle() and (original.isupper() or original.islower()) else original
 
 
 def restore(text: str, mapping: Mapping[str, str]) -> str:

@@ -59,6 +59,7 @@ def test_one_address_to_listen_on_may_be_given_by_itself(path: Path):
         ("network", NetworkConfig, "[network]\nbootstrap = 'abc'", "bootstrap is 'abc', and should be a list"),
         ("network", NetworkConfig, "[network]\nbootstrap = [1]", "bootstrap is [1]"),
         ("client", ClientConfig, "[client]\nprofile = 'slow'", "'profile' must be in"),
+        ("client", ClientConfig, "[client]\npseudonyms = 'none'", "'pseudonyms' must be in"),
         ("client", ClientConfig, "[client]\ntemperature_thousandths = 2001", "must be <= 2000"),
         ("bootstrap", BootstrapConfig, "[bootstrap]\norigin = 3", "origin is 3"),
         ("host", HostConfig, "[host", "not valid TOML"),

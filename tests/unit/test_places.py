@@ -6,15 +6,26 @@ from typing import Any, cast
 import pytest
 
 from peernet.client.client import ChatSession
+from peernet.node.config import ClientConfig
+from privacy.mention import Mention
 
 
 def bind(places: dict[int, str], hosts: str, slots: int) -> dict[int, str]:
-    session = ChatSession(cast("Any", None), cast("Any", None))
+    session = ChatSession(cast("Any", SimpleNamespace(config=ClientConfig())), cast("Any", None))
     session._places = dict(places)
     made = SimpleNamespace(fragments=[SimpleNamespace(slot=slot) for slot in range(slots)])
     bound = session._bind_places(cast("Any", made), cast("Any", [SimpleNamespace(peer=peer) for peer in hosts]))
     assert session._places | {slot: host.peer for slot, host in bound.items()} == session._places
     return {slot: host.peer for slot, host in bound.items()}
+
+
+@pytest.mark.parametrize(("style", "is_tag"), [("tag", True), ("surrogate", False)])
+def test_a_conversation_has_the_style_that_its_client_is_set_to(style: str, is_tag: bool) -> None:
+    client = SimpleNamespace(config=ClientConfig(pseudonyms=style))
+    session = ChatSession(cast("Any", client), cast("Any", None))
+    masked = session._vault.view("host").mask("Ann Lee", [Mention(0, 7, "PERSON", 1.0, "test")])
+    assert masked.text.startswith("PERSON_") is is_tag
+    assert "Ann" not in masked.text
 
 
 def test_a_place_stays_with_its_host() -> None:

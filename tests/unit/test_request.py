@@ -13,7 +13,15 @@ import pytest
 from attrs import define, field
 
 from inference.engine import PREFIX
-from peernet.client.events import Answered, Event, FragmentContinued, FragmentFailed, FragmentRestarted, FragmentText
+from peernet.client.events import (
+    Answered,
+    Event,
+    FragmentContinued,
+    FragmentFailed,
+    FragmentRestarted,
+    FragmentText,
+    Planned,
+)
 from peernet.client.fragment import Attempt, AttemptFailed, Exchange, LaneUse, Outcome
 from peernet.client.network import NetworkView
 from peernet.client.parameters import Sampling
@@ -25,7 +33,7 @@ from peernet.core.suite import MixedSuite
 from peernet.node.config import ClientConfig, NetworkConfig
 from privacy.mention import Mention
 from privacy.planning import ChatMessage, ExposurePolicy, Level, plan
-from privacy.pseudonyms import Conversation
+from privacy.pseudonyms import Conversation, Style
 
 SUITE = MixedSuite()
 BOOTSTRAP = "/ip4/127.1.1.1/tcp/1/p2p/12D3KooWLMXaph7x7hMHYVuS2F7m7qi9w8CAE95SyWbjLqnCyY7X"
@@ -78,6 +86,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Worl
         level: Level = Level.STANDARD,
         max_share: float = 0.7,
         seed: int = 1,
+        style: Style = "tag",
     ) -> World:
         config = NetworkConfig(test=True, bootstrap=(BOOTSTRAP,))
         network = NetworkView(config, tmp_path / f"guards {seed}.json", clock=lambda: 1)
@@ -101,7 +110,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Worl
         )
         policy = ExposurePolicy(level, max_share)
         made = plan([ChatMessage("user", PROMPT)], [MENTIONS], len(chosen), policy)
-        vault = Conversation(random.Random(seed))
+        vault = Conversation(random.Random(seed), style=style)
         vault.link(PROMPT, MENTIONS)
         events: list[Event] = []
         asked = Asked(PROMPT, MENTIONS, Sampling(), ())
@@ -179,6 +188,32 @@ async def test_the_standby_goes_on_in_its_own_words_for_whom_it_is_about(world: 
     assert (seen[second.host.peer].standby, seen[second.host.peer].continued) == (True, (0,))
     assert (seen[first.host.peer].standby, seen[first.host.peer].continued) == (False, ())
     assert seen[second.host.peer].identifiers_masked == {"PERSON": 1}
+
+
+async def test_surrogates_are_counted_as_masked_and_handed_over_as_such(world: Callable[..., World]):
+    def script(world: World, attempt: Attempt, outcome: Outcome) -> None:
+        if attempt.fragment.ordinal == 0 and len(world.attempts(0)) == 1:
+            write(attempt, outcome, f"Dear {given_name(attempt)}, thank you ", shown="Dear Maria, thank you ")
+            raise AttemptFailed("the host died", peer=attempt.host.peer)
+        whole(attempt, outcome)
+
+    def given_name(attempt: Attempt) -> str:
+        return next(name for name, original in attempt.view.mapping().items() if original == "Maria")
+
+    found = world(script, style="surrogate")
+    answered = await found.request.run()
+    first, second = found.attempts(0)
+    assert second.prefix == f"Dear {given_name(second)}, thank you"
+    assert given_name(first) != given_name(second)
+    assert "Maria" not in first.text_sent + second.text_sent
+    assert "PERSON" not in first.text_sent + second.text_sent
+    seen = {host.host: host for host in answered.exposure.hosts}
+    for attempt in (first, second):
+        exposed = seen[attempt.host.peer]
+        assert (exposed.identifiers_masked, exposed.identities_seen) == ({"PERSON": 1}, 0)
+    (planned,) = found.of(Planned)
+    assert given_name(first) in planned.fragments[0].surrogates
+    assert given_name(first) not in repr(planned)
 
 
 async def test_what_a_standby_was_told_of_the_answer_counts_as_seen(world: Callable[..., World]):

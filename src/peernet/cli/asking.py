@@ -4,6 +4,7 @@ import argparse
 import sys
 from typing import Any
 
+from peernet.cli.options import add_pseudonyms
 from peernet.client.events import Answered, FragmentReport
 
 __all__ = ["add_request", "explain", "finality_of", "result_of"]
@@ -14,6 +15,7 @@ def add_request(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("request")
     group.add_argument("--profile", choices=("private", "fast"), help="relays on each arc: guard and middle, or guard")
     group.add_argument("--policy", choices=("strict", "standard", "open"), help="how much one host may see")
+    add_pseudonyms(group)
     group.add_argument("--max-answer-tokens", type=int, metavar="N", help="for each fragment")
     group.add_argument("--temperature-thousandths", type=int, metavar="N", help="how freely the model chooses")
 

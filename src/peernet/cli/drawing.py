@@ -312,4 +312,5 @@ def _placeholders(fragment: FragmentPlanned) -> Text:
     """The masked text, its placeholders standing out."""
     text = Text(_clean(fragment.text_sent))
     text.highlight_regex(r"\b[A-Z][A-Z_]+_[A-Z]\d+\b", style="bold reverse")
+    text.highlight_words([name for name in fragment.surrogates if name in fragment.text_sent], style="bold reverse")
     return text

@@ -7,10 +7,19 @@ from typing import Any
 
 from attrs import evolve
 
-from peernet.node.config import NetworkConfig, load_table
+from peernet.node.config import PSEUDONYMS, NetworkConfig, load_table
 from peernet.node.home import Home
 
-__all__ = ["add_home", "add_network", "addresses_in", "config_file", "home_of", "network_of", "table_of"]
+__all__ = [
+    "add_home",
+    "add_network",
+    "add_pseudonyms",
+    "addresses_in",
+    "config_file",
+    "home_of",
+    "network_of",
+    "table_of",
+]
 
 
 def add_home(parser: argparse.ArgumentParser) -> None:
@@ -84,6 +93,12 @@ def _add_listening(group: argparse._ArgumentGroup) -> None:
         choices=("home", "busy"),
         help="how much this node bears: home, or busy for one that many lean on",
     )
+
+
+def add_pseudonyms(group: argparse._ArgumentGroup) -> None:
+    """`--pseudonyms`."""
+    about = "what hosts read in place of names: PERSON_K7, or realistic names that are nobody's (default: tag)"
+    group.add_argument("--pseudonyms", choices=PSEUDONYMS, help=about)
 
 
 def addresses_in(texts: Iterable[str]) -> tuple[str, ...]:

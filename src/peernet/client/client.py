@@ -145,6 +145,7 @@ async def open_client(
     models: Path | str | None = None,
     policy: str | None = None,
     profile: str | None = None,
+    pseudonyms: str | None = None,
     model: str | None = None,
     detector: Detector | None = None,
 ) -> AsyncIterator[Client]:
@@ -157,12 +158,13 @@ async def open_client(
         models: where models are, if not in the home.
         policy: `strict`, `standard` or `open`, on top of the configuration.
         profile: `private` or `fast`, on top of the configuration.
+        pseudonyms: `tag` or `surrogate`, on top of the configuration.
         model: what is asked for where a request does not say, on top of the configuration.
         detector: one that is loaded already.
     """
     home = home_at(home, models)
     network = network_config(network, home)
-    config = client_config(config, home, policy=policy, profile=profile, model=model)
+    config = client_config(config, home, policy=policy, profile=profile, pseudonyms=pseudonyms, model=model)
     ledger = policy_of(network)
     if config.policy not in set(Level):
         raise UserError(f"there is no exposure policy {config.policy!r}: choose strict, standard or open")

@@ -34,10 +34,16 @@ def network_config(network: NetworkConfig | Path | str | None, home: Home) -> Ne
 
 
 def client_config(
-    config: ClientConfig | None, home: Home, *, policy: str | None, profile: str | None, model: str | None
+    config: ClientConfig | None,
+    home: Home,
+    *,
+    policy: str | None,
+    profile: str | None,
+    pseudonyms: str | None,
+    model: str | None,
 ) -> ClientConfig:
     """The table `[client]` of the home, or `config`, with the others on top; raises `UserError`."""
-    given: dict[str, Any] = {"policy": policy, "profile": profile, "model": model}
+    given: dict[str, Any] = {"policy": policy, "profile": profile, "pseudonyms": pseudonyms, "model": model}
     if config is None:
         return load_table(home.config / "config.toml", "client", ClientConfig, given)
     try:

@@ -59,6 +59,8 @@ class FragmentPlanned:
     host: str
     text_sent: str = field(repr=False)
     share: float
+    surrogates: tuple[str, ...] = field(default=(), repr=False)
+    """What in `text_sent` may be a realistic name in place of another; tags speak for themselves."""
 
 
 @frozen

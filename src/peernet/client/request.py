@@ -11,7 +11,6 @@ Rules:
 5. Of a fragment that nobody could finish, what was shown stays, and is marked as unfinished.
 """
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -139,7 +138,8 @@ class Request:
                 run.fragment.ordinal,
                 run.attempt.host.peer,
                 run.attempt.text_sent,
-                share(self._text, [run.attempt.text_sent]),
+                share(self._text, [run.attempt.text_sent], run.attempt.view.hidden_words),
+                run.attempt.view.hidden_words or (),
             )
             for run in self._runs
         )
@@ -367,7 +367,7 @@ class Request:
             ordinal=run.fragment.ordinal,
             host=run.attempt.host.peer,
             mode=self._plan.mode,
-            share=share(self._text, [text_sent, prefix]),
+            share=share(self._text, [text_sent, prefix], run.attempt.view.hidden_words),
             text_sent=text_sent,
             out=tuple(peer.peer for peer in path.out),
             back=tuple(peer.peer for peer in path.back),
@@ -407,18 +407,18 @@ class Request:
         """What a host saw: by the attempts in which it was `sent` something, and those in which it was a standby."""
         texts = [turn.content for attempt in sent for turn in attempt.turns if turn.role != "system"]
         texts += [attempt.prefix for attempt in came_in if attempt.prefix]
-        known = {name for attempt in sent for name in attempt.view.mapping()}
-        placeholders = {name for name in known if any(name in text for text in texts)}
+        # One host has one view, whatever it was sent.
+        view = sent[0].view
         ordinals = tuple(sorted({attempt.fragment.ordinal for attempt in sent}))
         return HostExposure(
             host=sent[0].host.peer,
             region=sent[0].host.offer.region,
             fragments=ordinals,
             mode="whole" if len(ordinals) == len(self._runs) else "tasks",
-            share_of_words=share(self._text, texts),
-            share_of_sentences=share_of_sentences(self._text, texts),
-            identities_seen=self._vault.identities_in_clear(texts),
-            identifiers_masked=Counter(name.rpartition("_")[0] for name in placeholders),
+            share_of_words=share(self._text, texts, view.hidden_words),
+            share_of_sentences=share_of_sentences(self._text, texts, view.hidden_words),
+            identities_seen=view.identities_in_clear(texts),
+            identifiers_masked=view.masked_in(texts),
             retries=max(0, len(sent) - len(ordinals)),
             standby=bool(came_in),
             continued=tuple(sorted({attempt.fragment.ordinal for attempt in came_in if attempt.prefix})),

@@ -29,7 +29,7 @@ from peernet.core.errors import LocalProtocolError, UserError
 from privacy.detection import DetectionFailed
 from privacy.mention import Mention
 from privacy.planning import ChatMessage, History, Plan, plan
-from privacy.pseudonyms import Conversation
+from privacy.pseudonyms import Conversation, Style
 
 if TYPE_CHECKING:
     from peernet.client.client import Client
@@ -75,7 +75,8 @@ class ChatSession:
             raise LocalProtocolError("a history ends with an answer; the message after it is for `ask`")
         self._client = client
         self.model = model
-        self._vault = Conversation(random.SystemRandom())
+        style: Style = "surrogate" if client.config.pseudonyms == "surrogate" else "tag"
+        self._vault = Conversation(random.SystemRandom(), style=style)
         self._exchanges: dict[str, list[Exchanged]] = {}
         self._messages: list[ChatMessage] = list(history)
         self._screened = 0

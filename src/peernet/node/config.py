@@ -18,9 +18,10 @@ from peernet.core.errors import UserError
 from peernet.core.ring.paths import PROFILES
 from peernet.net.limits import PRESETS
 
-__all__ = ["ENGINES", "ClientConfig", "HostConfig", "NetworkConfig", "load_table"]
+__all__ = ["ENGINES", "PSEUDONYMS", "ClientConfig", "HostConfig", "NetworkConfig", "load_table"]
 
 ENGINES: Final = ("embedded", "vllm", "openai")
+PSEUDONYMS: Final = ("tag", "surrogate")
 TABLES: Final = frozenset({"network", "host", "relay", "client", "bootstrap"})
 
 T = TypeVar("T")
@@ -109,6 +110,8 @@ class ClientConfig:
 
     profile: str = field(default="private", validator=in_(tuple(PROFILES)))
     policy: str = "standard"
+    pseudonyms: str = field(default="tag", validator=in_(PSEUDONYMS))
+    """What hosts read in place of names: `tag` (`PERSON_K7`), or `surrogate`, realistic names that are nobody's."""
     model: str = "smollm2-135m-instruct"
     max_answer_tokens: int = field(default=120, validator=ge(1))
     temperature_thousandths: int = field(default=200, validator=[ge(0), le(2000)])
