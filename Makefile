@@ -15,6 +15,7 @@
 #   make train-detector  the recogniser of names, from its texts and data                (half an hour)
 #   make simulate a thousand simulated nodes under churn, with plots                   (make simulate SEED=7 OUT=DIR)
 #   make setup    only what 'make demo' needs
+#   make train-screening  the classifier of what is refused, anew, in some minutes    (maintainers; needs the data sets)
 #   make pins     resolve the pinned requirements anew (maintainers)
 #   make clean    remove the environment and all caches; the fetched model stays in .cache/models
 
@@ -33,7 +34,8 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-dep
 
 export PIP_NO_WARN_SCRIPT_LOCATION := 1
 
-.PHONY: setup demo attack vllm libp2p presidio leaks train-detector test fuzz check coverage sabotage bench simulate pins clean
+.PHONY: setup demo attack vllm libp2p presidio leaks train-detector train-screening test fuzz check coverage sabotage \
+	bench simulate pins clean
 
 setup: $(VENV)/.demo $(MODEL)
 
@@ -85,6 +87,9 @@ train-detector: $(VENV)/.test
 simulate: $(VENV)/.test
 	$(BIN)/peernet simulate $(or $(SCENARIO),simulations/scenarios/discovery.toml) --seed $(or $(SEED),7) \
 		--out $(or $(OUT),results/$(shell date +%Y%m%d-%H%M%S)) $(OPTIONS)
+
+train-screening: $(VENV)/.test
+	$(BIN)/python -m training.screening.train $(OPTIONS)
 
 # --- what the commands need -------------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ BENCHMARKS = {
     "ring": "what a ring adds to a round trip, and what a relay can carry",
     "floods": "a good peer's echo while others flood the node, against quiet",
     "patterns_growth": "time of the pattern recognisers by the length of one line, 1 KB to 1 MB",
+    "screening": "F1 and false refusals of the classifier on texts that it was not trained on, and its speed",
     "ledger": "settlements taken by a log, against bare Ed25519 verifications",
     "detect": "identifiers found in labelled texts, and how fast; options: see its module",
     "restoration": "answers with placeholders, cut at every offset, against what they mean",

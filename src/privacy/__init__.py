@@ -2,3 +2,7 @@
 
 screen -> detect -> pseudonyms -> plan -> (rings) -> restore -> exposure receipt. It knows nothing of the network.
 """
+
+from privacy.screening import Screen
+
+__all__ = ["Screen"]

@@ -51,6 +51,7 @@ class Sabotage:
 
 SESSION: Final = "src/peernet/client/session.py"
 REQUEST: Final = "src/peernet/client/request.py"
+SCREEN: Final = "src/privacy/screening/screen.py"
 HOST: Final = "src/peernet/host/service.py"
 ENTRIES: Final = "src/peernet/core/ledger/entries.py"
 SUITE: Final = "src/peernet/core/suite.py"
@@ -76,6 +77,26 @@ SABOTAGES: Final = (
         "the client shows whatever a host writes",
         "test_p01_screening.py::test_an_answer_is_screened",
         (Change("src/peernet/client/fragment.py", "        if not verdict.allowed:", "        if False:"),),
+    ),
+    Sabotage(
+        "screening-fails-open",
+        1,
+        "a classifier that raises is taken for one that found nothing",
+        "test_p01_screening.py::test_screening_that_breaks_sends_nothing",
+        (
+            Change(
+                SCREEN,
+                '        raise ScreeningFailed(f"screening failed',
+                '        return Verdict(allowed=True)\n        raise ScreeningFailed(f"screening failed',
+            ),
+        ),
+    ),
+    Sabotage(
+        "screening-times-out-open",
+        1,
+        "a classifier that hangs is taken for one that found nothing",
+        "test_p01_screening.py::test_screening_that_hangs_sends_nothing",
+        (Change(SCREEN, "        raise self._late()\n\n    def", "        return Verdict(allowed=True)\n\n    def"),),
     ),
     Sabotage(
         "nothing-is-masked",

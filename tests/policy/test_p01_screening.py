@@ -1,5 +1,6 @@
 """P1: what is illegal, abusive, violent or malicious is refused on the client, on the host, and in the answer."""
 
+import time
 from pathlib import Path
 from typing import Any, cast
 
@@ -8,7 +9,7 @@ import pytest
 from peernet.client.client import Client, PromptRefused
 from privacy.detection import Detector
 from privacy.mention import Mention
-from privacy.screening import Verdict
+from privacy.screening import AnswerScreen, Screen, ScreeningFailed, Verdict
 from tests.policy.whole_network import WholeNetwork, running_network
 from tests.swarm.scripted_peer import Script
 
@@ -28,8 +29,11 @@ class NothingToFind:
 class AllowEverything:
     """The screener of a client that somebody has tampered with."""
 
-    def screen(self, text: str) -> Verdict:
+    async def check(self, text: str) -> Verdict:
         return Verdict(allowed=True)
+
+    def answer(self) -> AnswerScreen:
+        return AnswerScreen(cast("Screen", self))
 
 
 def finder() -> Detector:
@@ -75,3 +79,36 @@ async def test_an_answer_is_screened(tmp_path: Path, monkeypatch: pytest.MonkeyP
         assert not answered.complete
         assert "withheld" in answered.fragments[0].failure
         assert "fill it" not in answered.text
+
+
+class Broken:
+    """A classifier that breaks, after the seconds that it takes."""
+
+    loaded = True
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+
+    def scores(self, text: str, on_progress: Any) -> Any:
+        time.sleep(self._seconds)
+        raise RuntimeError(text)
+
+
+async def cannot_be_sent(client: Client, network: WholeNetwork) -> None:
+    before = network.sent()
+    with pytest.raises(ScreeningFailed, match="nothing was sent") as raised:
+        await ask(client, QUESTION + " " * 3_000)  # long enough for a thread
+    assert QUESTION not in str(raised.value)
+    assert network.sent() == before
+
+
+async def test_screening_that_breaks_sends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with running_network(tmp_path, monkeypatch) as network, network.client(finder()) as client:
+        monkeypatch.setattr(client, "screener", Screen(classifier=cast("Any", Broken(0.0))))
+        await cannot_be_sent(client, network)
+
+
+async def test_screening_that_hangs_sends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with running_network(tmp_path, monkeypatch) as network, network.client(finder()) as client:
+        monkeypatch.setattr(client, "screener", Screen(timeout_s=0.1, classifier=cast("Any", Broken(1.0))))
+        await cannot_be_sent(client, network)

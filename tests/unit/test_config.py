@@ -85,4 +85,17 @@ def test_a_file_that_is_no_text_or_no_file(path: Path):
 
 @pytest.mark.parametrize("kind", [NetworkConfig, HostConfig, ClientConfig, BootstrapConfig])
 def test_every_setting_is_of_a_type_that_the_reader_checks(kind: type):
-    assert {field.type for field in attrs.fields(kind)} <= {str, int, bool, tuple[str, ...]}
+    assert {field.type for field in attrs.fields(kind)} <= {str, int, bool, float, tuple[str, ...], dict[str, float]}
+
+
+def test_numbers_and_tables_of_numbers_are_read(path: Path):
+    path.write_text("[client]\nscreening = { hate = 1, malware = 0.5 }\nscreening_timeout_s = 3\n")
+    config = load_table(path, "client", ClientConfig, {})
+    assert (config.screening, config.screening_timeout_s) == ({"hate": 1.0, "malware": 0.5}, 3.0)
+
+
+@pytest.mark.parametrize("value", ["{ hate = 'much' }", "{ hate = true }", "0.5"])
+def test_what_is_no_table_of_numbers_is_named(path: Path, value: str):
+    path.write_text(f"[host]\nscreening = {value}\n")
+    with pytest.raises(UserError, match=r"screening is .* table of numbers"):
+        load_table(path, "host", HostConfig, {})

@@ -43,7 +43,7 @@ from peernet.node.config import HostConfig, NetworkConfig
 from peernet.node.peer import Peer, PeerKeys, now_s
 from privacy.mention import Mention
 from privacy.pseudonyms import Conversation
-from privacy.screening import Screener
+from privacy.screening import Screen
 
 SUITE = MixedSuite()
 LOG_SEED = b"\x01" * 32
@@ -200,6 +200,8 @@ async def fund(_: object, path: RingPath, offer: Any, cap: int, policy: LedgerPo
 def _funded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fragment_module, "fund_lane", fund)
     monkeypatch.setattr(fragment_module, "VOUCHER_EVERY_TOKENS", EVERY_TOKENS)
+    # The mock clock does not wait for a thread that reads a model.
+    Screen().load()
 
 
 class Client:
@@ -215,9 +217,7 @@ class Client:
         tokens = Tokens(hosts[0].engine)
         network = SimpleNamespace(suite=SUITE, open_ring=self._open_ring)
         self._parameters = parameters
-        self._exchange = Exchange(
-            cast("Any", network), cast("Any", tokens), Screener(), POLICY, self.events.append, 0.0
-        )
+        self._exchange = Exchange(cast("Any", network), cast("Any", tokens), Screen(), POLICY, self.events.append, 0.0)
 
     async def _open_ring(self, path: RingPath, _: str) -> RingChannel:
         return await self._hosts[path.endpoint.peer].ring(self._nursery)

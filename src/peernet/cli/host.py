@@ -69,7 +69,8 @@ async def serve(
         peer = (make_peer or Peer)(PeerKeys.of(home, suite), network, roles, home.state)
         ledgers = [parse_peer_address(text) for text in network.bootstrap]
         settler = Settler(peer.swarm, policy, ledgers, home.state / "settlements", suite)
-        HostService(peer, engine, config, policy, settler, home.seed("payout"))
+        service = HostService(peer, engine, config, policy, settler, home.seed("payout"))
+        await service.load()
         async with running_peer(peer) as nursery:
             await serve_metrics(arguments, [peer], nursery)
             nursery.start_soon(settler.retry)

@@ -29,7 +29,7 @@ from peernet.node.home import Home
 from peernet.node.policy import policy_of
 from privacy.detection import Detector
 from privacy.planning import ChatMessage, ExposurePolicy, Level
-from privacy.screening import Screener
+from privacy.screening import Guard, Screen
 
 __all__ = ["ChatSession", "Client", "NoHosts", "PromptRefused", "UnknownModel", "open_client"]
 
@@ -46,6 +46,7 @@ class Client:
         network: NetworkView,
         config: ClientConfig,
         detector: Detector,
+        screener: Screen,
         model: CountedModel,
         ledger: LedgerPolicy,
         models: Path,
@@ -55,7 +56,7 @@ class Client:
         self.config = config
         self.detector = detector
         self.ledger = ledger
-        self.screener = Screener()
+        self.screener = screener
         self.policy = ExposurePolicy(Level(config.policy))
         self._model = model
         self._counted = {model.name: model}
@@ -148,6 +149,7 @@ async def open_client(
     pseudonyms: str | None = None,
     model: str | None = None,
     detector: Detector | None = None,
+    guard: Guard | None = None,
 ) -> AsyncIterator[Client]:
     """A client of `network`; raises `UserError` when it cannot be one, with what to do.
 
@@ -161,11 +163,13 @@ async def open_client(
         pseudonyms: `tag` or `surrogate`, on top of the configuration.
         model: what is asked for where a request does not say, on top of the configuration.
         detector: one that is loaded already.
+        guard: a model that is asked about each prompt and answer, too (`privacy.screening.engine_guard`).
     """
     home = home_at(home, models)
     network = network_config(network, home)
     config = client_config(config, home, policy=policy, profile=profile, pseudonyms=pseudonyms, model=model)
     ledger = policy_of(network)
+    screener = Screen.configured(config.screening, config.screening_timeout_s, guard)
     if config.policy not in set(Level):
         raise UserError(f"there is no exposure policy {config.policy!r}: choose strict, standard or open")
     folder = read_installed(home.models / config.model).folder
@@ -178,7 +182,8 @@ async def open_client(
         nursery.start_soon(view.keep_fresh)
         if detector is None:
             detector = await trio.to_thread.run_sync(Detector.load)
-        yield Client(view, config, detector, counted, ledger, home.models, nursery)
+        await trio.to_thread.run_sync(screener.load)
+        yield Client(view, config, detector, screener, counted, ledger, home.models, nursery)
 
 
 def _message(message: ChatMessage | Mapping[str, str]) -> ChatMessage:

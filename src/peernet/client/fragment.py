@@ -37,7 +37,7 @@ from peernet.core.serving import Ask, Delta, Finished, FromClient, FromHost, Pay
 from peernet.net.rings import RingChannel, RingFailed
 from privacy.planning import Fragment
 from privacy.pseudonyms import HostView
-from privacy.screening import Screener
+from privacy.screening import Screen, ScreeningFailed
 
 __all__ = ["Attempt", "AttemptFailed", "Exchange", "LaneUse", "Outcome"]
 
@@ -150,7 +150,7 @@ class Exchange:
 
     network: NetworkView
     tokenizer: Tokenizer
-    screener: Screener
+    screener: Screen
     ledger: LedgerPolicy
     emit: Callable[[Event], None]
     started_s: float
@@ -258,13 +258,14 @@ class _Answer:
         outcome.lanes.append(self._use)
         self._counter = exchange.tokenizer.incremental()
         self._text = AnswerText(attempt.view.mapping(), attempt.kept, ask.stop)
+        self._screening = exchange.screener.answer()
 
     async def receive(self, ring: RingChannel) -> None:
         """Takes the answer up to the receipt; raises `AttemptFailed` or `RingFailed` before the answer is whole."""
         reason = await self._receive_text(ring)
         self._outcome.finish_reason = "length" if reason == "length" else "stop"
         self._show(self._text.finish(cut=reason == "length"))
-        self._screen()
+        await self._screen(whole=True)
         await self.pay(ring, last=True)
         self._outcome.whole = True
         self._announce()
@@ -326,7 +327,7 @@ class _Answer:
             raise RemoteProtocolError("an answer beyond all counting", reason="too_long") from error
         self._show(self._text.feed(delta.text))
         if any(mark in delta.text for mark in _SENTENCE_ENDS):
-            self._screen()
+            await self._screen()
         await self.pay(ring)
 
     def _show(self, text: str) -> None:
@@ -335,8 +336,12 @@ class _Answer:
             self._outcome.answer += text
             self._exchange.emit(FragmentText(self._attempt.fragment.ordinal, text))
 
-    def _screen(self) -> None:
-        verdict = self._exchange.screener.screen(self._outcome.answer_as_sent)
+    async def _screen(self, *, whole: bool = False) -> None:
+        try:
+            verdict = await self._screening.read(self._outcome.answer_as_sent, whole=whole)
+        except ScreeningFailed as error:
+            self._outcome.drop_text()
+            raise AttemptFailed(f"the answer was withheld: {error}", peer=None, final=True) from error
         if not verdict.allowed:
             self._outcome.drop_text()
             message = f"the answer was withheld: {verdict.category}"

@@ -116,15 +116,15 @@ class ChatSession:
     async def ask(self, text: str, emit: Emit, sampling: Sampling | None = None) -> Answered:
         """Answers the user's next message, telling `emit` what happens.
 
-        Raises `PromptRefused`, `DetectionFailed`, `NoHosts`, `PlanRefused`, `TooFewRelays` or another `UserError`
-        before anything is sent; a fragment that cannot be answered later is in the report.
+        Raises `PromptRefused`, `ScreeningFailed`, `DetectionFailed`, `NoHosts`, `PlanRefused`, `TooFewRelays` or
+        another `UserError` before anything is sent; a fragment that cannot be answered later is in the report.
         """
         if not text.strip():
             raise UserError("the prompt is empty: write what to ask")
         sampling = sampling or Sampling()
         started_s = trio.current_time()
         messages = [*self._messages, ChatMessage("user", text)]
-        self._screen(messages)
+        await self._screen(messages)
         emit(Screened())
         # Stop texts are the user's words, too: nothing in them leaves unmasked.
         texts = [*(message.content for message in messages), *sampling.stop]
@@ -150,9 +150,9 @@ class ChatSession:
         self._mark()
         return answered
 
-    def _screen(self, messages: Sequence[ChatMessage]) -> None:
+    async def _screen(self, messages: Sequence[ChatMessage]) -> None:
         for message in messages[self._screened :]:
-            verdict = self._client.screener.screen(message.content)
+            verdict = await self._client.screener.check(message.content)
             if not verdict.allowed:
                 what = "prompt" if message is messages[-1] else f"conversation's earlier {message.role} message"
                 raise PromptRefused(f"the {what} is refused ({verdict.category}): {verdict.explanation}")

@@ -22,6 +22,7 @@ from peernet.core.errors import LocalProtocolError, PeernetError, UserError
 from peernet.core.ring.paths import TooFewRelays
 from privacy.detection import DetectionFailed
 from privacy.planning import PlanRefused
+from privacy.screening import ScreeningFailed
 
 __all__ = ["ApiError", "bug", "failure_of", "invalid"]
 
@@ -90,6 +91,8 @@ def refusal_of(error: PeernetError) -> ApiError:
             return unavailable(str(error), "too_few_relays")
         case DetectionFailed():
             return unavailable(str(error), "detection_failed")
+        case ScreeningFailed():
+            return unavailable(str(error), "screening_failed")
         case LocalProtocolError():
             return bug(error)
         case UserError():

@@ -36,7 +36,7 @@ from peernet.net.rings import RingChannel, RingFailed
 from peernet.net.streams import PeerStream
 from peernet.node.config import HostConfig
 from peernet.node.peer import RECORD_LIFETIME_S, Peer, now_s
-from privacy.screening import Screener
+from privacy.screening import Screen, ScreeningFailed, engine_guard
 
 __all__ = ["HostService"]
 
@@ -86,13 +86,18 @@ class HostService:
         self._settler = settler
         self._payout_seed = payout_seed
         self._payout_key = peer.suite.ed25519_public(payout_seed)
-        self._screener = Screener()
+        guard = engine_guard(engine) if config.screening_guard else None
+        self._screener = Screen.configured(config.screening, config.screening_timeout_s, guard)
         self._free = config.parallel
         self._lanes: dict[bytes, int] = {}
         peer.rings.serve(serving.INFER, self._serve)
         peer.swarm.handle(OFFERS_PROTOCOL, self._serve_offers)
         peer.publish(self._offer)
         peer.publish(self._provider)
+
+    async def load(self) -> None:
+        """Reads the screening model ahead of the first request; raises `ScreeningFailed` where it is missing."""
+        await trio.to_thread.run_sync(self._screener.load)
 
     @property
     def _model(self) -> ModelInfo:
@@ -150,6 +155,7 @@ class HostService:
             raise Refusal(serving.BUSY, "all of this host's slots are taken")
         lane = self._check_lane(ask)
         messages, parameters = self._check_request(ask)
+        await self._screen(messages, ask.prefix)
         final = self._is_final(ask.lane)
         meter = HostMeter(lane, self._payout_key, self._peer.suite, final=final)
         try:
@@ -235,11 +241,17 @@ class HostService:
             raise Refusal(serving.BAD_REQUEST, str(error)) from error
         if ask.prefix and PREFIX not in self._model.capabilities:
             raise Refusal(serving.NO_PREFIX, "this host cannot go on from a text")
-        for text in (*(message.content for message in messages), ask.prefix or ""):
-            verdict = self._screener.screen(text)
+        return messages, parameters
+
+    async def _screen(self, messages: Sequence[Message], prefix: str | None) -> None:
+        for text in (*(message.content for message in messages), prefix or ""):
+            try:
+                verdict = await self._screener.check(text)
+            except ScreeningFailed as error:
+                log.warning("a request cannot be screened", error=str(error))
+                raise Refusal(serving.ENGINE, "the host cannot screen this now") from error
             if not verdict.allowed:
                 raise Refusal(serving.SCREENED, f"the host refuses this: {verdict.category}")
-        return messages, parameters
 
     async def _settle(self, ring: RingChannel, ask: Ask, meter: HostMeter) -> None:
         if meter.best_voucher is None:

@@ -102,6 +102,12 @@ class HostConfig:
     """How many answer tokens the host gives ahead of the vouchers, at most."""
     relay: bool = False
     """Whether the host also forwards other people's rings."""
+    screening: dict[str, float] = field(factory=dict)
+    """Thresholds of `privacy.screening`, by category, in place of the default ones."""
+    screening_timeout_s: float = 10.0
+    """What takes longer to screen is refused."""
+    screening_guard: bool = False
+    """Whether the host's own model is asked about each request, too."""
 
 
 @frozen
@@ -116,6 +122,10 @@ class ClientConfig:
     max_answer_tokens: int = field(default=120, validator=ge(1))
     temperature_thousandths: int = field(default=200, validator=[ge(0), le(2000)])
     """How freely the model chooses, 0 to 2000."""
+    screening: dict[str, float] = field(factory=dict)
+    """Thresholds of `privacy.screening`, by category, in place of the default ones."""
+    screening_timeout_s: float = 10.0
+    """A text that takes longer to screen is not sent."""
 
 
 def load_table(path: Path, table: str, kind: type[T], flags: Mapping[str, Any]) -> T:
@@ -161,6 +171,12 @@ def _structure(name: str, value: object, kind: Any) -> object:
         if isinstance(value, list | tuple) and all(type(item) is str for item in value):
             return tuple(value)
         raise ValueError(f"{name} is {value!r}, and should be a list of strings")
+    if kind == dict[str, float]:
+        if isinstance(value, dict) and all(type(item) in {int, float} for item in value.values()):
+            return {key: float(item) for key, item in value.items()}
+        raise ValueError(f"{name} is {value!r}, and should be a table of numbers")
+    if kind is float and type(value) is int:
+        return float(value)
     if type(value) is not kind:
         raise ValueError(f"{name} is {value!r}, and should be of type {kind.__name__}")
     return value

@@ -1,0 +1,64 @@
+"""The classifier's layer in spaCy: one weight for each label and feature, and a logistic curve over their sum.
+
+`textcat_multilabel` is given this model in place of one of spaCy's own, whose bag of words knows no classes of words.
+Importing this module imports spaCy and registers the architecture that the packaged pipeline names.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final, cast
+
+import numpy as np
+from spacy.tokens import Doc
+from spacy.util import registry
+from thinc.api import Model
+from thinc.types import Floats2d
+
+from privacy.screening.features import WIDTH, features
+
+__all__ = ["ARCHITECTURE"]
+
+ARCHITECTURE: Final = "peernet.ScreeningFeatures.v1"
+_BIAS: Final = -1.0
+
+Layer = Model[Sequence[Doc], Floats2d]
+
+
+def _screening_features() -> Layer:
+    return Model(
+        "screening_features",
+        _forward,
+        init=_initialise,
+        dims={"nO": None, "nI": WIDTH},
+        params={"W": None, "b": None},
+        attrs={"multi_label": True},
+    )
+
+
+registry.architectures(ARCHITECTURE, func=_screening_features)
+
+
+def _initialise(model: Layer, X: Any = None, Y: Floats2d | None = None) -> None:  # noqa: N803  thinc names them
+    if Y is not None and model.has_dim("nO") is None:
+        model.set_dim("nO", Y.shape[1])
+    outputs = model.get_dim("nO")
+    model.set_param("W", cast("Any", np.zeros((WIDTH, outputs), dtype=np.float32)))
+    model.set_param("b", cast("Any", np.full((outputs,), _BIAS, dtype=np.float32)))
+
+
+def _forward(model: Layer, docs: Sequence[Doc], is_train: bool) -> tuple[Floats2d, Callable[[Floats2d], list[Any]]]:
+    weights: Any = model.get_param("W")
+    bias: Any = model.get_param("b")
+    read = [features([token.text for token in doc]) for doc in docs]
+    sums = np.stack([found.values @ weights[found.slots] + bias for found in read])
+    scores = 1 / (1 + np.exp(-sums))
+
+    def backprop(d_scores: Floats2d) -> list[Any]:
+        # Taken as the gradient of the sums, which it is for the cross-entropy; the mean over the batch.
+        d_weights: Any = np.zeros_like(weights)
+        for found, row in zip(read, cast("Any", d_scores), strict=True):
+            d_weights[found.slots] += found.values[:, None] * row
+        model.inc_grad("W", d_weights / len(docs))
+        model.inc_grad("b", cast("Any", d_scores).mean(axis=0))
+        return []
+
+    return cast("Any", scores), backprop

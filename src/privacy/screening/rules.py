@@ -1,0 +1,409 @@
+"""The rules: requests that several words together give away, and what makes them harmless.
+
+A rule asks for several things (an intent, a deed, a target), in order and close to each other, and names what in the
+same sentence makes the same words harmless: a process is killed, a bath bomb made, a phishing letter recognised. No
+single word decides: a topic is not a request, so history, news, fiction, prevention and a victim's question pass.
+
+The expressions are compiled on first use: importing this module costs nothing.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from functools import cache
+from typing import Final
+
+from attrs import frozen
+
+from privacy.screening.folding import folded_sentences
+from privacy.screening.vocabulary import (
+    ACCOUNT,
+    DESTROY,
+    DRUGS,
+    EXPLICIT,
+    EXPLOSIVE,
+    FICTION,
+    FORGED,
+    GROUP,
+    HARMLESS_BOMB,
+    HOW,
+    KILL,
+    LOOT,
+    MAKE,
+    MALWARE,
+    MINOR,
+    NOT_DONE,
+    PEOPLE_OF_GROUP,
+    PERSON,
+    PROTECT_CHILD,
+    STEAL,
+    SUBHUMAN,
+    TECHNICAL,
+    WRITE,
+)
+
+__all__ = ["Rule", "broken_rule", "rules"]
+
+_GAP: Final = r"(?: [\w']+){0,%d}? "
+
+
+@frozen
+class Rule:
+    """Words that together ask for what is refused."""
+
+    category: str
+    expression: re.Pattern[str]
+    harmless: re.Pattern[str] | None
+    """What in the same sentence makes the words harmless."""
+
+    def breaks(self, sentence: str) -> bool:
+        """Whether a folded sentence asks for it."""
+        return bool(self.expression.search(sentence)) and not (self.harmless and self.harmless.search(sentence))
+
+
+def broken_rule(text: str, on_progress: Callable[[], None] = lambda: None) -> str | None:
+    """The category of the first rule that a sentence of `text` breaks; `on_progress` is called for each sentence."""
+    for sentence in folded_sentences(text):
+        on_progress()
+        for rule in rules():
+            if rule.breaks(sentence):
+                return rule.category
+    return None
+
+
+@cache
+def rules() -> tuple[Rule, ...]:
+    """All of them, in the order in which they are tried."""
+    return tuple(_rules())
+
+
+def _rule(category: str, *parts: str, gap: int = 3, harmless: str = "") -> Rule:
+    """A rule for `parts` in this order with at most `gap` words between each two."""
+    expression = re.compile(r"\b" + (_GAP % gap).join(f"(?:{part})" for part in parts) + r"\b")
+    return Rule(category, expression, re.compile(rf"\b(?:{harmless})\b") if harmless else None)
+
+
+def _rules() -> Iterator[Rule]:
+    yield from _sexual_minors()
+    yield from _self_harm_instructions()
+    yield from _hate()
+    yield from _violence_threat()
+    yield from _weapons_mass_harm()
+    yield from _illegal_drugs()
+    yield from _malware()
+    yield from _fraud_theft()
+    yield from _harassment()
+
+
+def _sexual_minors() -> Iterator[Rule]:
+    yield _rule("sexual_minors", MINOR, EXPLICIT, gap=4, harmless=PROTECT_CHILD)
+    yield _rule("sexual_minors", EXPLICIT, MINOR, gap=4, harmless=PROTECT_CHILD)
+    yield _rule(
+        "sexual_minors",
+        r"child (?:porn|pornography)|csam|kiddie porn|cp links",
+        harmless=PROTECT_CHILD + "|" + NOT_DONE,
+    )
+    yield _rule(
+        "sexual_minors",
+        r"groom(?:ing)?|seduce|lure|undress",
+        r"an?|the|my|this|young|little",
+        MINOR,
+        gap=1,
+        harmless=PROTECT_CHILD,
+    )
+
+
+def _self_harm_instructions() -> Iterator[Rule]:
+    yield _rule(
+        "self_harm_instructions",
+        HOW,
+        r"(?:kill|hang|drown|cut|hurt|harm|starve|poison|burn|shoot|suffocate|overdose) (?:myself|yourself|oneself)|"
+        r"end my (?:own )?life|commit(?:ting)? suicide|overdose on|slit my|purge without|starve myself",
+        gap=4,
+        harmless=(
+            r"prevent\w*|stop|not|urge|urges|avoid|without|friend|support|help (?:someone|somebody|"
+            r"him|her|them|people)|"
+            r"accidentally|cook(?:ing)?|shav\w+|resist|instead of|why|less likely"
+        ),
+    )
+    yield _rule(
+        "self_harm_instructions",
+        r"painless(?:ly)?|quick(?:est|ly)?|eas(?:y|iest)|least painful|reliabl[ey]|best",
+        r"ways?|methods?",
+        r"to (?:die|kill myself|end (?:it all|my life)|commit suicide|overdose|self harm|cut myself)|"
+        r"of (?:suicide|dying|killing myself)",
+        gap=2,
+        harmless=rf"prevent\w*|{FICTION}",
+    )
+    yield _rule(
+        "self_harm_instructions",
+        r"how (?:many|much)",
+        r"pills?|tablets?|mg|paracetamol|tylenol|acetaminophen|ibuprofen|insulin|xanax|alcohol|sleeping pills|it",
+        r"to (?:die|kill (?:me|myself)|end my life|overdose)|(?:would|will) kill me|lethal for me",
+        gap=6,
+    )
+    yield _rule(
+        "self_harm_instructions",
+        r"i (?:am|m|will|ll|am going to|m going to|m gonna|am about to|m about to|plan to|have decided to)",
+        r"kill myself|end my life|commit suicide|hang myself|slit my wrists",
+        gap=3,
+        harmless=r"not|never|joking|if my|laughing|won t",
+    )
+
+
+def _hate() -> Iterator[Rule]:
+    yield _rule(
+        "hate",
+        r"(?:we|you|they|someone|somebody|people|i) (?:should|must|need to|have to|ought to|will|ll|"
+        r"are going to|want to|could)|"
+        r"let s|time to|they (?:all )?need to be|should (?:all )?be|ought to be|must be|deserve to be|"
+        r"fight back and|i want to",
+        DESTROY,
+        PEOPLE_OF_GROUP,
+        gap=3,
+        harmless=FICTION + "|" + NOT_DONE,
+    )
+    yield _rule(
+        "hate",
+        PEOPLE_OF_GROUP,
+        rf"(?:should|must|need to|needs to|deserve to|ought to|have to|will) (?:all )?(?:be )?(?:{DESTROY}|"
+        rf"die|disappear)|need (?:{DESTROY})",
+        gap=2,
+        harmless=FICTION,
+    )
+    yield _rule(
+        "hate",
+        rf"(?:{DESTROY}) (?:all|every|the|those|these)(?: the| those| invading)?(?: filthy| fucking)?",
+        GROUP,
+        gap=0,
+        harmless=FICTION + "|" + NOT_DONE,
+    )
+    yield _rule(
+        "hate",
+        PEOPLE_OF_GROUP,
+        rf"(?:are|is|re) (?:all |just |nothing but |like )*(?:{SUBHUMAN})",
+        gap=1,
+        harmless=NOT_DONE + "|endangered|claim\\w*|believe[sd]?|called|said",
+    )
+    yield _rule(
+        "hate",
+        r"niggers?|faggots?|kikes?|trann(?:y|ies)|wetbacks?|chinks?|pakis?|spics?",
+        r"should|deserve|need|get out|go back|die|hate|disgusting|scum|inferior|filthy",
+        gap=5,
+        harmless=NOT_DONE,
+    )
+    yield _rule(
+        "hate",
+        WRITE,
+        r"racist|antisemitic|anti semitic|homophobic|islamophobic|transphobic|hateful|white supremacist|neo ?nazi",
+        r"jokes?|rants?|speech|posts?|tweets?|manifesto|slogans?|propaganda|messages?|songs?|poems?|comments?",
+        gap=3,
+        harmless=NOT_DONE + r"|counter|respond to|replies? to",
+    )
+    yield _rule(
+        "hate",
+        WRITE,
+        r"jokes?|rants?|manifesto|propaganda|insults?|speech|posts?",
+        r"(?:mocking|demeaning|insulting|dehumani[sz]ing|against|that hates?|why|hating on)",
+        PEOPLE_OF_GROUP,
+        gap=4,
+        harmless=r"discrimination|racism|hate against|violence against|counter|respond",
+    )
+
+
+def _violence_threat() -> Iterator[Rule]:
+    yield _rule(
+        "violence_threat",
+        r"i (?:will|ll|am going to|m going to|m gonna|am gonna|want to|wanna|plan to|am planning to|"
+        r"intend to|need to|ought to|d love to|really want to)",
+        rf"(?:{KILL}|bomb|hurt badly)",
+        PERSON,
+        gap=1,
+        harmless=f"{FICTION}|{TECHNICAL}|not|never|feel like|a message|(?:want|need|ought) to kill them",
+    )
+    yield _rule(
+        "violence_threat",
+        HOW,
+        KILL,
+        PERSON,
+        gap=3,
+        harmless=(
+            f"{FICTION}|{TECHNICAL}|{NOT_DONE}|dreams?|dreamt|dreamed|with kindness|(?:want|need|ought) to kill them"
+        ),
+    )
+    yield _rule(
+        "violence_threat",
+        r"(?:somebody|someone|we|they|you) (?:should|must|need to|needs to|ought to|gotta)",
+        rf"(?:just |all |really )?(?:{KILL}|hang|execute|put down|cull)",
+        rf"(?:{PERSON}|those|these|all|all of them|them all|em all)",
+        gap=1,
+        harmless=f"{FICTION}|{TECHNICAL}|{NOT_DONE}|not",
+    )
+    yield _rule(
+        "violence_threat",
+        r"hang (?:em|them) all|(?:die|dead) (?:\w+ ){0,4}at my hands|need to be slaughtered",
+        harmless=f"{FICTION}|{TECHNICAL}|processes",
+    )
+    yield _rule(
+        "violence_threat",
+        HOW,
+        r"(?:shoot up|attack|blow up|bomb|burn down|set fire to)",
+        r"(?:a|my|the|this) (?:school|church|mosque|synagogue|mall|concert|office|hospital|crowd|building|"
+        r"house|embassy|airport|train|bus)",
+        gap=3,
+        harmless=f"{FICTION}|{NOT_DONE}|photo|video",
+    )
+    yield _rule(
+        "violence_threat",
+        r"i (?:will|ll|am going to|m going to|m gonna|want to|wanna|plan to)",
+        r"(?:shoot up|blow up|bomb|burn down)",
+        r"(?:a|my|the|this|your) (?:school|church|mosque|synagogue|mall|office|house|building|place|crowd|concert)",
+        gap=1,
+        harmless=f"{FICTION}|balloons?",
+    )
+    yield _rule(
+        "violence_threat",
+        HOW,
+        r"(?:get away with|hire) (?:a )?(?:murder|hitman|hit man|killing)|dispose of (?:a|"
+        r"the) (?:dead )?body|hide a (?:dead )?body|kidnap|abduct|drug (?:a|her|his|someone)",
+        gap=3,
+        harmless=f"{FICTION}|{NOT_DONE}",
+    )
+
+
+def _weapons_mass_harm() -> Iterator[Rule]:
+    yield _rule("weapons_mass_harm", HOW, MAKE, EXPLOSIVE, gap=4, harmless=f"{HARMLESS_BOMB}|{NOT_DONE}")
+    yield _rule(
+        "weapons_mass_harm",
+        r"(?:instructions?|recipe|steps?|guide|blueprints?|formula|ingredients|materials) (?:for|to|on|of)",
+        EXPLOSIVE,
+        gap=4,
+        harmless=f"{HARMLESS_BOMB}|{NOT_DONE}",
+    )
+    yield _rule(
+        "weapons_mass_harm",
+        r"i (?:want|need|plan|intend|am going|m going) to",
+        MAKE,
+        EXPLOSIVE,
+        gap=3,
+        harmless=f"{HARMLESS_BOMB}|{NOT_DONE}",
+    )
+    yield _rule(
+        "weapons_mass_harm",
+        HOW,
+        r"poison|contaminate",
+        r"(?:the |a |our |my )?(?:\w+ )?(?:water supply|reservoir|food supply|city|crowd)",
+        gap=3,
+        harmless=NOT_DONE,
+    )
+
+
+def _illegal_drugs() -> Iterator[Rule]:
+    yield _rule(
+        "illegal_drugs",
+        HOW,
+        r"make|cook|synthesi[sz]e|produce|manufacture|sell|deal|smuggle|buy|grow|extract|cut",
+        DRUGS,
+        gap=4,
+        harmless=f"{NOT_DONE}|{FICTION}|addiction|quit|body|police",
+    )
+
+
+def _malware() -> Iterator[Rule]:
+    yield _rule(
+        "malware",
+        WRITE,
+        rf"(?:(?!(?:essays?|articles?|report|stor(?:y|ies)|presentation|summary|explanation|polic(?:y|ies)|"
+        rf"posters?|slides|quiz)\b)[\w']+ ){{0,4}}?(?:{MALWARE})",
+        gap=1,
+        harmless=f"{NOT_DONE}|{FICTION}|detectors?|scanners?|analy[sz]\\w+|about",
+    )
+    yield _rule(
+        "malware",
+        r"how (?:do|can|could|would|should|to)|help me|teach me|show me|i want to|i need to|best way to|"
+        r"ways to|can you|could you|please",
+        r"hack(?: into)?|break into|crack|brute force|get into|spy on|take over|hijack",
+        ACCOUNT,
+        gap=3,
+        harmless=f"{NOT_DONE}|my own|(?:been|got|was) hacked",
+    )
+    yield _rule(
+        "malware",
+        HOW,
+        r"ddos|take down|deface|sql inject(?:ion)?(?: into)?|hack(?: into)?",
+        r"(?:a|the|this|my (?:school|ex|company|competitor|rival)(?: s)?|their|government|bank|"
+        r"competitor) ?(?:\w+ )?(?:web ?sites?|servers?|network|database|bank|government|systems?|atm)",
+        gap=2,
+        harmless=f"{NOT_DONE}|vulnerable lab|ctf|my own|{FICTION}",
+    )
+
+
+def _fraud_theft() -> Iterator[Rule]:
+    yield _rule(
+        "fraud_theft",
+        HOW,
+        STEAL,
+        LOOT,
+        gap=3,
+        harmless=f"{NOT_DONE}|{FICTION}|stolen from me|my own car|the show|base|(?:was|were|been) stolen",
+    )
+    yield _rule(
+        "fraud_theft",
+        rf"{HOW}|where (?:can|do|to)",
+        rf"{MAKE}|forge|print|sell|use|order",
+        FORGED,
+        gap=3,
+        harmless=f"{NOT_DONE}|{FICTION}|monopoly|teaching|classroom|tests?",
+    )
+    yield _rule(
+        "fraud_theft",
+        WRITE,
+        r"phishing|scam|fraudulent|419",
+        r"emails?|e mails?|messages?|letters?|texts?|sms|scripts?|websites?|pages?",
+        gap=2,
+        harmless=f"{NOT_DONE}|example of|examples of|quiz|exercise|simulation|detector|filter",
+    )
+    yield _rule(
+        "fraud_theft",
+        HOW,
+        r"launder money|evade (?:\w+ )?tax(?:es)?|commit (?:\w+ ){0,2}fraud|fake my (?:own )?death|"
+        r"insider trad\w+ without|cheat the insurance|pass a fake",
+        gap=3,
+        harmless=f"{NOT_DONE}|{FICTION}",
+    )
+
+
+def _harassment() -> Iterator[Rule]:
+    yield _rule(
+        "harassment",
+        r"how (?:do|can|could|would|should|to)|help me|teach me|show me|i want to|i need to|best way to|"
+        r"ways to|can you|could you",
+        r"track|spy on|follow|monitor|read|record|stalk|install",
+        r"(?:my|her|his|their) (?:ex|wife|husband|girlfriend|boyfriend|partner|coworker|neighbou?r|phone|"
+        r"messages|texts|location)",
+        r"(?:secretly|without (?:\w+ ){0,3}(?:knowing|knowledge|consent|noticing|finding out)|knowing it)",
+        gap=5,
+        harmless=NOT_DONE,
+    )
+    yield _rule(
+        "harassment",
+        HOW,
+        r"dox|doxx|stalk|blackmail|extort|cyberbully|revenge porn|swat",
+        rf"(?:{PERSON}|a |this )",
+        gap=2,
+        harmless=f"{NOT_DONE}|{FICTION}|stocks?|(?:being|am|was) (?:\\w+ )?(?:stalked|blackmailed|doxxed)",
+    )
+    yield _rule(
+        "harassment",
+        r"(?:find|get|give me|tell me)",
+        r"home address|where (?:she|he) lives",
+        r"so (?:i|we) can (?:\w+ ){0,2}(?:scare|hurt|confront|follow|surprise attack|threaten|punish|beat)",
+        gap=8,
+    )
+    yield _rule(
+        "harassment",
+        WRITE,
+        r"threatening|blackmail|intimidating|harassing|bullying",
+        r"letters?|messages?|emails?|notes?|texts?|posts?",
+        gap=2,
+        harmless=f"{NOT_DONE}|{FICTION}|non threatening|less threatening",
+    )
