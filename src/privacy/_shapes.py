@@ -58,6 +58,9 @@ COMPANY_FORMS: Final = word_set(
     "analytics"
 )
 _COMPANY_FORM_ALONE: Final = word_set("as co se spa ab media school department center centre union")
+_INFLECTED: Final = re.compile(r"(?:s|ed|ing|ly)$")
+_ARTICLE: Final = re.compile(r"^(?:al|el|ad|an|as|ash|at|az|d|l|o)[-'’](?=\w)")
+"""What may stand before a name in one word with it: `al-Sadr`, `d'Arc`."""
 _CONTRACTION: Final = re.compile(
     r"(?:i|you|we|they|he|she|it|that|this|there|here|who|what|where|how|let)['’](?:ve|m|re|ll|d|s)|\w+n['’]t"
 )
@@ -69,7 +72,8 @@ _EMPLOYED: Final = word_set("at for with by from joined join of employer company
 @cache
 def load_shapes() -> "Shapes":
     """The vetoes over the packaged word lists; read once a process."""
-    return Shapes(common=_word_list("common_words.txt"), not_names=_word_list("not_names.txt"))
+    given = {name.casefold() for line in _word_list("given_names.txt") for name in line.split()[2:]}
+    return Shapes(_word_list("common_words.txt"), _word_list("not_names.txt"), frozenset(given))
 
 
 def _word_list(name: str) -> frozenset[str]:
@@ -79,7 +83,8 @@ def _word_list(name: str) -> frozenset[str]:
 
 def is_capital(word: str) -> bool:
     """Whether `word` is written as a name: with a capital, or in a script that has none."""
-    return word[:1].isalpha() and not word[:1].islower()
+    bare = _ARTICLE.sub("", word)
+    return bare[:1].isalpha() and not bare[:1].islower()
 
 
 @frozen
@@ -90,6 +95,8 @@ class Shapes:
     """Words that are no name on their own, folded."""
     not_names: frozenset[str]
     """Terms that are not names at all, folded."""
+    given: frozenset[str]
+    """Common given names, folded."""
 
     def is_common(self, word: str) -> bool:
         """Whether `word`, in any case, is an ordinary word or a term."""
@@ -103,37 +110,29 @@ class Shapes:
         """Whether `word` has a meaning beside being a name, as "Will" and "Rose" have."""
         return self.is_common(word) or word.casefold() in AMBIGUOUS_NAMES
 
-    def is_person(self, words: list[str], *, opens_sentence: bool) -> bool:
+    def is_person(self, words: list[str]) -> bool:
         """Whether trimmed `words` can be a person's name."""
         solid = [
             word for word in words if word.casefold() not in PARTICLES and word.rstrip(".").casefold() not in _SUFFIXES
         ]
-        if not solid or len(words) > 6 or not all(is_capital(word) for word in solid):
+        if not solid or len(words) > 6:
             return False
-        rare = [word for word in solid if not self.is_common(word)]
         if len(solid) == 1:
-            word = solid[0]
-            if not rare or len(word.rstrip(".")) < 2 or (word.isascii() and word.isupper() and len(word) <= 3):
+            word = solid[0].rstrip(".")
+            if len(word) < 2 or (word.isascii() and word.isupper() and len(word) <= 3):
                 return False
-            return not (opens_sentence and word.casefold() in AMBIGUOUS_NAMES)
-        return any(len(word.rstrip(".")) > 1 for word in rare)
+            if not is_capital(word) and _INFLECTED.search(word):  # "my boss yells"
+                return word.casefold() in self.given
+            return not self.is_common(word) or (is_capital(word) and word.casefold() in AMBIGUOUS_NAMES)
+        return any(len(word.rstrip(".")) > 1 and not self.is_common(word) for word in solid)
 
     def is_location(self, words: list[str]) -> bool:
         """Whether `words` can be a place's name."""
-        return any(is_capital(word) and not self.is_common(word) for word in words)
+        return any(not self.is_common(word) for word in words)
 
-    def is_organization(self, words: list[str], before: str) -> bool:
-        """Whether `words`, with the word `before` them, can be an organisation's name."""
-        named = [word for word in words if is_capital(word) and not self.is_common(word)]
-        forms = {word.rstrip(".").casefold() for word in words[1:]} & COMPANY_FORMS
-        if len(words) > 1 and forms - _COMPANY_FORM_ALONE:
-            return any(is_capital(word) for word in words)
-        if not named:
-            return False
-        if len(words) == 1:
-            acronym = words[0].isupper() and len(words[0]) <= 5
-            return not acronym or before in _EMPLOYED
-        return True
+    def is_organization(self, words: list[str]) -> bool:
+        """Whether `words` can be an organisation's name."""
+        return len(words) > 1 or any(not self.is_common(word) for word in words)
 
 
 def opens_sentence(text: str, start: int) -> bool:

@@ -33,7 +33,6 @@ from privacy._shapes import (
     WORD_SURNAMES,
     Shapes,
     is_capital,
-    opens_sentence,
 )
 from privacy.mention import Mention
 
@@ -67,6 +66,9 @@ _ABSOLUTE_DATE: Final = re.compile(
     r"aug|sep|oct|nov|dec)[a-z]*\b|\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}|\b(?:1[5-9]|20)\d\d\b",
     re.IGNORECASE,
 )
+_NUMBERED_STREET: Final = re.compile(r"[^\W\d_]{3,}\.? (?:[^\W\d_]\.? )?\d{1,5}[A-Za-z]?$|^\d{1,5} [^\W\d_]{3,}")
+_LETTERS: Final = re.compile(r"[^\W\d_]+")
+_AROUND_CHARS: Final = 120
 _CODE_MARKS: Final = frozenset('`_{}[]()<>=+*/\\|#$%^~@:;"0123456789•→…')
 _ORGANIZATION_MARKS: Final = frozenset('`_{}[]<>=*\\|$%^~@;"•→…')
 
@@ -89,9 +91,7 @@ class NameRecogniser:
         for place, start, end, entity in self._read(texts):
             text = texts[place]
             for low, high in _lines(text, start, end) if entity != "ADDRESS" else [(start, end)]:
-                mention = self._accept(text, low, high, _LABELS[entity])
-                if mention is not None:
-                    found[place].append(mention)
+                found[place].extend(self._accept(text, low, high, _LABELS[entity]))
         return found
 
     def _read(self, texts: Sequence[str]) -> Iterator[tuple[int, int, int, str]]:
@@ -117,47 +117,46 @@ class NameRecogniser:
                 ]
             yield from said
 
-    def _accept(self, text: str, start: int, end: int, label: str) -> Mention | None:
+    def _accept(self, text: str, start: int, end: int, label: str) -> Iterator[Mention]:
+        """What of a proposal stands."""
         if label == "DATE_TIME":
-            found = _ABSOLUTE_DATE.search(text, start, end)
-            return Mention(start, end, label, MODEL_SCORE, "spacy") if found else None
+            if _ABSOLUTE_DATE.search(text, start, end):
+                yield Mention(start, end, label, MODEL_SCORE, "spacy")
+            return
         if label in {"ADDRESS", "ID"}:
-            return self._numbered(text, start, end, label)
+            yield from _numbered(text, start, end, label)
+            return
+        if label != "ORGANIZATION" and _NUMBERED_STREET.search(text, start, end):
+            yield from _numbered(text, start, end, "ADDRESS")
+            return
         opener = WORD.search(text, start, end)
         if opener and opener.group().rstrip(".").casefold() in (TITLES | _SALUTATIONS) and opener.end() < end:
             label = "PERSON"
-        start, end = self._trim(text, start, end, keep_openers=label != "PERSON")
-        if start >= end:
-            return None
-        shown = text[start:end]
+        # Code and punctuation run into a proposal from either side, or stand between two names.
         marks = _ORGANIZATION_MARKS if label == "ORGANIZATION" else _CODE_MARKS
-        # Code, e-mail addresses and Markdown run into the proposal from either side.
-        if not marks.isdisjoint(shown) or _stands_in_code(text, start, end):
-            return None
+        for low, high in _without(marks, text, start, end):
+            yield from self._named(text, low, high, label)
+
+    def _named(self, text: str, start: int, end: int, label: str) -> Iterator[Mention]:
+        """The name between `start` and `end`, if it looks like one."""
+        start, end = self._trim(text, start, end, keep_openers=label != "PERSON")
+        if start >= end or _stands_in_code(text, start, end):
+            return
+        shown = text[start:end]
         words = [match.group() for match in WORD.finditer(shown)]
-        if shown.casefold() in self.shapes.not_names or not self._has_shape(text, start, words, label):
-            return None
-        return Mention(start, end, label, MODEL_SCORE, "spacy")
+        if shown.casefold() in self.shapes.not_names or not self._has_shape(text, start, end, words, label):
+            return
+        yield Mention(start, end, label, MODEL_SCORE, "spacy")
 
-    def _numbered(self, text: str, start: int, end: int, label: str) -> Mention | None:
-        """An address or a number of something; neither is without a digit, or with code around it."""
-        if (gap := text.find("\n\n", start, end)) >= 0:
-            end = gap
-        while start < end and not text[start].isalnum():
-            start += 1
-        while end > start and not text[end - 1].isalnum():
-            end -= 1
-        if not any(map(str.isdigit, text[start:end])):
-            return None
-        return Mention(start, end, label, MODEL_SCORE, "spacy")
-
-    def _has_shape(self, text: str, start: int, words: list[str], label: str) -> bool:
+    def _has_shape(self, text: str, start: int, end: int, words: list[str], label: str) -> bool:
+        small = not any(map(is_capital, words))
+        if small and not _is_typed_small(text, start, end):
+            return False
         if label == "PERSON":
-            return self.shapes.is_person(words, opens_sentence=opens_sentence(text, start))
+            return self.shapes.is_person(words)
         if label == "LOCATION":
             return self.shapes.is_location(words)
-        before = WORD.findall(text[max(0, start - 24) : start])
-        return self.shapes.is_organization(words, before[-1].casefold() if before else "")
+        return self.shapes.is_organization(words)
 
     def _trim(self, text: str, start: int, end: int, *, keep_openers: bool) -> tuple[int, int]:
         """The span without edge marks, possessive, titles and words that open or follow a name."""
@@ -194,6 +193,35 @@ def _lines(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
         if piece.strip():
             yield low, low + len(piece)
         low += len(piece) + 1
+
+
+def _numbered(text: str, start: int, end: int, label: str) -> Iterator[Mention]:
+    """An address or a number of something: neither is without a digit, and neither goes on past an empty line."""
+    if (gap := text.find("\n\n", start, end)) >= 0:
+        end = gap
+    while start < end and not text[start].isalnum():
+        start += 1
+    while end > start and not text[end - 1].isalnum():
+        end -= 1
+    if any(map(str.isdigit, text[start:end])):
+        yield Mention(start, end, label, MODEL_SCORE, "spacy")
+
+
+def _without(marks: frozenset[str], text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """The stretches between `marks`."""
+    low = start
+    for place in range(start, end):
+        if text[place] in marks:
+            yield low, place
+            low = place + 1
+    yield low, end
+
+
+def _is_typed_small(text: str, start: int, end: int) -> bool:
+    """Whether the words around are written without capitals, so that a name would be, too."""
+    around = _LETTERS.findall(text, max(0, start - _AROUND_CHARS), end + _AROUND_CHARS)
+    capital = sum(word[0].isupper() and word not in {"I", "I'm"} for word in around)
+    return bool(capital * 10 <= len(around))
 
 
 def pieces_of(text: str) -> Iterator[tuple[int, int]]:
