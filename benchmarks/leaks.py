@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Final
 
 from benchmarks.detect import (
@@ -24,6 +25,9 @@ from benchmarks.disguises import disguised
 from peernet.core.errors import UserError
 
 PAGE: Final = CHECKOUT / "docs" / "leaks.md"
+PRIVACY_PAGE: Final = CHECKOUT / "docs" / "privacy.md"
+_BEGIN: Final = "<!-- by set: written by `make leaks` -->"
+_END: Final = "<!-- end -->"
 LEAST_SPANS: Final = 20
 """Kinds with fewer are not in the table: a share of them says little."""
 _HEAD: Final = """# What would leak
@@ -58,8 +62,19 @@ def main() -> int:
         *_speed(ours, theirs, len(short)),
     ]
     PAGE.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    print(f"{PAGE.relative_to(CHECKOUT)} is written")
+    _put_in(PRIVACY_PAGE, list(_by_set(names, sets, ours, theirs))[1:-1])
+    print(f"{PAGE.relative_to(CHECKOUT)} is written, and the table of {PRIVACY_PAGE.relative_to(CHECKOUT)}")
     return 0
+
+
+def _put_in(page: Path, lines: Sequence[str]) -> None:
+    """Puts `lines` between the marks of a page."""
+    text = page.read_text(encoding="utf-8")
+    before, begin, rest = text.partition(_BEGIN)
+    _, end, after = rest.partition(_END)
+    if not begin or not end:
+        raise UserError(f"{page} has no place for the table: it wants the lines {_BEGIN} and {_END}")
+    page.write_text("\n".join([before + begin, *lines, end + after]), encoding="utf-8")
 
 
 def _heeded(name: str, predicted: Mapping[str, Spans]) -> Mapping[str, Spans]:

@@ -1,5 +1,7 @@
 """The recogniser's network, evaluated for speed, and the pieces that a text is read in."""
 
+import contextlib
+
 import numpy as np
 import pytest
 import spacy
@@ -7,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from privacy._network import accelerate
-from privacy.recogniser import PACKAGED_MODEL, load_model, pieces_of
+from privacy._shapes import load_shapes
+from privacy.recogniser import PACKAGED_MODEL, NameRecogniser, load_model, pieces_of
 
 TEXTS = ["Ask Maria Kowalska of Acme.", "", "x", "In Paris, on 3 May 2019, she met J. Smith.\n\nLine two: Oslo " * 9]
 
@@ -61,3 +64,66 @@ def test_pieces_end_with_lines_and_sentences():
     assert all(text[end - 1] == "\n" for _, end in pieces_of(text))
     text = "A sentence that goes on. " * 60
     assert all(text[:end].endswith(". ") or end == len(text) for _, end in pieces_of(text))
+
+
+class Saying:
+    """A pipeline that says what the test wants."""
+
+    def __init__(self, *said: tuple[str, str]) -> None:
+        self.said = said
+        self.vocab = spacy.blank("en").vocab
+        self.blank = spacy.blank("en")
+
+    def memory_zone(self):
+        return contextlib.nullcontext()
+
+    def get_pipe(self, _name: str) -> "Saying":
+        return self
+
+    def make_doc(self, text: str):
+        return self.blank.make_doc(text)
+
+    def predict(self, docs):
+        return docs
+
+    def set_annotations(self, docs, _predicted) -> None:
+        for doc in docs:
+            found = [(doc.text.find(shown), shown, label) for shown, label in self.said]
+            doc.ents = [
+                doc.char_span(start, start + len(shown), label=label, alignment_mode="expand")
+                for start, shown, label in found
+                if start >= 0
+            ]
+
+
+def accepted(text: str, shown: str, label: str) -> list[tuple[str, str]]:
+    recogniser = NameRecogniser(Saying((shown, label)), load_shapes())
+    return [(text[found.start : found.end], found.label) for found in recogniser.find(text)]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown", "label", "expected"),
+    [
+        ("can you ask natasja if she comes", "natasja", "PERSON", [("natasja", "PERSON")]),
+        ("Paris is nice, and so is the antelope in Kent.", "antelope", "PERSON", []),
+        ("my boss yells", "yells", "PERSON", []),
+        ("ask james about it", "james", "PERSON", [("james", "PERSON")]),
+        ("Dear Dr. Lee, hello", "Dr. Lee", "ORG", [("Lee", "PERSON")]),
+        ("It is on Joaquin Suarez 2906.", "Joaquin Suarez 2906", "PERSON", [("Joaquin Suarez 2906", "ADDRESS")]),
+        ("The user_Smith() call", "Smith", "PERSON", []),
+        ("Python is slow", "Python", "ORG", []),
+        ("It was in 1998.", "1998", "DATE", [("1998", "DATE_TIME")]),
+        ("It took three weeks.", "three weeks", "DATE", []),
+        ("Account forms", "forms", "ID", []),
+        ("12 Oak Lane\n\nDear Sir", "12 Oak Lane\n\nDear", "ADDRESS", [("12 Oak Lane", "ADDRESS")]),
+        ("Muqtada al-Sadr spoke in Najaf", "Muqtada al-Sadr", "PERSON", [("Muqtada al-Sadr", "PERSON")]),
+        ("We all met X in May", "X", "PERSON", []),
+    ],
+)
+def test_what_is_made_of_a_proposal(text: str, shown: str, label: str, expected: list[tuple[str, str]]):
+    assert accepted(text, shown, label) == expected
+
+
+def test_names_on_both_sides_of_a_mark_are_two():
+    text = 'Elizabeth: "Amanda is out"'
+    assert accepted(text, 'Elizabeth: "Amanda', "PERSON") == [("Elizabeth", "PERSON"), ("Amanda", "PERSON")]
