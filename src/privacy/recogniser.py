@@ -256,7 +256,12 @@ def load_model(name: str | Path = PACKAGED_MODEL) -> "Language":
     Raises `OSError` where it is not there.
     """
     import spacy
+    from spacy.attrs import LOWER, NORM, PREFIX, SHAPE, SUFFIX
 
     model = spacy.load(name, exclude=list(_UNUSED_PIPES))
     accelerate(model.get_pipe("ner"))
+    # Of a word that it meets, spaCy works out some twenty things (is it a number, an address, a stop word?), anew in
+    # each memory zone; the recogniser looks at four.
+    getters = model.vocab.lex_attr_getters
+    model.vocab.lex_attr_getters = {key: getters[key] for key in (LOWER, NORM, PREFIX, SHAPE, SUFFIX)}
     return model
