@@ -81,9 +81,9 @@ class _Maxout:
         size = len(self.gain)
         best = np.maximum(sums[:, :size], sums[:, size : 2 * size])
         np.maximum(best, sums[:, 2 * size :], out=best)
-        best -= best.mean(axis=1, keepdims=True)
+        best -= (np.einsum("ij->i", best) / np.float32(size))[:, None]
         variance = np.einsum("ij,ij->i", best, best) / np.float32(size) + np.float32(_EPSILON)
-        best *= (1 / np.sqrt(variance))[:, None]
+        best /= np.sqrt(variance)[:, None]
         best *= self.gain
         best += self.shift
         return best

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from attrs import field, frozen
+from threadpoolctl import ThreadpoolController
 
 from privacy._network import accelerate
 from privacy._shapes import (
@@ -80,6 +81,7 @@ class NameRecogniser:
     model: "Language"
     shapes: Shapes
     _lock: threading.Lock = field(factory=threading.Lock, init=False, repr=False, eq=False)
+    _libraries: ThreadpoolController = field(factory=ThreadpoolController, init=False, repr=False, eq=False)
 
     def find(self, text: str) -> list[Mention]:
         """Mentions of people, places, organisations, addresses and absolute dates, by start. As `find_all`."""
@@ -106,7 +108,8 @@ class NameRecogniser:
                 last += 1
             batch = pieces[first:last]
             first = last
-            with self._lock, self.model.memory_zone():
+            # More threads than one cost more than they bring: the products are small.
+            with self._lock, self._libraries.limit(limits=1, user_api="blas"), self.model.memory_zone():
                 docs = [self.model.make_doc(texts[place][start:end]) for place, start, end in batch]
                 recogniser.set_annotations(docs, recogniser.predict(docs))
                 said = [
@@ -262,6 +265,7 @@ def load_model(name: str | Path = PACKAGED_MODEL) -> "Language":
     accelerate(model.get_pipe("ner"))
     # Of a word that it meets, spaCy works out some twenty things (is it a number, an address, a stop word?), anew in
     # each memory zone; the recogniser looks at four.
-    getters = model.vocab.lex_attr_getters
-    model.vocab.lex_attr_getters = {key: getters[key] for key in (LOWER, NORM, PREFIX, SHAPE, SUFFIX)}
+    vocab: Any = model.vocab
+    getters = vocab.lex_attr_getters
+    vocab.lex_attr_getters = {key: getters[key] for key in (LOWER, NORM, PREFIX, SHAPE, SUFFIX)}
     return model
