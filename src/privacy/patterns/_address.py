@@ -223,7 +223,7 @@ class AddressRecogniser:
             end = unit.end()
         for _ in range(self._max_tails):
             tail = self._tail.match(text, end)
-            if tail is None:
+            if tail is None or text[tail.end() : tail.end() + 1] == ":":  # the next field's name
                 break
             end = tail.end()
             # A comma and a capital also begin other things: without a number one place name is all that is taken.
