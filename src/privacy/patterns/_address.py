@@ -40,6 +40,12 @@ _LOOK_BACK = 64
 """How far before a house number its street may begin."""
 
 
+def _before_field(text: str, start: int, end: int) -> int:
+    """Where an address ends whose last line is the name of the next field ("Phone: ...")."""
+    line = text.rfind("\n", start, end)
+    return len(text[:line].rstrip()) if line > start and text[end : end + 1] == ":" else end
+
+
 @frozen
 class AddressRecogniser:
     """Postal addresses: a street with its number, and the unit, city, region, postcode and country after it.
@@ -135,7 +141,8 @@ class AddressRecogniser:
         if not page.digits:
             return
         reached: tuple[int, int] | None = None
-        for start, end in sorted(self._spans(page)):
+        for start, stop in sorted(self._spans(page)):
+            end = _before_field(page.text, start, stop)
             if reached is not None and start < reached[1]:
                 reached = (reached[0], max(reached[1], end))  # "Flat 3" and "3, 18 Queens Road" are one address
                 continue
@@ -223,7 +230,7 @@ class AddressRecogniser:
             end = unit.end()
         for _ in range(self._max_tails):
             tail = self._tail.match(text, end)
-            if tail is None or text[tail.end() : tail.end() + 1] == ":":  # the next field's name
+            if tail is None:
                 break
             end = tail.end()
             # A comma and a capital also begin other things: without a number one place name is all that is taken.
