@@ -29,7 +29,9 @@ from attrs import frozen
 
 from privacy.exposure import word_set
 
-__all__ = ["ENGLISH", "Stretch", "function_words", "language_name", "language_of", "stretches_of"]
+__all__ = [
+    "ENGLISH", "Stretch", "function_words", "language_name", "language_of", "languages_beside", "stretches_of",
+]  # fmt: skip
 
 ENGLISH: Final = "en"
 _PIECE_CHARS: Final = 800
@@ -164,6 +166,12 @@ def stretches_of(texts: Sequence[str]) -> list[list[Stretch]]:
             spoken[language] += len(text)
     usual = spoken.most_common(1)[0][0] if spoken else ENGLISH
     return [_stretches(pieces, language or usual) for pieces, language in zip(read, wholes, strict=True)]
+
+
+def languages_beside(supported: Sequence[str], texts: Sequence[str]) -> list[str]:
+    """The languages of `texts` that are not `supported`, by their codes, in the order in which they come."""
+    found = [stretch.language for stretches in stretches_of(texts) for stretch in stretches]
+    return [language for language in dict.fromkeys(found) if language not in supported]
 
 
 def _stretches(pieces: "Sequence[tuple[int, int, _Evidence]]", usual: str) -> list[Stretch]:
