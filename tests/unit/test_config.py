@@ -60,6 +60,10 @@ def test_one_address_to_listen_on_may_be_given_by_itself(path: Path):
         ("network", NetworkConfig, "[network]\nbootstrap = [1]", "bootstrap is [1]"),
         ("client", ClientConfig, "[client]\nprofile = 'slow'", "'profile' must be in"),
         ("client", ClientConfig, "[client]\ntemperature_thousandths = 2001", "must be <= 2000"),
+        ("client", ClientConfig, "[client]\nunsupported_language = 'open'", "'unsupported_language' must be in"),
+        ("client", ClientConfig, "[client]\nlanguages = 'en'", "languages is 'en', and should be a list"),
+        ("client", ClientConfig, "[client]\ndetection_timeout_s = 0", "'detection_timeout_s' must be > 0"),
+        ("client", ClientConfig, "[client]\ndetection_timeout_s = true", "detection_timeout_s is True"),
         ("bootstrap", BootstrapConfig, "[bootstrap]\norigin = 3", "origin is 3"),
         ("host", HostConfig, "[host", "not valid TOML"),
     ],
@@ -84,4 +88,4 @@ def test_a_file_that_is_no_text_or_no_file(path: Path):
 
 @pytest.mark.parametrize("kind", [NetworkConfig, HostConfig, ClientConfig, BootstrapConfig])
 def test_every_setting_is_of_a_type_that_the_reader_checks(kind: type):
-    assert {field.type for field in attrs.fields(kind)} <= {str, int, bool, tuple[str, ...]}
+    assert {field.type for field in attrs.fields(kind)} <= {str, int, float, bool, tuple[str, ...]}

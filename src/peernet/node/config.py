@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar, cast
 
 import attrs
 from attrs import field, frozen
-from attrs.validators import ge, in_, le
+from attrs.validators import ge, gt, in_, le
 
 from peernet.core.errors import UserError
 from peernet.core.ring.paths import PROFILES
@@ -113,6 +113,12 @@ class ClientConfig:
     max_answer_tokens: int = field(default=120, validator=ge(1))
     temperature_thousandths: int = field(default=200, validator=[ge(0), le(2000)])
     """How freely the model chooses, 0 to 2000."""
+    languages: tuple[str, ...] = ("en", "fr")
+    """Those whose names are recognised (codes of ISO 639-1)."""
+    unsupported_language: str = field(default="strict", validator=in_(("strict", "refuse")))
+    """What becomes of a prompt in another language: sent as under the policy `strict` at most, or refused."""
+    detection_timeout_s: float = field(default=10.0, validator=[gt(0), le(600)])
+    """How long looking for identifiers may take before the request is given up, nothing sent."""
 
 
 def load_table(path: Path, table: str, kind: type[T], flags: Mapping[str, Any]) -> T:
@@ -158,6 +164,8 @@ def _structure(name: str, value: object, kind: Any) -> object:
         if isinstance(value, list | tuple) and all(type(item) is str for item in value):
             return tuple(value)
         raise ValueError(f"{name} is {value!r}, and should be a list of strings")
+    if kind is float and type(value) is int:
+        return float(value)
     if type(value) is not kind:
         raise ValueError(f"{name} is {value!r}, and should be of type {kind.__name__}")
     return value
