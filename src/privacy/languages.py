@@ -175,6 +175,8 @@ def languages_beside(supported: Sequence[str], texts: Sequence[str]) -> list[str
 
 
 def _stretches(pieces: "Sequence[tuple[int, int, _Evidence]]", usual: str) -> list[Stretch]:
+    if len(pieces) == 1:
+        return [Stretch(*pieces[0][:2], usual)]
     stretches: list[Stretch] = []
     for start, end, evidence in pieces:
         # An empty line belongs to what it follows.

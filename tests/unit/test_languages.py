@@ -72,6 +72,7 @@ def test_without_evidence_it_abstains(text: str) -> None:
         "for i in range(10):\n    x.de(la, el)\n    do_it(i) if es else un()",
         "My name is José Ángel de la Peña and I was born in Córdoba.",
         "What does 'Schadenfreude' mean, and is ありがとう polite?",
+        "Write 'jeg vil ikke være med til det, men han skal' to my friend and make it polite.",
         "Mr. van der Berg lives at Μεγάλη Άμμος 184, please write to him.",
     ],
 )
