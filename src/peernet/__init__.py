@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from peernet._version import __version__
 
 if TYPE_CHECKING:
-    from peernet.client.client import Client, NoHosts, PromptRefused, UnknownModel, open_client
+    from peernet.client.client import Client, LanguageRefused, NoHosts, PromptRefused, UnknownModel, open_client
     from peernet.client.events import Answered
     from peernet.client.reply import Reply
     from peernet.core.errors import PeernetError, UserError
@@ -30,6 +30,7 @@ _LAZY = {
     "ClientConfig": "peernet.node.config",
     "DetectionFailed": "privacy.detection",
     "ExposureReceipt": "privacy.exposure",
+    "LanguageRefused": "peernet.client.client",
     "NetworkConfig": "peernet.node.config",
     "NoHosts": "peernet.client.client",
     "PeerId": "peernet.core.identity",
@@ -43,9 +44,9 @@ _LAZY = {
 }
 
 __all__ = [
-    "Answered", "ChatMessage", "Client", "ClientConfig", "DetectionFailed", "ExposureReceipt", "NetworkConfig",
-    "NoHosts", "PeerId", "PeernetError", "PlanRefused", "PromptRefused", "Reply", "UnknownModel", "UserError",
-    "__version__", "open_client",
+    "Answered", "ChatMessage", "Client", "ClientConfig", "DetectionFailed", "ExposureReceipt",
+    "LanguageRefused", "NetworkConfig", "NoHosts", "PeerId", "PeernetError", "PlanRefused", "PromptRefused", "Reply",
+    "UnknownModel", "UserError", "__version__", "open_client",
 ]  # fmt: skip
 
 

@@ -17,25 +17,29 @@ Source: design section 6, step 2; promise P2.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from peernet.core.errors import PeernetError
+from privacy._by_language import FURTHER_MODELS, LazyRecogniser, ModelMissing, read_names
 from privacy._cues import ADDRESSED, cue_names, cue_organizations
 from privacy._shapes import PARTICLES, TITLES, Shapes, is_capital, load_shapes, opens_sentence
 from privacy.folding import View
+from privacy.languages import ENGLISH
 from privacy.mention import Mention
 from privacy.patterns import DEFAULT_PHONE_REGIONS, Recogniser, default_recognisers, find_patterns
 from privacy.recogniser import PACKAGED_MODEL, NameRecogniser, load_model
 
-__all__ = ["MAX_KNOWN_NAMES", "MAX_TEXT_CHARS", "DetectionFailed", "Detector", "KnownName"]
+__all__ = ["MAX_KNOWN_NAMES", "MAX_TEXT_CHARS", "SUPPORTED_LANGUAGES", "DetectionFailed", "Detector", "KnownName"]
 
 MAX_TEXT_CHARS: Final = 1_200_000
 """Some six hundred pages."""
 MAX_KNOWN_NAMES: Final = 5_000
+SUPPORTED_LANGUAGES: Final = (ENGLISH, *FURTHER_MODELS)
+"""Those with a recogniser; in others patterns, cues and known names are found, and names with less certainty."""
 
 KNOWN_SCORE: Final = 0.95
 _NAME_PART: Final = re.compile(r"[^\W\d_](?:[^\W_]|['’-](?=[^\W_]))*")
@@ -72,10 +76,19 @@ class Detector:
     names: NameRecogniser
     recognisers: Sequence[Recogniser]
     shapes: Shapes
+    further: Mapping[str, LazyRecogniser] = field(factory=dict)
+    """Recognisers of other languages than English."""
 
     @classmethod
-    def load(cls, model: str | Path = PACKAGED_MODEL, regions: Sequence[str] = DEFAULT_PHONE_REGIONS) -> "Detector":
+    def load(
+        cls,
+        model: str | Path = PACKAGED_MODEL,
+        regions: Sequence[str] = DEFAULT_PHONE_REGIONS,
+        languages: Sequence[str] = SUPPORTED_LANGUAGES,
+    ) -> "Detector":
         """The detector over a spaCy pipeline, by its package or folder; `regions` (ISO 3166) are of phone numbers.
+
+        `languages` are those whose names are recognised, of `SUPPORTED_LANGUAGES`; all but English are loaded later.
 
         Raises `DetectionFailed` where the pipeline is not there.
         """
@@ -85,7 +98,8 @@ class Detector:
             message = f"the language model {str(model)!r} cannot be loaded: install peernet with its client extra"
             raise DetectionFailed(message) from error
         shapes = load_shapes()
-        return cls(names=NameRecogniser(language, shapes), recognisers=default_recognisers(regions), shapes=shapes)
+        further = {code: LazyRecogniser(code, FURTHER_MODELS[code]) for code in languages if code in FURTHER_MODELS}
+        return cls(NameRecogniser(language, shapes), default_recognisers(regions), shapes, further)
 
     def detect(self, text: str, known: Iterable[KnownName] = ()) -> list[Mention]:
         """The mentions in `text`, sorted and not overlapping, offsets in its code points.
@@ -101,6 +115,8 @@ class Detector:
             return self._detect_all(texts, tuple(known))
         except DetectionFailed:
             raise
+        except ModelMissing as error:
+            failure = f"the language model {str(error)!r} cannot be loaded: install peernet with its client extra"
         except Exception as error:  # noqa: BLE001  promise P2: whatever broke, nothing is sent
             failure = type(error).__name__
         # Raised outside the handler: the cause, which may quote the text, is not chained to it.
@@ -113,7 +129,7 @@ class Detector:
         if len(known) > MAX_KNOWN_NAMES:
             raise DetectionFailed(f"{len(known)} known names are over the limit of {MAX_KNOWN_NAMES}")
         views = [View.of(text) for text in texts]
-        said = self.names.find_all([view.text for view in views])
+        said = read_names([view.text for view in views], self.names, self.further)
         found = [_settle(self._find(view.text, names), view.text) for view, names in zip(views, said, strict=True)]
         names = [*known, *_names(views, found)][:MAX_KNOWN_NAMES]
         expression = _known_expression(names, self.shapes)

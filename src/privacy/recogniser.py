@@ -44,6 +44,7 @@ __all__ = ["PACKAGED_MODEL", "NameRecogniser", "load_model", "pieces_of"]
 
 _LABELS: Final[Mapping[str, str]] = {
     "PERSON": "PERSON",
+    "PER": "PERSON",
     "GPE": "LOCATION",
     "LOC": "LOCATION",
     "FAC": "LOCATION",
@@ -53,7 +54,7 @@ _LABELS: Final[Mapping[str, str]] = {
     "ID": "ID",
 }
 PACKAGED_MODEL: Final = Path(__file__).parent / "models" / "detector"
-_UNUSED_PIPES: Final = ("tok2vec", "tagger", "parser", "senter", "attribute_ruler", "lemmatizer")
+_UNUSED_PIPES: Final = ("tok2vec", "tagger", "morphologizer", "parser", "senter", "attribute_ruler", "lemmatizer")
 """Of a general pipeline: the entity recogniser has token vectors of its own."""
 _PIECE_CHARS: Final = 400
 """About how long the pieces are that a text is read in; one without spaces or stops may be twice as long."""

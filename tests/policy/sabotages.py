@@ -119,11 +119,11 @@ SABOTAGES: Final = (
         (
             Change(
                 SESSION,
-                "            return await trio.to_thread.run_sync(detect, abandon_on_cancel=True)",
-                "            try:\n"
-                "                return await trio.to_thread.run_sync(detect, abandon_on_cancel=True)\n"
-                "            except DetectionFailed:\n"
-                "                return [[] for _ in texts]",
+                "        return await self._in_time(partial(self._client.detector.detect_all, texts))",
+                "        try:\n"
+                "            return await self._in_time(partial(self._client.detector.detect_all, texts))\n"
+                "        except DetectionFailed:\n"
+                "            return [[] for _ in texts]",
             ),
         ),
     ),
@@ -136,9 +136,16 @@ SABOTAGES: Final = (
             Change(
                 SESSION,
                 '        raise DetectionFailed(f"looking',
-                '        return [[] for _ in texts]\n        raise DetectionFailed(f"looking',
+                '        return [[]]\n        raise DetectionFailed(f"looking',
             ),
         ),
+    ),
+    Sabotage(
+        "unknown-languages-pass",
+        2,
+        "a prompt in a language without a recogniser is sent as any other, and nobody is told",
+        "test_p02_anonymisation.py::test_a_language_without_a_recogniser_is_sent_in_parts_or_not_at_all",
+        (Change(SESSION, "return evolve(policy, level=Level.STRICT), (notice,)", "return policy, ()"),),
     ),
     Sabotage(
         "one-host-gets-everything",

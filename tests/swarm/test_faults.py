@@ -20,7 +20,6 @@ import trio
 from attrs import evolve
 
 import peernet.client.fragment as fragment_module
-import peernet.client.session as session_module
 from inference.models import DEFAULT_MODEL
 from peernet.cli.local_swarm import LocalSwarm
 from peernet.client.client import Client, PromptRefused
@@ -344,12 +343,12 @@ async def _detection_fails_closed(client: Client, sent: _Sent, monkeypatch: pyte
 
     stuck = _Stuck()
     client.detector = cast("Detector", stuck)
-    monkeypatch.setattr(session_module, "DETECTION_TIMEOUT_S", 0.2)
+    configured, client.config = client.config, evolve(client.config, detection_timeout_s=0.2)
     async with client.conversation() as session:
         with pytest.raises(DetectionFailed, match=r"took over 0\.2 s; nothing was sent"):
             await session.ask(prompt, _ignore)
     stuck.release.set()
-    monkeypatch.undo()
+    client.config = configured
     assert sent.bytes == 0
     assert dict(client.network.swarm.connections) == before
 

@@ -59,7 +59,11 @@ class Finder:
 
 @asynccontextmanager
 async def gateway(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, finder: Finder | None = None, **settings: Any
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    finder: Finder | None = None,
+    config: ClientConfig | None = None,
+    **settings: Any,
 ) -> AsyncIterator[Gateway]:
     """A gateway whose client knows of nobody."""
     write_tiny_weights(folder / "tiny.gguf")
@@ -75,7 +79,7 @@ async def gateway(
         monkeypatch.setattr(view, "fetch_directory", nobody_new)
         detector = cast("Detector", finder or Finder())
         model = CountedModel("tiny", tokenizer)
-        client = Client(view, ClientConfig(), detector, model, policy_of(network), folder, nursery)
+        client = Client(view, config or ClientConfig(), detector, model, policy_of(network), folder, nursery)
         yield Gateway(client, GatewaySettings(**settings))
         nursery.cancel_scope.cancel()
 
@@ -105,6 +109,18 @@ async def test_what_is_refused_or_missing_is_told_with_its_status(
         ]
         assert (await chat(opened, messages=earlier)).error["code"] == "content_filter"
         assert opened.app.failures == {}
+
+
+async def test_a_language_whose_names_are_not_recognised_is_refused_if_so_configured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    danish = "Skriv et brev til min nabo Grethe om den båd, som han ikke vil sælge."
+    async with gateway(tmp_path, monkeypatch, config=ClientConfig(unsupported_language="refuse")) as opened:
+        refused = await chat(opened, danish)
+        assert (refused.status, refused.error["code"]) == (400, "unsupported_language")
+        assert "seems to be Danish" in refused.error["message"]
+        assert "Grethe" not in refused.body.decode()
+        assert (await chat(opened)).error["code"] == "no_host"
 
 
 async def test_what_is_not_there_is_an_error_object(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -155,6 +155,8 @@ class RequestDrawing:
         self._console.print(
             Panel(Group(text, Text(), legend), title="your prompt", title_align="left", box=box.ROUNDED)
         )
+        for notice in masked.notices:
+            self._console.print(f"[yellow]{escape(notice)}[/]")
 
     def _draw_plan(self, plan: Planned) -> None:
         self._plan = plan

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 import trio
 
@@ -20,18 +21,22 @@ from peernet.client.network import HostChoice, NetworkView
 from peernet.client.parameters import Sampling
 from peernet.client.reply import Reply
 from peernet.client.request import Emit
-from peernet.client.session import ChatSession, CountedModel, NoHosts, PromptRefused
+from peernet.client.session import ChatSession, CountedModel, LanguageRefused, NoHosts, PromptRefused
 from peernet.core.errors import UserError
 from peernet.core.ledger.policy import LedgerPolicy
 from peernet.net.tasks import background_nursery
 from peernet.node.config import ClientConfig, NetworkConfig
 from peernet.node.home import Home
 from peernet.node.policy import policy_of
-from privacy.detection import Detector
+from privacy.detection import SUPPORTED_LANGUAGES, Detector
 from privacy.planning import ChatMessage, ExposurePolicy, Level
 from privacy.screening import Guard, Screen
 
-__all__ = ["ChatSession", "Client", "NoHosts", "PromptRefused", "UnknownModel", "open_client"]
+__all__ = ["ChatSession", "Client", "LanguageRefused", "NoHosts", "PromptRefused", "UnknownModel", "open_client"]
+
+
+MAX_DETECTIONS: Final = 4
+"""How many detections run at once; one that was given up counts until its thread has ended."""
 
 
 class UnknownModel(UserError):
@@ -58,6 +63,7 @@ class Client:
         self.ledger = ledger
         self.screener = screener
         self.policy = ExposurePolicy(Level(config.policy))
+        self.detections = trio.CapacityLimiter(MAX_DETECTIONS)
         self._model = model
         self._counted = {model.name: model}
         self._models = models
@@ -172,6 +178,10 @@ async def open_client(
     screener = Screen.configured(config.screening, config.screening_timeout_s, guard)
     if config.policy not in set(Level):
         raise UserError(f"there is no exposure policy {config.policy!r}: choose strict, standard or open")
+    unknown = sorted(set(config.languages) - set(SUPPORTED_LANGUAGES))
+    if unknown:
+        known = ", ".join(SUPPORTED_LANGUAGES)
+        raise UserError(f"names are not recognised in the language {unknown[0]!r}: set languages to some of {known}")
     folder = read_installed(home.models / config.model).folder
     counted = CountedModel(config.model, await trio.to_thread.run_sync(Tokenizer.load, folder))
     view = NetworkView(network, home.state / "guards.json", home.state / "directory.bin")
@@ -181,7 +191,8 @@ async def open_client(
         await view.start()
         nursery.start_soon(view.keep_fresh)
         if detector is None:
-            detector = await trio.to_thread.run_sync(Detector.load)
+            load = partial(Detector.load, languages=config.languages)
+            detector = await trio.to_thread.run_sync(load)
         await trio.to_thread.run_sync(screener.load)
         yield Client(view, config, detector, screener, counted, ledger, home.models, nursery)
 

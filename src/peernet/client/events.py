@@ -49,6 +49,8 @@ class Masked:
 
     mentions: tuple[tuple[str, str], ...] = field(repr=False)
     counts: dict[str, int]
+    notices: tuple[str, ...] = ()
+    """What masking could not do, in fixed sentences of ours."""
 
 
 @frozen

@@ -72,6 +72,8 @@ class Asked:
     sampling: Sampling
     stop_mentions: Sequence[Sequence[Mention]] = field(repr=False)
     """Of each of the sampling's stop texts."""
+    notices: tuple[str, ...] = ()
+    """What the user is told about the text, for the receipt."""
 
 
 @define
@@ -400,7 +402,7 @@ class Request:
             policy=self._plan.policy.level.value,
             profile=self._client.config.profile,
             guards=tuple(sorted({arc[0].peer for path in paths for arc in (path.out, path.back)})),
-            notices=(*self._plan.notices, *self._client.network.notices()),
+            notices=(*self._asked.notices, *self._plan.notices, *self._client.network.notices()),
         )
 
     def _host_exposure(self, sent: Sequence[Attempt], came_in: Sequence[Attempt]) -> HostExposure:

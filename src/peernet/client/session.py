@@ -12,12 +12,12 @@ to answer it anew: its hosts keep their places, and so nobody else gets to see i
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, TypeVar
 
 import trio
-from attrs import frozen
+from attrs import evolve, frozen
 
 from inference.tokenizer import Tokenizer
 from peernet.client.events import Answered, PeersFound, Screened
@@ -27,20 +27,25 @@ from peernet.client.parameters import Sampling
 from peernet.client.request import Asked, Emit, Exchanged, Request, masked
 from peernet.core.errors import LocalProtocolError, UserError
 from privacy.detection import DetectionFailed
+from privacy.languages import language_name, languages_beside
 from privacy.mention import Mention
-from privacy.planning import ChatMessage, History, Plan, plan
+from privacy.planning import ChatMessage, ExposurePolicy, History, Level, Plan, PlanRefused, plan
 from privacy.pseudonyms import Conversation, Style
 
 if TYPE_CHECKING:
     from peernet.client.client import Client
 
-__all__ = ["ChatSession", "CountedModel", "NoHosts", "PromptRefused"]
+T = TypeVar("T")
 
-DETECTION_TIMEOUT_S: Final = 30.0
+__all__ = ["ChatSession", "CountedModel", "LanguageRefused", "NoHosts", "PromptRefused"]
 
 
 class PromptRefused(UserError):
     """Screening refuses the prompt; the message names the category and nothing of the text."""
+
+
+class LanguageRefused(UserError):
+    """The prompt is in a language whose names are not recognised, and the configuration has it refused."""
 
 
 class NoHosts(UserError):
@@ -80,6 +85,7 @@ class ChatSession:
         self._exchanges: dict[str, list[Exchanged]] = {}
         self._messages: list[ChatMessage] = list(history)
         self._screened = 0
+        self._handed_over = len(history)
         self._places: dict[int, str] = {}
         self._marks: list[_Mark] = []
         """The first one once the history has its places."""
@@ -116,8 +122,9 @@ class ChatSession:
     async def ask(self, text: str, emit: Emit, sampling: Sampling | None = None) -> Answered:
         """Answers the user's next message, telling `emit` what happens.
 
-        Raises `PromptRefused`, `ScreeningFailed`, `DetectionFailed`, `NoHosts`, `PlanRefused`, `TooFewRelays` or
-        another `UserError` before anything is sent; a fragment that cannot be answered later is in the report.
+        Raises `PromptRefused`, `ScreeningFailed`, `LanguageRefused`, `DetectionFailed`, `NoHosts`, `PlanRefused`,
+        `TooFewRelays` or another `UserError` before anything is sent; a fragment that cannot be answered later is in
+        the report.
         """
         if not text.strip():
             raise UserError("the prompt is empty: write what to ask")
@@ -128,16 +135,17 @@ class ChatSession:
         emit(Screened())
         # Stop texts are the user's words, too: nothing in them leaves unmasked.
         texts = [*(message.content for message in messages), *sampling.stop]
+        policy, notices = await self._language_rule(messages)
         mentions = await self._detect(texts)
         # All of it before any fragment is masked, so that `John` in one is `John Smith` in another.
         for content, found in zip(texts, mentions, strict=True):
             self._vault.link(content, found)
         said = mentions[: len(messages)]
-        emit(masked(text, said[-1]))
+        emit(evolve(masked(text, said[-1]), notices=notices))
         hosts = await self._find_hosts(emit)
-        await self._take_up(messages, said, hosts)
-        made = plan(messages, said, len(hosts), self._client.policy, self._history())
-        asked = Asked(text, said[-1], sampling, stop_mentions=mentions[len(messages) :])
+        await self._take_up(messages, said, hosts, policy)
+        made = self._plan(messages, said, hosts, policy, notices)
+        asked = Asked(text, said[-1], sampling, stop_mentions=mentions[len(messages) :], notices=notices)
         tokenizer = self.model.tokenizer
         request = Request(self._client, tokenizer, self._vault, self._exchanges, emit, asked, made, started_s)
         request.prepare(self._bind_places(made, hosts), hosts)
@@ -170,12 +178,16 @@ class ChatSession:
         return hosts
 
     async def _take_up(
-        self, messages: Sequence[ChatMessage], mentions: Sequence[Sequence[Mention]], hosts: Sequence[HostChoice]
+        self,
+        messages: Sequence[ChatMessage],
+        mentions: Sequence[Sequence[Mention]],
+        hosts: Sequence[HostChoice],
+        policy: ExposurePolicy,
     ) -> None:
         """Gives the turns that were held elsewhere their places, once: see `history`."""
         if self._marks:
             return
-        recalled = await trio.to_thread.run_sync(recall, messages, mentions, len(hosts), self._client.policy)
+        recalled = await trio.to_thread.run_sync(recall, messages, mentions, len(hosts), policy)
         places = self._places_of({exchange.slot for exchange in recalled}, hosts)
         for exchange in recalled:
             host = places[exchange.slot].peer
@@ -198,10 +210,60 @@ class ChatSession:
 
     async def _detect(self, texts: Sequence[str]) -> list[list[Mention]]:
         """The identifiers of every text; whatever goes wrong, nothing is sent (promise P2)."""
-        with trio.move_on_after(DETECTION_TIMEOUT_S):
-            detect = partial(self._client.detector.detect_all, texts)
-            return await trio.to_thread.run_sync(detect, abandon_on_cancel=True)
-        raise DetectionFailed(f"looking for identifiers took over {DETECTION_TIMEOUT_S:g} s; nothing was sent")
+        return await self._in_time(partial(self._client.detector.detect_all, texts))
+
+    async def _language_rule(self, messages: Sequence[ChatMessage]) -> tuple[ExposurePolicy, tuple[str, ...]]:
+        """The policy that the languages of a conversation leave, and what the user is told; or `LanguageRefused`.
+
+        Answers that were written here are the hosts' words: their language is what was asked for.
+        """
+        texts = [
+            message.content
+            for index, message in enumerate(messages)
+            if message.role != "assistant" or index < self._handed_over
+        ]
+        config, policy = self._client.config, self._client.policy
+        others = await self._in_time(partial(languages_beside, config.languages, texts))
+        if not others:
+            return policy, ()
+        named = " and ".join(map(language_name, others))
+        known = " and ".join(map(language_name, config.languages))
+        if config.unsupported_language == "refuse":
+            raise LanguageRefused(
+                f"this text seems to be {named}, where names are not recognised as they are in {known}; the setting"
+                " unsupported_language has it refused: ask in another language"
+            )
+        notice = (
+            f"This text seems to be {named}: only numbers and addresses with a form were masked for sure, and names by"
+            " chance. The exposure policy is strict for it."
+        )
+        return evolve(policy, level=Level.STRICT), (notice,)
+
+    async def _in_time(self, look: Callable[[], T]) -> T:
+        """What `look` finds in a thread; it is given up after a time, and then nothing may be sent."""
+        timeout_s = self._client.config.detection_timeout_s
+        with trio.move_on_after(timeout_s):
+            return await trio.to_thread.run_sync(look, abandon_on_cancel=True, limiter=self._client.detections)
+        raise DetectionFailed(f"looking for identifiers took over {timeout_s:g} s; nothing was sent")
+
+    def _plan(
+        self,
+        messages: Sequence[ChatMessage],
+        mentions: Sequence[Sequence[Mention]],
+        hosts: Sequence[HostChoice],
+        policy: ExposurePolicy,
+        notices: Sequence[str],
+    ) -> Plan:
+        try:
+            return plan(messages, mentions, len(hosts), policy, self._history())
+        except PlanRefused as error:
+            if not notices:
+                raise
+            known = " or ".join(map(language_name, self._client.config.languages))
+            raise PlanRefused(
+                f"{' '.join(notices)} Under it the request cannot be sent to {len(hosts)} hosts: ask for its parts"
+                f" separately, wait for more hosts, or write in {known}"
+            ) from error
 
     def _bind_places(self, made: Plan, hosts: Sequence[HostChoice]) -> dict[int, HostChoice]:
         return self._places_of({fragment.slot for fragment in made.fragments}, hosts)

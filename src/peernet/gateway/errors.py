@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from attrs import frozen
 
-from peernet.client.client import NoHosts, PromptRefused, UnknownModel
+from peernet.client.client import LanguageRefused, NoHosts, PromptRefused, UnknownModel
 from peernet.client.events import Answered
 from peernet.core import serving
 from peernet.core.errors import LocalProtocolError, PeernetError, UserError
@@ -81,6 +81,8 @@ def refusal_of(error: PeernetError) -> ApiError:
     match error:
         case PromptRefused():
             return invalid(str(error), "messages", "content_filter")
+        case LanguageRefused():
+            return invalid(str(error), "messages", "unsupported_language")
         case PlanRefused():
             return invalid(str(error), "messages", "exposure_policy")
         case UnknownModel():

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar, cast
 
 import attrs
 from attrs import field, frozen
-from attrs.validators import ge, in_, le
+from attrs.validators import ge, gt, in_, le
 
 from peernet.core.errors import UserError
 from peernet.core.ring.paths import PROFILES
@@ -126,6 +126,12 @@ class ClientConfig:
     """Thresholds of `privacy.screening`, by category, in place of the default ones."""
     screening_timeout_s: float = 10.0
     """A text that takes longer to screen is not sent."""
+    languages: tuple[str, ...] = ("en", "fr")
+    """Those whose names are recognised (codes of ISO 639-1)."""
+    unsupported_language: str = field(default="strict", validator=in_(("strict", "refuse")))
+    """What becomes of a prompt in another language: sent as under the policy `strict` at most, or refused."""
+    detection_timeout_s: float = field(default=10.0, validator=[gt(0), le(600)])
+    """How long looking for identifiers may take before the request is given up, nothing sent."""
 
 
 def load_table(path: Path, table: str, kind: type[T], flags: Mapping[str, Any]) -> T:
