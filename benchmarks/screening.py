@@ -122,6 +122,8 @@ def _speed(screen: Screen) -> Iterator[Figure]:
         per_char.append((time.process_time() - began) / len(text) * 1e6)
     name = f"CPU us a character of {LONG_CHARS[1]}"
     yield Figure("screening_long", per_char[1], name, f"of {LONG_CHARS[0]}", per_char[0], 1.5, True)
+    cpu_s = per_char[1] * LONG_CHARS[1] / 1e6
+    yield Figure("screening_megabyte", cpu_s, "s of CPU", "none", None, 2.0, True, {"chars": LONG_CHARS[1]})
 
 
 def _true(text: Labelled) -> set[str]:

@@ -122,6 +122,8 @@ def _of_english(text: str, mention: Mention, stretch: Stretch) -> Iterator[Menti
     if stretch.language == ENGLISH:
         yield mention
         return
+    if not stretch.is_latin and mention.label in {"ADDRESS", "ID"}:
+        return
     if mention.label in {"DATE_TIME", "ADDRESS", "ID"}:
         yield evolve(mention, score=FOREIGN_SCORE)
         return

@@ -38,6 +38,7 @@ from privacy.detection import DetectionFailed, Detector
 from privacy.exposure import ExposureReceipt
 from privacy.mention import Mention
 from privacy.planning import PlanRefused
+from privacy.screening import Screen
 from tests.asgi import Answer, ask
 from tests.model_files import write_tiny_weights
 
@@ -79,7 +80,8 @@ async def gateway(
         monkeypatch.setattr(view, "fetch_directory", nobody_new)
         detector = cast("Detector", finder or Finder())
         model = CountedModel("tiny", tokenizer)
-        client = Client(view, config or ClientConfig(), detector, model, policy_of(network), folder, nursery)
+        config = config or ClientConfig()
+        client = Client(view, config, detector, Screen(), model, policy_of(network), folder, nursery)
         yield Gateway(client, GatewaySettings(**settings))
         nursery.cancel_scope.cancel()
 

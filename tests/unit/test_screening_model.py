@@ -1,17 +1,21 @@
 """The packaged classifier: its card says what is measured, its texts are kept apart, and it can be made again."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+from benchmarks import screening as benchmark
 from privacy.screening.categories import LABELS
-from privacy.screening.classifier import HARMFUL, MODEL_FOLDER
+from privacy.screening.classifier import HARMFUL, MODEL_FOLDER, Classifier
 from privacy.screening.features import PAIRS, class_names
 from tests.shared import shared_data
 from training.screening.corpus import is_held_back, moderation, ordinary, requests
 
 CARD = Path(__file__).parents[2] / "training" / "screening" / "MODEL_CARD.md"
+ROW = re.compile(r"^\| `(screening_\w+)` \| ([\d.]+) \|", re.MULTILINE)
+TOLERANCE = 0.002
 
 
 def test_the_model_has_the_outputs_that_are_read() -> None:
@@ -57,3 +61,11 @@ def test_training_without_the_data_says_where_it_was_looked_for(tmp_path: Path) 
     assert done.returncode == 2
     assert f"no folder {tmp_path / 'screening'}" in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_the_card_says_what_the_benchmark_measures() -> None:
+    shared_data("screening/openai_moderation_dev.jsonl")
+    told = {name: float(value) for name, value in ROW.findall(CARD.read_text(encoding="utf-8"))}
+    measured = {figure.name: figure.value for figure in benchmark.quality(Classifier())}
+    assert told.keys() == measured.keys()
+    assert {name: value for name, value in measured.items() if abs(value - told[name]) > TOLERANCE} == {}

@@ -1,11 +1,11 @@
 """`make train-screening`: trains the classifier that is packaged with `privacy.screening`, in about two minutes.
 
 The model is linear and its loss convex, so a seed decides little; the same seed and texts give the same file. Each
-epoch reads the moderation file's texts (harmful ones one and a half times) and a share of ours and of the harmless
-ones, so that the many texts that a template makes do not drown the few that people wrote.
+epoch reads the moderation file's texts (harmful ones one and a half times), ours, and a share of the harmless ones,
+which are many and much alike.
 
-`--judge` prints figures of five-fold cross-validation over what may be trained on. Epochs, shares and thresholds were
-chosen by them; the held-back fifth was not looked at.
+`--judge` prints figures of cross-validation over what may be trained on: texts are dealt to five folds, and with
+`--repeats` dealt anew. Epochs, shares and thresholds were chosen by them; the held-back fifth was not looked at.
 """
 
 import argparse
@@ -15,7 +15,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from attrs import evolve
 from spacy import blank
 from spacy.language import Language
 from spacy.tokens import Doc
@@ -39,12 +38,10 @@ EPOCHS: Final = 40
 BATCH: Final = 256
 LEARNING_RATE: Final = 0.02
 REGULARISATION: Final = 3e-4
-SHARES: Final = {"ordinary": 0.4, "requests": 0.2, "harmless": 0.008}
+SHARES: Final = {"ordinary": 1.0, "requests": 1.0, "harmless": 0.008}
 """How much of each source one epoch reads, beside all of the moderation file."""
-OWN_LABELS: Final = ("weapons_mass_harm", "illegal_drugs", "malware", "fraud_theft")
-"""What the moderation file does not label. For these each epoch reads all of our texts once more, without the rest of
-their labels: an output of its own has weights of its own, so no other one is moved by it."""
 FOLDS: Final = 5
+THRESHOLDS: Final = tuple(n / 100 for n in range(20, 62, 2))
 
 
 def main() -> None:
@@ -54,12 +51,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=MODEL_FOLDER)
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--judge", action="store_true")
+    parser.add_argument("--repeats", type=int, default=1)
     options = parser.parse_args()
     if not (options.data / "screening").exists():
         parser.error(f"there is no folder {options.data / 'screening'}: say with --data where the data sets are")
     texts = {name: [text for text in found if not text.held_back] for name, found in sources(options.data).items()}
     if options.judge:
-        judge(texts, options.seed)
+        judge(texts, options.seed, options.repeats)
         return
     language = train(texts, options.seed)
     language.to_disk(options.out, exclude=["vocab", "tokenizer"])
@@ -102,40 +100,48 @@ def drawn(texts: dict[str, list[Labelled]], chance: random.Random) -> list[Label
     epoch += chance.sample(harmful, len(harmful) // 2)
     for name, share in SHARES.items():
         epoch += chance.sample(texts[name], round(share * len(texts[name])))
-    for name in ("ordinary", "requests"):
-        epoch += (evolve(text, labels={label: text.labels[label] for label in OWN_LABELS}) for text in texts[name])
     chance.shuffle(epoch)
     return epoch
 
 
 def example_reader(language: Language) -> Callable[[Labelled], list[Example]]:
     """Makes examples of texts, of each once: its first window, which of nine texts in ten is all of it."""
-    made: dict[tuple[str, int], list[Example]] = {}
+    made: dict[str, list[Example]] = {}
 
     def read(text: Labelled) -> list[Example]:
-        key = text.text, len(text.labels)
-        if key not in made:
-            cats = {name: float(said) for name, said in text.labels.items()}
-            if set(text.labels) != set(OWN_LABELS):
-                cats[HARMFUL] = float(text.harmful)
+        if text.text not in made:
+            cats = {name: float(said) for name, said in text.labels.items()} | {HARMFUL: float(text.harmful)}
             window = next(windows(text.text), None)
-            made[key] = [Example.from_dict(Doc(language.vocab, words=window), {"cats": cats})] if window else []
-        return made[key]
+            made[text.text] = [Example.from_dict(Doc(language.vocab, words=window), {"cats": cats})] if window else []
+        return made[text.text]
 
     return read
 
 
-def judge(texts: dict[str, list[Labelled]], seed: int) -> None:
-    """Prints figures over texts that the model which scores them was not trained on."""
+def judge(texts: dict[str, list[Labelled]], seed: int, repeats: int) -> None:
+    """Prints figures over texts that the scoring model was not trained on, for each repeat and their mean."""
+    curves = []
+    for repeat in range(repeats):
+        scored = cross_validated(texts, seed + repeat)
+        for line in figures(scored):
+            print(json.dumps({"repeat": repeat, **line}), flush=True)
+        curves.append([f1(harm_rows(scored, threshold))["f1"] for threshold in THRESHOLDS])
+    for threshold, found in zip(THRESHOLDS, zip(*curves, strict=True), strict=True):
+        line = {"label": "any", "threshold": threshold, "mean_f1": round(sum(found) / len(found), 3), "f1": found}
+        print(json.dumps(line))
+
+
+def cross_validated(texts: dict[str, list[Labelled]], seed: int) -> list[tuple[Labelled, Scores]]:
+    """Every text with its scores by a model that was trained on the other folds."""
+    dealt = {name: random.Random(seed).sample(found, len(found)) for name, found in texts.items()}
     scored: list[tuple[Labelled, Scores]] = []
     for fold in range(FOLDS):
-        rest = {name: [text for n, text in enumerate(found) if n % FOLDS != fold] for name, found in texts.items()}
+        rest = {name: [text for n, text in enumerate(found) if n % FOLDS != fold] for name, found in dealt.items()}
         language = train(rest, seed)
-        for found in texts.values():
-            mine = [text for n, text in enumerate(found) if n % FOLDS == fold]
+        for found in dealt.values():
+            mine = found[fold::FOLDS]
             scored += zip(mine, scores_of(language, [text.text for text in mine]), strict=True)
-    for line in figures(scored):
-        print(json.dumps(line))
+    return scored
 
 
 def scores_of(language: Language, texts: Sequence[str]) -> list[Scores]:
@@ -153,10 +159,10 @@ def figures(scored: Sequence[tuple[Labelled, Scores]]) -> list[dict[str, Any]]:
     """For the harm score and each category, what thresholds bring: on the file, and on what is harmless."""
     lines = []
     harmless = [scores for text, scores in scored if text.source != "moderation" and not text.harmful]
-    for threshold in (n / 100 for n in range(20, 62, 2)):
-        file = [(text.harmful, scores.harm > threshold) for text, scores in scored if text.source == "moderation"]
+    for threshold in THRESHOLDS:
         refused = sum(scores.harm > threshold for scores in harmless) / len(harmless)
-        lines.append({"label": "any", "threshold": threshold, **f1(file), "harmless_over": round(refused, 4)})
+        found = f1(harm_rows(scored, threshold))
+        lines.append({"label": "any", "threshold": threshold, **found, "harmless_over": round(refused, 4)})
     for name in LABELS:
         known = [(text, scores.categories[name]) for text, scores in scored if name in text.labels]
         for threshold in (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9):
@@ -168,6 +174,11 @@ def figures(scored: Sequence[tuple[Labelled, Scores]]) -> list[dict[str, Any]]:
             refused = sum(scores.categories[name] > threshold for scores in harmless) / len(harmless)
             lines.append({"label": name, "threshold": threshold, **f1(rows), "harmless_over": round(refused, 4)})
     return lines
+
+
+def harm_rows(scored: Sequence[tuple[Labelled, Scores]], threshold: float) -> list[tuple[bool, bool]]:
+    """Of the file's texts: whether each is harmful, and whether it is said to be."""
+    return [(text.harmful, scores.harm > threshold) for text, scores in scored if text.source == "moderation"]
 
 
 def f1(rows: Sequence[tuple[bool, bool]]) -> dict[str, float]:

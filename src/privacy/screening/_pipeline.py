@@ -13,7 +13,7 @@ from spacy.util import registry
 from thinc.api import Model
 from thinc.types import Floats2d
 
-from privacy.screening.features import WIDTH, features
+from privacy.screening.features import WIDTH, Known, features
 
 __all__ = ["ARCHITECTURE"]
 
@@ -48,7 +48,8 @@ def _initialise(model: Layer, X: Any = None, Y: Floats2d | None = None) -> None:
 def _forward(model: Layer, docs: Sequence[Doc], is_train: bool) -> tuple[Floats2d, Callable[[Floats2d], list[Any]]]:
     weights: Any = model.get_param("W")
     bias: Any = model.get_param("b")
-    read = [features([token.text for token in doc]) for doc in docs]
+    known: Known = {}
+    read = [features([token.text for token in doc], known) for doc in docs]
     sums = np.stack([found.values @ weights[found.slots] + bias for found in read])
     scores = 1 / (1 + np.exp(-sums))
 

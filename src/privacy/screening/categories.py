@@ -75,8 +75,8 @@ LABELS: Final = (
 OFF: Final = 1.0
 DEFAULT_THRESHOLDS: Final[Mapping[str, float]] = {
     "sexual_minors": 0.6,
-    "violence_threat": 0.65,
-    "hate": 0.65,
+    "violence_threat": 0.75,
+    "hate": 0.8,
     "harassment": 0.7,
     "weapons_mass_harm": 0.7,
     "illegal_drugs": 0.7,

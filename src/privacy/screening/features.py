@@ -5,8 +5,8 @@ up in `word_classes.toml` (written by hand), and the classes that a text has, ho
 (a group and a call to violence, a child and an act) are the first features. After them come the words themselves and
 their neighbours, hashed into `HASHED` slots (feature hashing, Weinberger et al. 2009), normalised to length one.
 
-Rules: a word is forgotten when it has been read, there is no cache; placeholders (`<Person>`, `PERSON_K7`) say
-nothing; a number says nothing but an age below eighteen.
+Rules: words are forgotten when the few windows that are read together have been (`Known`), there is no cache beyond
+them; placeholders (`<Person>`, `PERSON_K7`) say nothing; a number says nothing but an age below eighteen.
 """
 
 import math
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from numpy import float32, int32
     from numpy.typing import NDArray
 
-__all__ = ["HASHED", "WIDTH", "Features", "class_names", "features", "words"]
+__all__ = ["HASHED", "WIDTH", "Features", "Known", "class_names", "features", "words"]
 
 HASHED: Final = 1 << 15
 """Slots for words and pairs of words."""
@@ -81,6 +81,10 @@ _SILENT: Final = frozenset(
 )  # fmt: skip
 """Words that say nothing alone; in a pair they do."""
 
+_Word = tuple[tuple[int, ...], int | None, int, bytes]
+"""A word's classes, its slot unless it is silent, its hash, and that hash as bytes."""
+Known = dict[str, _Word]
+
 
 @frozen
 class Features:
@@ -110,22 +114,25 @@ def words(folded: str) -> list[str]:
     return _WORD.findall(plain)
 
 
-def features(text: Sequence[str]) -> Features:
-    """The features of a text that is given by its `words`."""
+def features(text: Sequence[str], known: "Known | None" = None) -> Features:
+    """The features of a text that is given by its `words`; `known` is filled, and spares looking a word up again."""
     import numpy as np
 
     classes = _classes()
+    known = {} if known is None else known
     counts = [0] * _CLASSES
     hashed: dict[int, int] = {}
     before = 0
     for spelled in text:
-        word, found = _read(spelled, classes)
+        read = known.get(spelled)
+        if read is None:
+            read = known[spelled] = _read(spelled, classes)
+        found, slot, digest, packed = read
         for number in found:
             counts[number] += 1
-        digest = zlib.crc32(word.encode("utf-8", "replace"))
-        if word not in _SILENT:
-            hashed[digest % HASHED] = hashed.get(digest % HASHED, 0) + 1
-        pair = zlib.crc32(digest.to_bytes(4, "little"), before) % HASHED
+        if slot is not None:
+            hashed[slot] = hashed.get(slot, 0) + 1
+        pair = zlib.crc32(packed, before) % HASHED
         hashed[pair] = hashed.get(pair, 0) + 1
         before = digest
     dense = _dense(counts, len(text), classes)
@@ -141,7 +148,13 @@ def class_names() -> tuple[str, ...]:
     return _classes().names
 
 
-def _read(spelled: str, classes: _Classes) -> tuple[str, set[int]]:
+def _read(spelled: str, classes: _Classes) -> _Word:
+    word, found = _spelled_out(spelled, classes)
+    digest = zlib.crc32(word.encode("utf-8", "replace"))
+    return tuple(found), None if word in _SILENT else digest % HASHED, digest, digest.to_bytes(4, "little")
+
+
+def _spelled_out(spelled: str, classes: _Classes) -> tuple[str, set[int]]:
     """A word and its classes; one with digits in it as the word that it is spelled for, where that has a class."""
     found = classes.of(spelled)
     if spelled.isalpha():

@@ -23,7 +23,9 @@ _INVISIBLE: Final = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u
 _SPACED: Final = re.compile(r"(?<![\w])(?:[^\W\d_][ .\-_*]{1,2}){3,}[^\W\d_](?!\w)")
 _INNER_MARKS: Final = re.compile(r"(?<=[^\W\d_])[*_.\-](?=[^\W\d_])")
 _LEET_WORD: Final = re.compile(r"(?=\S{0,40}[a-z])(?=\S{0,40}[0-9@$!|])[a-z0-9@$!|]{3,40}")
-_SPACES: Final = re.compile(r"[^\w']+|_+")
+_SPACES: Final = re.compile(r"[\W_]+")
+_TRICKS: Final = re.compile(r"[*_.\-0-9@$!|]")
+"""Without one of these a sentence has one reading."""
 
 
 def fold(text: str) -> str:
@@ -41,7 +43,7 @@ def folded_sentences(text: str) -> Iterator[str]:
     for sentence in SENTENCE_END.split(fold(text)):
         for low in range(0, len(sentence), MAX_SENTENCE_CHARS):
             for reading in _readings(sentence[low : low + MAX_SENTENCE_CHARS]):
-                yield f" {_SPACES.sub(' ', reading.replace(chr(39), ' ')).strip()} "
+                yield f" {_SPACES.sub(' ', reading).strip()} "
 
 
 def _closed_up(match: re.Match[str]) -> str:
@@ -52,6 +54,8 @@ def _closed_up(match: re.Match[str]) -> str:
 
 def _readings(sentence: str) -> Iterator[str]:
     yield sentence
+    if _TRICKS.search(sentence) is None:
+        return
     plain = _LEET_WORD.sub(lambda match: match.group().translate(LEET), _INNER_MARKS.sub("", sentence))
     if plain != sentence:
         yield plain
