@@ -12,7 +12,8 @@ Rules:
 2. An ending of inflection may follow a tag (`PERSON_K7s`, `PERSON_K7em`), since a tag ends in a digit. It stays.
 3. Anything else is a name that might be a word as well: words that begin with a capital are found with a capital only,
    and only what stood between them, or blanks and a hyphen where blanks stood, may stand between them.
-4. The longest spelling that begins at a place wins.
+4. A name that begins with an initial does not begin right behind a mark that joins: `FORM_J. Smith` is a form's.
+5. The longest spelling that begins at a place wins.
 """
 
 import re
@@ -44,6 +45,7 @@ TAG_ENDINGS: Final = word_set(
 )
 """Of English, German, Polish and Scandinavian nouns and names, and the most frequent of their neighbours."""
 _NAME_ENDINGS: Final = frozenset({"s"})
+_JOINERS: Final = frozenset({"_", "'", "’", "-", "\u2010", "\u2011"})
 _BLANKS: Final = ("", " ", "\u00a0")
 _MARKS: Final = ("", *(f"{escape}{mark}" for mark in "_-\u2010\u2011\u2013" for escape in ("", "\\")))
 
@@ -154,18 +156,19 @@ class Spellings:
     """
 
     def __init__(self, names: Iterable[str]) -> None:
-        self._root = _Node()
+        self._root, self._joined_root = _Node(), _Node()
         for name in names:
             if not RUN.search(name) or len(name.casefold()) > MAX_PLACEHOLDER:
                 raise LocalProtocolError("a placeholder has between 1 word and MAX_PLACEHOLDER code points")
             for steps in _tag_steps(name) if TAG.fullmatch(name) else (_name_steps(name),):
-                self._add(name, steps)
+                self._add(self._root, name, steps)
+                if len(steps[0].word) > 1:
+                    self._add(self._joined_root, name, steps)
 
     def __repr__(self) -> str:
         return "<Spellings>"
 
-    def _add(self, name: str, steps: "Sequence[_Step]") -> None:
-        node = self._root
+    def _add(self, node: _Node, name: str, steps: "Sequence[_Step]") -> None:
         for step in steps:
             words = node.edges.get(step.edge)
             if words is None:
@@ -178,9 +181,13 @@ class Spellings:
         node.names = sorted([*node.names, name], key=lambda known: (known.isupper(), known)) if node.names else [name]
         node.endings = steps[-1].endings
 
-    def match(self, text: str, start: int, *, final: bool) -> object:
-        """The longest match of the run that begins at `start`: a `Found`, None, or `MORE`; `final` at the end."""
-        return self._walk(self._root, None, text, start, final)
+    def match(self, text: str, start: int, *, final: bool, before: str = "") -> object:
+        """The longest match of the run that begins at `start`: a `Found`, None, or `MORE`; `final` at the end.
+
+        `before` is what `text` was cut off from, where it is known.
+        """
+        joined = (text[start - 1] if start else before[-1:]) in _JOINERS
+        return self._walk(self._joined_root if joined else self._root, None, text, start, final)
 
     def _walk(self, node: _Node, gap: str | None, text: str, place: int, final: bool) -> object:
         run = RUN.match(text, place)

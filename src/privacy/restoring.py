@@ -63,6 +63,8 @@ class Restorer:
         self._json_text = json_text
         self._held = ""
         self._inside_run = RUN.fullmatch(after[-1:]) is not None
+        self._before = after[-1:]
+        """The last character that the host wrote before what is held back."""
         self._finished = False
 
     def __repr__(self) -> str:
@@ -97,9 +99,10 @@ class Restorer:
             self._inside_run = place == len(text)
         while (run := RUN.search(text, place)) is not None:
             shown.append(text[place : run.start()])
-            found = self._spellings.match(text, run.start(), final=final)
+            found = self._spellings.match(text, run.start(), final=final, before=self._before)
             if found is MORE:
                 self._held = text[run.start() :]
+                self._before = text[run.start() - 1] if run.start() else self._before
                 assert len(self._held) <= MAX_HOLD_BACK
                 return "".join(shown)
             if isinstance(found, Found):
@@ -110,6 +113,7 @@ class Restorer:
                 shown.append(run.group())
                 self._inside_run = place == len(text)
         shown.append(text[place:])
+        self._before = text[-1:] or self._before
         return "".join(shown)
 
     def _original(self, name: str, said: str) -> str:

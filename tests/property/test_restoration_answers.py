@@ -7,7 +7,7 @@ import pytest
 from benchmarks.restoration import SEED, answers, restored_exactly
 from inference._http import EventReader
 from privacy.pseudonyms import Style
-from privacy.restoring import Restorer
+from privacy.restoring import Restorer, Restorers
 
 
 @pytest.mark.parametrize(("style", "count"), [("tag", 150), ("surrogate", 50)])
@@ -26,3 +26,16 @@ def test_bytes_that_are_cut_inside_a_character_are_restored() -> None:
         events = [*reader.feed(stream[:cut]), *reader.feed(stream[cut:])]
         shown = "".join(restorer.feed(json.loads(event)["d"]) for event in events)
         assert shown + restorer.finish() == "Łódź 猫 Zoës 😀, Zoë"
+
+
+@pytest.mark.parametrize("cut", range(22))
+def test_an_initial_does_not_begin_behind_a_mark_that_joins(cut: int) -> None:
+    """`FORM_Z` is a form, and the name after it another sentence's."""
+    mapping = {"Z. Piotrowski": "Ł. Kowal", "Piotrowski": "Kowal"}
+    for written, meant in (
+        ("FORM_Z. Piotrowski's", "FORM_Z. Kowal's"),
+        ("anna'Z. Piotrowski", "anna'Z. Kowal"),
+        ("by Z. Piotrowski", "by Ł. Kowal"),
+    ):
+        restorer = Restorers(mapping).text(0)
+        assert restorer.feed(written[:cut]) + restorer.feed(written[cut:]) + restorer.finish() == meant
