@@ -159,7 +159,13 @@ SABOTAGES: Final = (
         3,
         "the receipt says half of what a host saw",
         "test_p03_exposure.py::test_the_receipt_says_what_each_host_saw",
-        (Change(REQUEST, "share_of_words=share(self._text, texts)", "share_of_words=share(self._text, texts) / 2"),),
+        (
+            Change(
+                REQUEST,
+                "share_of_words=share(self._text, texts, view.hidden_words)",
+                "share_of_words=share(self._text, texts, view.hidden_words) / 2",
+            ),
+        ),
     ),
     Sabotage(
         "relays-are-shared",
