@@ -121,6 +121,9 @@ async def _scene() -> AsyncIterator[_Scene]:
         await scene.served()
         await _until(lambda: scene.node.connection_count == 1)
         await _until(lambda: len(scene.node._nursery.child_tasks) == tasks)
+        await _until(lambda: scene.node.resources.streams == 1)
+        assert len(scene.node._table.running) == 1
+        assert scene.node._streams._early == {}
         scene.done.set()
         await _until(lambda: scene.asked == scene.answered)
         assert not [name for name in scene.node.counters if "crashed" in name], scene.node.counters
@@ -219,6 +222,26 @@ WRONG: Final = [
     ("messages", frame(b"\xdc\x10\x00" * 900), "bad_message"),
     ("messages", frame(b"\x91\x09"), "unknown_message"),
 ]
+
+
+async def test_what_a_stream_was_sent_is_held_no_longer_than_until_it_is_read():
+    """Over many pieces: one call alone may hold what it was given."""
+    read = 0
+
+    async def count_bytes(stream: PeerStream) -> None:
+        nonlocal read
+        while data := await stream.receive_some():
+            read += len(data)
+            assert sum(map(len, stream._received)) <= 256 * 1024
+
+    async with _scene() as scene:
+        scene.node.handle("/test/count/1", count_bytes)
+        stream = await scene.good.open_stream(scene.node.peer_id, scene.node.listening, "/test/count/1")
+        for _ in range(200):
+            await stream.send_all(bytes(10_000))
+        await _until(lambda: read == 2_000_000)
+        await stream.close_sending()
+        await stream.wait_remote_closed()
 
 
 @fuzzes(MessageStream.receive, PeerStream.on_data)
