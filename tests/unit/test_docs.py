@@ -43,7 +43,7 @@ PACKAGES = {
 ELSEWHERE = {".cache", ".venv", "HOME"}
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-TARGETS = set(re.findall(r"^([a-z0-9]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+TARGETS = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
 GROUPS = PROJECT["entry-points"]
 COMMANDS = {name: f"peernet.cli.{name}" for name in _OURS} | GROUPS["peernet.commands"]
 
