@@ -124,7 +124,13 @@ class Shapes:
             if not is_capital(word) and _INFLECTED.search(word):  # "my boss yells"
                 return word.casefold() in self.given
             return not self.is_common(word) or (is_capital(word) and word.casefold() in AMBIGUOUS_NAMES)
-        return any(len(word.rstrip(".")) > 1 and not self.is_common(word) for word in solid)
+        small = not any(map(is_capital, solid))
+        return any(
+            len(word.rstrip(".")) > 1
+            and not self.is_common(word)
+            and not (small and word.casefold() in (AMBIGUOUS_NAMES | WORD_SURNAMES))  # "brown rice"
+            for word in solid
+        )
 
     def is_location(self, words: list[str]) -> bool:
         """Whether `words` can be a place's name."""

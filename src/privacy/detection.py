@@ -26,7 +26,7 @@ from attrs import evolve, field, frozen
 from peernet.core.errors import PeernetError
 from privacy._by_language import FURTHER_MODELS, LazyRecogniser, ModelMissing, read_names
 from privacy._cues import ADDRESSED, cue_names, cue_organizations
-from privacy._shapes import PARTICLES, TITLES, Shapes, is_capital, load_shapes, opens_sentence
+from privacy._shapes import PARTICLES, TITLES, WORD, Shapes, is_capital, load_shapes, opens_sentence
 from privacy.folding import View
 from privacy.languages import ENGLISH
 from privacy.mention import Mention
@@ -41,6 +41,8 @@ MAX_KNOWN_NAMES: Final = 5_000
 SUPPORTED_LANGUAGES: Final = (ENGLISH, *FURTHER_MODELS)
 """Those with a recogniser; in others patterns, cues and known names are found, and names with less certainty."""
 
+_CHECKED: Final = frozenset({"EMAIL", "PHONE", "CREDIT_CARD", "IBAN", "IP_ADDRESS", "MAC_ADDRESS", "CRYPTO_ADDRESS"})
+"""Labels whose patterns are sure of what they found."""
 KNOWN_SCORE: Final = 0.95
 _NAME_PART: Final = re.compile(r"[^\W\d_](?:[^\W_]|['’-](?=[^\W_]))*")
 _LEGAL_FORM: Final = re.compile(
@@ -139,10 +141,38 @@ class Detector:
         ]
 
     def _find(self, text: str, said: Iterable[Mention]) -> Iterator[Mention]:
-        yield from find_patterns(text, self.recognisers)
+        patterns = find_patterns(text, self.recognisers)
+        checked = [mention for mention in patterns if mention.label in _CHECKED]
+        yield from patterns
         yield from cue_names(text, self.shapes)
         yield from cue_organizations(text, self.shapes)
-        yield from said
+        for mention in said:
+            yield from _beside(mention, checked, text, self.shapes)
+
+
+def _beside(mention: Mention, checked: Sequence[Mention], text: str, shapes: Shapes) -> Iterator[Mention]:
+    """What the recogniser took for an address or a number, without what a checked pattern knows to be another thing.
+
+    What is left over stays masked, as a person if it looks like one.
+    """
+    if mention.label not in {"ADDRESS", "ID"}:
+        yield mention
+        return
+    inside = [other for other in checked if other.start < mention.end and mention.start < other.end]
+    if not inside:
+        yield mention
+        return
+    start = mention.start
+    for other in [*inside, None]:
+        words = list(WORD.finditer(text, start, other.start if other else mention.end))
+        while words and shapes.is_common(words[0].group()):
+            del words[0]
+        if words:
+            shown = [word.group() for word in words]
+            is_person = shapes.is_person(shown) and not any(map(str.isdigit, "".join(shown)))
+            label = "PERSON" if is_person else mention.label
+            yield evolve(mention, start=words[0].start(), end=words[-1].end(), label=label)
+        start = other.end if other else mention.end
 
 
 def _rank(mention: Mention) -> int:

@@ -36,7 +36,7 @@ from peernet.client.events import (
 from peernet.core.errors import UserError
 from peernet.core.ledger.entries import Settle, decode_entry
 from peernet.core.ring.paths import TooFewRelays
-from peernet.net.connection import PeerConnection
+from peernet.net.outbox import Outbox
 from peernet.node.config import ClientConfig
 from privacy.detection import DetectionFailed, Detector
 from privacy.mention import Mention
@@ -289,13 +289,13 @@ class _Sent:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.bytes = 0
-        original = PeerConnection.send
+        original = Outbox.send
 
-        def send(connection: PeerConnection, stream: Any, data: bytes) -> int:
+        def send(outbox: Outbox, stream_id: int, data: bytes) -> int:
             self.bytes += len(data)
-            return original(connection, stream, data)
+            return original(outbox, stream_id, data)
 
-        monkeypatch.setattr(PeerConnection, "send", send)
+        monkeypatch.setattr(Outbox, "send", send)
 
 
 async def test_requests_that_cannot_be_made_leave_nothing_behind(

@@ -8,7 +8,8 @@ from itertools import pairwise
 
 import pytest
 
-from privacy.detection import MAX_TEXT_CHARS, DetectionFailed, Detector, KnownName
+from privacy._shapes import load_shapes
+from privacy.detection import MAX_TEXT_CHARS, DetectionFailed, Detector, KnownName, _beside
 from privacy.mention import LABELS, Mention
 
 pytest.importorskip("spacy")
@@ -211,3 +212,24 @@ def test_the_model_keeps_nothing_of_a_text(detector: Detector) -> None:
     detector.detect("My name is Qwfpgjluy Arstdhneio.")
     strings = detector.names.model.vocab.strings
     assert "Qwfpgjluy" not in list(strings)
+
+
+def test_a_card_in_what_was_taken_for_an_address_stays_a_card(detector: Detector) -> None:
+    text = (
+        "Ask the bank to block card 4111 1111 1111 1111 of James Whitfield, 221 Baker Street, London NW1 6XE, today."
+    )
+    assert shown(detector, text) == [
+        ("4111 1111 1111 1111", "CREDIT_CARD"),
+        ("James Whitfield", "PERSON"),
+        ("221 Baker Street, London NW1 6XE", "ADDRESS"),
+    ]
+
+
+def test_nothing_of_a_divided_address_is_left_in_clear() -> None:
+    text = "12 Oak Lane +1 212 555 0143 Utrecht"
+    card = Mention(12, 27, "PHONE", 1.0, "pattern:phone")
+    parts = list(_beside(Mention(0, len(text), "ADDRESS", 0.8, "spacy"), [card], text, load_shapes()))
+    assert [(text[part.start : part.end], part.label) for part in parts] == [
+        ("12 Oak Lane", "ADDRESS"),
+        ("Utrecht", "PERSON"),
+    ]

@@ -247,8 +247,11 @@ def test_a_label_that_nobody_has_heard_of_gets_a_tag() -> None:
     assert TAG.fullmatch(sent("[something 12345|BADGE]")[0])
 
 
-def test_every_label_of_today_has_a_surrogate() -> None:
-    assert {label for form, label in THINGS if not TAG.fullmatch(sent(f"[{form}|{label}]")[0])} == set(LABELS)
+def test_every_label_has_a_surrogate_but_those_whose_numbers_say_nothing() -> None:
+    tags = {"SECRET", "CRYPTO_ADDRESS", "COORDINATES", "NATIONAL_ID", "MAC_ADDRESS", "VEHICLE_PLATE"}
+    found = {label for form, label in THINGS if not TAG.fullmatch(sent(f"[{form}|{label}]")[0])}
+    assert found == set(LABELS) - tags
+    assert all(TAG.fullmatch(sent(f"[AB 12 CD|{label}]")[0]) for label in tags)
 
 
 def test_lists_that_are_used_up_end_in_tags(monkeypatch: pytest.MonkeyPatch) -> None:
