@@ -215,13 +215,11 @@ def test_the_model_keeps_nothing_of_a_text(detector: Detector) -> None:
 
 
 def test_a_card_in_what_was_taken_for_an_address_stays_a_card(detector: Detector) -> None:
-    text = (
-        "Ask the bank to block card 4111 1111 1111 1111 of James Whitfield, 221 Baker Street, London NW1 6XE, today."
-    )
+    text = "Ask the bank to block card 4111 1111 1111 1111 of James Whitfield, 221 Baker Street, London NW1 6XE."
     assert shown(detector, text) == [
-        ("4111 1111 1111 1111", "CREDIT_CARD"),
-        ("James Whitfield", "PERSON"),
-        ("221 Baker Street, London NW1 6XE", "ADDRESS"),
+        ("CREDIT_CARD", "4111 1111 1111 1111"),
+        ("PERSON", "James Whitfield"),
+        ("ADDRESS", "221 Baker Street, London NW1 6XE"),
     ]
 
 
