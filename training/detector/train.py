@@ -77,6 +77,7 @@ def _words(work: Path) -> int:
 def _package(trained: Path, out: Path) -> None:
     """The trained pipeline without what is not needed to run it: above all, without the words that it was shown."""
     pipeline = spacy.load(trained)
+    pipeline.config["paths"] = dict.fromkeys(pipeline.config["paths"])  # they name folders of whoever trains
     shutil.rmtree(out, ignore_errors=True)
     pipeline.to_disk(out)
     (out / "vocab" / "strings.json").write_text("[]\n", encoding="utf-8")
