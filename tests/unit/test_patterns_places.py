@@ -71,3 +71,7 @@ def test_leaves_alone(label: str, text: str) -> None:
 def test_an_address_ends_before_the_next_field() -> None:
     text = "Address: 2995 Sycamore Road, Springfield, PA 22795\nPhone: +1 (212) 555-0143"
     assert found(text, "ADDRESS") == ["2995 Sycamore Road, Springfield, PA 22795"]
+
+
+def test_the_stop_of_a_sentence_is_no_part_of_a_postcode() -> None:
+    assert found("She lives at 12 Rose Lane, York YO1 7HU.", "ADDRESS") == ["12 Rose Lane, York YO1 7HU"]

@@ -143,6 +143,10 @@ class AddressRecogniser:
         reached: tuple[int, int] | None = None
         for start, stop in sorted(self._spans(page)):
             end = _before_field(page.text, start, stop)
+            if (
+                page.text[end - 2 : end - 1].isupper() and page.text[end - 1] == "."
+            ):  # the sentence's, behind a postcode
+                end -= 1
             if reached is not None and start < reached[1]:
                 reached = (reached[0], max(reached[1], end))  # "Flat 3" and "3, 18 Queens Road" are one address
                 continue
