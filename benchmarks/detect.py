@@ -161,8 +161,8 @@ def figures(arguments: Sequence[str] = ()) -> Iterator[Figure]:
         _write(options.pred, sets, ours)
     theirs = run_presidio(sets, short) if options.against == "presidio" else None
     for place, (name, documents) in enumerate(zip(names, sets, strict=True)):
-        mine = score(documents, _heeded(name, ours.predicted[place])).named()
-        other = score(documents, _heeded(name, theirs.predicted[place])).named() if theirs else {}
+        mine = score(documents, heeded(name, ours.predicted[place])).named()
+        other = score(documents, heeded(name, theirs.predicted[place])).named() if theirs else {}
         for what, value in mine.items():
             yield Figure(
                 name=f"{name} {what}",
@@ -210,7 +210,8 @@ def _resident_mb() -> float:
     return float(psutil.Process().memory_info().rss) / 1e6
 
 
-def _heeded(name: str, predicted: Mapping[str, Spans]) -> Mapping[str, Spans]:
+def heeded(name: str, predicted: Mapping[str, Spans]) -> Mapping[str, Spans]:
+    """Of what was found, what counts in the set `name`."""
     if name not in NAMES_ONLY:
         return predicted
     return {key: [span for span in spans if span["type"] in NAMES] for key, spans in predicted.items()}

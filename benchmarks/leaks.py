@@ -9,13 +9,12 @@ from benchmarks.detect import (
     CHECKOUT,
     DATA,
     IGNORED,
-    NAMES,
-    NAMES_ONLY,
     SETS,
     SHORT_CHARS,
     Document,
     Run,
     Spans,
+    heeded,
     read_gold,
     run_ours,
     run_presidio,
@@ -77,19 +76,13 @@ def _put_in(page: Path, lines: Sequence[str]) -> None:
     page.write_text("\n".join([before + begin, *lines, end + after]), encoding="utf-8")
 
 
-def _heeded(name: str, predicted: Mapping[str, Spans]) -> Mapping[str, Spans]:
-    if name not in NAMES_ONLY:
-        return predicted
-    return {key: [span for span in spans if span["type"] in NAMES] for key, spans in predicted.items()}
-
-
 def _by_set(names: Sequence[str], sets: Sequence[Sequence[Document]], ours: Run, theirs: Run) -> Iterator[str]:
     yield "## By set\n"
     yield "| set | documents | found | precision | whole | harmless hit |"
     yield "|---|---|---|---|---|---|"
     for place, (name, documents) in enumerate(zip(names, sets, strict=True)):
-        mine = score(documents, _heeded(name, ours.predicted[place])).named()
-        other = score(documents, _heeded(name, theirs.predicted[place])).named()
+        mine = score(documents, heeded(name, ours.predicted[place])).named()
+        other = score(documents, heeded(name, theirs.predicted[place])).named()
         cells = [
             _pair(mine[what], other[what], smaller=what == "harmless hit") if what in mine else "–"
             for what in ("found", "precision", "whole", "harmless hit")
@@ -117,8 +110,8 @@ def _by_kind(names: Sequence[str], sets: Sequence[Sequence[Document]], ours: Run
             ]
             count = sum(len(document.owed) for document in only)
             if count >= LEAST_SPANS:
-                mine = score(only, _heeded(name, ours.predicted[place])).whole
-                other = score(only, _heeded(name, theirs.predicted[place])).whole
+                mine = score(only, heeded(name, ours.predicted[place])).whole
+                other = score(only, heeded(name, theirs.predicted[place])).whole
                 yield f"| {name} | {kind} | {count} | {_pair(mine, other)} |"
     yield ""
 
