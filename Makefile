@@ -15,6 +15,7 @@
 #   make train-detector  the recogniser of names, from its texts and data                (half an hour)
 #   make simulate a thousand simulated nodes under churn, with plots                   (make simulate SEED=7 OUT=DIR)
 #   make setup    only what 'make demo' needs
+#   make train-lexicon   the lists of given names and of ordinary words, anew           (maintainers)
 #   make train-screening  the classifier of what is refused, anew, in some minutes    (maintainers; needs the data sets)
 #   make pins     resolve the pinned requirements anew (maintainers)
 #   make clean    remove the environment and all caches; the fetched model stays in .cache/models
@@ -34,7 +35,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-dep
 
 export PIP_NO_WARN_SCRIPT_LOCATION := 1
 
-.PHONY: setup demo attack vllm libp2p presidio leaks train-detector train-screening test fuzz check coverage sabotage \
+.PHONY: setup demo attack vllm libp2p presidio leaks train-detector train-lexicon train-screening test fuzz check coverage sabotage \
 	bench simulate pins clean
 
 setup: $(VENV)/.demo $(MODEL)
@@ -87,6 +88,10 @@ train-detector: $(VENV)/.test
 simulate: $(VENV)/.test
 	$(BIN)/peernet simulate $(or $(SCENARIO),simulations/scenarios/discovery.toml) --seed $(or $(SEED),7) \
 		--out $(or $(OUT),results/$(shell date +%Y%m%d-%H%M%S)) $(OPTIONS)
+
+train-lexicon: $(VENV)/.test
+	$(BIN)/python -m pip install --quiet --no-deps "spacy-lookups-data>=1"
+	$(BIN)/python -m training.detector.lexicon $(OPTIONS)
 
 train-screening: $(VENV)/.test
 	$(BIN)/python -m training.screening.train $(OPTIONS)

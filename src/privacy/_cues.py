@@ -94,6 +94,11 @@ _CUES: Final = (
         source=ADDRESSED,
     ),
     _Cue(re.compile(rf"(?i:\b(?:{_ADDRESSING}))[ \t]+{_FULL_NAME}"), source=ADDRESSED),
+    _Cue(
+        re.compile(rf"[\"”’,][ \t]+(?:says|said|adds|added|asks|asked|replies|replied)[ \t]+{_FULL_NAME}"),
+        source=ADDRESSED,
+    ),
+    _Cue(re.compile(rf"(?i:\b(?:sur)?name\?)[\"”’]?\s+(?:[^\W\d_]+:[ \t]*)?[\"“‘]?{_FULL_NAME}")),
     _Cue(re.compile(rf"(?i:\b(?:uncle|aunt|auntie|grandma|grandpa|granny|nana))[ \t]+{_FULL_NAME}"), small_words=1),
     _Cue(re.compile(rf"(?i:\b(?:(?:{_SHORT_TITLES})\b\.?|(?:{_TITLES_IN_FULL})))[ \t]+{_FULL_NAME}")),
     _Cue(re.compile(rf"(?:^|[\n({{|,;\"'<])[ \t>*-]*(?i:{_FIELDS})[\"']?[ \t]*[:=][ \t]*[\"']?{_FULL_NAME}")),

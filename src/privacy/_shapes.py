@@ -73,7 +73,8 @@ _EMPLOYED: Final = word_set("at for with by from joined join of employer company
 def load_shapes() -> "Shapes":
     """The vetoes over the packaged word lists; read once a process."""
     given = {name.casefold() for line in _word_list("given_names.txt") for name in line.split()[2:]}
-    return Shapes(_word_list("common_words.txt"), _word_list("not_names.txt"), frozenset(given))
+    common = _word_list("common_words.txt") | {word for line in _word_list("small_words.txt") for word in line.split()}
+    return Shapes(common, _word_list("not_names.txt"), frozenset(given))
 
 
 def _word_list(name: str) -> frozenset[str]:
@@ -145,3 +146,11 @@ def opens_sentence(text: str, start: int) -> bool:
     """Whether the word at `start` is the first of a sentence, a line or a quotation."""
     before = text[:start].rstrip(" \t\"'“‘(*#->")
     return not before or before[-1] in ".!?:\n•"
+
+
+def stands_in_code(text: str, start: int, end: int) -> bool:
+    """Whether the marks around the span make it a part of an identifier, a path, a call or a handle."""
+    before, after = text[max(0, start - 1) : start], text[end : end + 2]
+    return (
+        before in {"`", "_", "/", "\\", "@", "#", "$", "."} or after[:1] in {"`", "_", "\\", "@", "="} or after == "()"
+    )

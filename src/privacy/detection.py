@@ -24,8 +24,10 @@ from typing import Final
 from attrs import evolve, field, frozen
 
 from peernet.core.errors import PeernetError
+from privacy._address_lines import grown_addresses
 from privacy._by_language import FURTHER_MODELS, LazyRecogniser, ModelMissing, read_names
 from privacy._cues import ADDRESSED, cue_names, cue_organizations
+from privacy._lone_names import LONE, lone_names
 from privacy._shapes import PARTICLES, TITLES, WORD, Shapes, is_capital, load_shapes, opens_sentence
 from privacy.folding import View
 from privacy.languages import ENGLISH
@@ -50,7 +52,7 @@ _LEGAL_FORM: Final = re.compile(
     re.IGNORECASE,
 )
 _EXPANDED: Final = frozenset({"PERSON", "ORGANIZATION", "LOCATION"})
-_GUESSED: Final = frozenset({"spacy", ADDRESSED})
+_GUESSED: Final = frozenset({"spacy", ADDRESSED, LONE})
 """Sources whose label a known name corrects."""
 _GOES_ON: Final = re.compile(r"\s[^\W\d_A-Z]")
 _ALPHANUMERIC: Final = re.compile(r"[^\W_]")
@@ -132,7 +134,7 @@ class Detector:
             raise DetectionFailed(f"{len(known)} known names are over the limit of {MAX_KNOWN_NAMES}")
         views = [View.of(text) for text in texts]
         said = read_names([view.text for view in views], self.names, self.further)
-        found = [_settle(self._find(view.text, names), view.text) for view, names in zip(views, said, strict=True)]
+        found = [self._grown(view.text, names) for view, names in zip(views, said, strict=True)]
         names = [*known, *_names(views, found)][:MAX_KNOWN_NAMES]
         expression = _known_expression(names, self.shapes)
         return [
@@ -140,12 +142,18 @@ class Detector:
             for view, mentions in zip(views, found, strict=True)
         ]
 
+    def _grown(self, text: str, said: Iterable[Mention]) -> list[Mention]:
+        settled = _settle(self._find(text, said), text)
+        grown = list(grown_addresses(text, settled, self.shapes))
+        return _settle([*settled, *grown], text) if grown else settled
+
     def _find(self, text: str, said: Iterable[Mention]) -> Iterator[Mention]:
         patterns = find_patterns(text, self.recognisers)
         checked = [mention for mention in patterns if mention.label in _CHECKED]
         yield from patterns
         yield from cue_names(text, self.shapes)
         yield from cue_organizations(text, self.shapes)
+        yield from lone_names(text, self.shapes)
         for mention in said:
             yield from _beside(mention, checked, text, self.shapes)
 
@@ -185,7 +193,7 @@ def _settle(mentions: Iterable[Mention], text: str) -> list[Mention]:
     """Non-overlapping mentions that cover every letter and digit that `mentions` cover, sorted."""
     waiting = sorted(
         set(mentions),
-        key=lambda item: (item.start - item.end, _rank(item), item.start, item.label == "ID", item.label),
+        key=lambda item: (item.start - item.end, _rank(item), -item.score, item.start, item.label == "ID", item.label),
     )
     settled: list[Mention] = []
     for mention in waiting:

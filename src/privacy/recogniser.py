@@ -34,6 +34,8 @@ from privacy._shapes import (
     WORD_SURNAMES,
     Shapes,
     is_capital,
+    opens_sentence,
+    stands_in_code,
 )
 from privacy.mention import Mention
 
@@ -69,8 +71,20 @@ _ABSOLUTE_DATE: Final = re.compile(
     re.IGNORECASE,
 )
 _NUMBERED_STREET: Final = re.compile(r"[^\W\d_]{3,}\.? (?:[^\W\d_]\.? )?\d{1,5}[A-Za-z]?$|^\d{1,5} [^\W\d_]{3,}")
+_CATALOGUE_CHARS: Final = 40
+_CATALOGUE: Final = re.compile(
+    r"(?:\b(?:(?:billing|procedure|diagnosis|status|error|exit|hs|catalogue|product) codes?|codes:|cpt"
+    r"|icd(?:-?\d\d)?(?:-cm)?|hcpcs|ndc|snomed(?: ct)?|loinc|atc|rfc|iso|http|cve|doi|isbn|issn|pmid)\b)[^\n.;?!]*\Z",
+    re.IGNORECASE,
+)
+"""Names of catalogues: what stands in them by its number is a thing, and nobody."""
+_NO_ID: Final = re.compile(r"\d{1,2}[.)][^\W\d_]+|[A-Z]+(?:_[A-Z]+)*_[A-Z]\d{1,3}")
 _LETTERS: Final = re.compile(r"[^\W\d_]+")
-_AROUND_CHARS: Final = 120
+_AROUND_CHARS: Final = 240
+_OPENER: Final = re.compile(r"(?:\A|(?<=\n)|(?<=[.!?] ))[\"'“‘(*#>-]*(?P<word>[^\W\d_]+)")
+_AUXILIARIES: Final = frozenset({"Will", "May"})
+_I: Final = frozenset({"I", "I'm"})
+_GOES_ON: Final = re.compile(r"\s[^\W\d_A-Z]")
 _CODE_MARKS: Final = frozenset('`_{}[]()<>=+*/\\|#$%^~@:;"0123456789•→…')
 _ORGANIZATION_MARKS: Final = frozenset('`_{}[]<>=*\\|$%^~@;"•→…')
 
@@ -128,7 +142,8 @@ class NameRecogniser:
                 yield Mention(start, end, label, MODEL_SCORE, "spacy")
             return
         if label in {"ADDRESS", "ID"}:
-            yield from _numbered(text, start, end, label)
+            if label == "ADDRESS" or not _is_of_a_thing(text, start, end):
+                yield from _numbered(text, start, end, label)
             return
         if label != "ORGANIZATION" and _NUMBERED_STREET.search(text, start, end):
             yield from _numbered(text, start, end, "ADDRESS")
@@ -144,7 +159,7 @@ class NameRecogniser:
     def _named(self, text: str, start: int, end: int, label: str) -> Iterator[Mention]:
         """The name between `start` and `end`, if it looks like one."""
         start, end = self._trim(text, start, end, keep_openers=label != "PERSON")
-        if start >= end or _stands_in_code(text, start, end):
+        if start >= end or stands_in_code(text, start, end):
             return
         shown = text[start:end]
         words = [match.group() for match in WORD.finditer(shown)]
@@ -157,6 +172,9 @@ class NameRecogniser:
         if small and not _is_typed_small(text, start, end):
             return False
         if label == "PERSON":
+            opens = text[start:end] in _AUXILIARIES and opens_sentence(text, start)
+            if opens and _GOES_ON.match(text, end):  # "Will continue the tablets."
+                return False
             return self.shapes.is_person(words)
         if label == "LOCATION":
             return self.shapes.is_location(words)
@@ -199,6 +217,13 @@ def _lines(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
         low += len(piece) + 1
 
 
+def _is_of_a_thing(text: str, start: int, end: int) -> bool:
+    """Whether a number stands in a catalogue, counts a list's lines, or is a placeholder of ours."""
+    if _CATALOGUE.search(text, max(0, start - _CATALOGUE_CHARS), end):
+        return True
+    return _NO_ID.fullmatch(text, start, end) is not None
+
+
 def _numbered(text: str, start: int, end: int, label: str) -> Iterator[Mention]:
     """An address or a number of something: neither is without a digit, and neither goes on past an empty line."""
     if (gap := text.find("\n\n", start, end)) >= 0:
@@ -223,9 +248,12 @@ def _without(marks: frozenset[str], text: str, start: int, end: int) -> Iterator
 
 def _is_typed_small(text: str, start: int, end: int) -> bool:
     """Whether the words around are written without capitals, so that a name would be, too."""
-    around = _LETTERS.findall(text, max(0, start - _AROUND_CHARS), end + _AROUND_CHARS)
-    capital = sum(word[0].isupper() and word not in {"I", "I'm"} for word in around)
-    return bool(capital * 10 <= len(around))
+    low, high = max(0, start - _AROUND_CHARS), end + _AROUND_CHARS
+    around = _LETTERS.findall(text, low, high)
+    capital = sum(word[0].isupper() and word not in _I for word in around)
+    openers = [match["word"] for match in _OPENER.finditer(text, low, high) if match["word"] not in _I]
+    capital_openers = sum(word[0].isupper() for word in openers)
+    return bool(capital * 10 <= len(around) and 2 * capital_openers <= len(openers))
 
 
 def pieces_of(text: str) -> Iterator[tuple[int, int]]:
@@ -244,14 +272,6 @@ def pieces_of(text: str) -> Iterator[tuple[int, int]]:
         start = end
     if start < len(text):
         yield start, len(text)
-
-
-def _stands_in_code(text: str, start: int, end: int) -> bool:
-    """Whether the marks around the span make it a part of an identifier, a path, a call or a handle."""
-    before, after = text[max(0, start - 1) : start], text[end : end + 2]
-    return (
-        before in {"`", "_", "/", "\\", "@", "#", "$", "."} or after[:1] in {"`", "_", "\\", "@", "="} or after == "()"
-    )
 
 
 def load_model(name: str | Path = PACKAGED_MODEL) -> "Language":

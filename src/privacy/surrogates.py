@@ -52,6 +52,8 @@ MAX_DRAWS: Final = 40
 """How often something is drawn that must be new, before it gets a tag."""
 MIN_WEEKS: Final = 9
 MAX_WEEKS: Final = 120
+MONTH_WEEKS: Final = 6
+"""So far apart two shifts put a date into two months, even where only the month is shown."""
 
 _NAME_WORD: Final = re.compile(r"[^\W\d_]+(?:[-'’][^\W\d_]+)*")
 _PARTICLES: Final = word_set("van von der den de del della di da dos la le al el bin ibn ter zu af av y e and")
@@ -97,11 +99,12 @@ class SpentWords(Guarded):
         self._spent.add(fold(text))
 
     def draw_weeks(self, rng: Randomness) -> int:
-        """By how many weeks a host's dates move: no other host's do by as many, as long as there are others."""
-        for _ in range(MAX_DRAWS):
+        """By how many weeks a host's dates move: to another month than any other host's, as long as there is one."""
+        for draw in range(2 * MAX_DRAWS):
             weeks = MIN_WEEKS + rng.randrange(MAX_WEEKS - MIN_WEEKS)
             weeks = weeks if rng.randrange(2) else -weeks
-            if weeks not in self._weeks:
+            apart = MONTH_WEEKS if draw < MAX_DRAWS else 1
+            if all(abs(weeks - other) >= apart for other in self._weeks):
                 break
         self._weeks.add(weeks)
         return weeks

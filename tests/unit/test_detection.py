@@ -128,7 +128,7 @@ def test_a_name_that_is_a_word_counts_only_as_a_name(detector: Detector) -> None
 
 
 def test_names_from_earlier_turns_are_found(detector: Detector) -> None:
-    text = "and what did zyxxo think of it"
+    text = "put the zyxxo away"
     assert shown(detector, text) == []
     assert shown(detector, text, (KnownName("Zyxxo"),)) == [("PERSON", "zyxxo")]
     assert shown(detector, "ask Quux Widgets today", (KnownName("Quux Widgets Ltd", "ORGANIZATION"),)) == [

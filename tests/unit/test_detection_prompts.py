@@ -135,6 +135,7 @@ PROMPTS: list[tuple[str, list[str]]] = [
         "Persuade my boss, Anita Desai, to let me work from home; I live with my son Leo in Pune.",
         ["Anita Desai", "Leo", "Pune"],
     ),
+    ('"It cannot go on," says Okonjo. "What is your name?" Bouterse', ["Okonjo", "Bouterse"]),
     (
         "Apologise to Ms. Okafor, Flat 3, 18 Queens Road, Bristol BS8 1QE, for the noise on 31 December.",
         ["Okafor", "Flat 3, 18 Queens Road, Bristol BS8 1QE", "31 December"],

@@ -118,6 +118,18 @@ def accepted(text: str, shown: str, label: str) -> list[tuple[str, str]]:
         ("12 Oak Lane\n\nDear Sir", "12 Oak Lane\n\nDear", "ADDRESS", [("12 Oak Lane", "ADDRESS")]),
         ("Muqtada al-Sadr spoke in Najaf", "Muqtada al-Sadr", "PERSON", [("Muqtada al-Sadr", "PERSON")]),
         ("We all met X in May", "X", "PERSON", []),
+        ("Planned.\nWill continue to monitor", "Will", "PERSON", []),
+        ("Planned. Will, please monitor", "Will", "PERSON", [("Will", "PERSON")]),
+        ("The tribal court system found an issue. It grew.", "tribal court system", "ORG", []),
+        ("we went to acme widgets today", "acme widgets", "ORG", [("acme widgets", "ORGANIZATION")]),
+        ("EHR migration is hard", "EHR", "ORG", []),
+        ("BBC migration is hard", "BBC", "ORG", [("BBC", "ORGANIZATION")]),
+        ("Calzones are served hot", "Calzones", "PERSON", []),
+        ("BILLING CODES: 99213, J1100", "J1100", "ID", []),
+        ("Metformin (NDC-0591-3740-01)", "NDC-0591-3740-01", "ID", []),
+        ("MRN 0591-3740-01 is hers", "0591-3740-01", "ID", [("0591-3740-01", "ID")]),
+        ("3.Flesh out a plot", "3.Flesh", "ID", []),
+        ("PERSON_K7 wrote", "PERSON_K7", "ID", []),
     ],
 )
 def test_what_is_made_of_a_proposal(text: str, shown: str, label: str, expected: list[tuple[str, str]]):

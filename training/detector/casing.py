@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable
 from typing import Final
 
-from training.detector.blocks import Example, Span
+from training.detector.blocks import LABELS, Example, Span
 
 __all__ = ["roughened"]
 
@@ -25,6 +25,8 @@ def roughened(example: Example, rng: random.Random) -> Example:
         example = _names_lower(example)
     elif roll < 0.15:
         example = _names_upper(example)
+    elif roll < 0.18:
+        example = _places_upper(example)
     if rng.random() < 0.05:
         example = _typos(example, rng)
     if rng.random() < 0.04:
@@ -45,9 +47,15 @@ def _names_upper(example: Example) -> Example:
     return _names(example, str.upper)
 
 
-def _names(example: Example, change: Callable[[str], str]) -> Example:
+def _places_upper(example: Example) -> Example:
+    return _names(example, str.upper, frozenset({"LOCATION"}))
+
+
+def _names(example: Example, change: Callable[[str], str], labels: frozenset[str] = frozenset(LABELS)) -> Example:
     text = example.text
     for span in example.spans:
+        if span.label not in labels:
+            continue
         shown = change(text[span.start : span.end])
         if len(shown) == span.end - span.start:
             text = text[: span.start] + shown + text[span.end :]

@@ -93,6 +93,23 @@ COINED: Final = (
     ),
 )
 """Halves of names that were coined."""
+COMPANY_PHRASES: Final = (
+    _words(
+        "Collective Social Environmental Civic Open Standard Compass Urban Legal Rural Retail Personal Human Public "
+        "Private Global Local Modern Early Second Forward Common Central Creative Clever Little Big Honest Simple "
+        "Total United Allied Advanced Applied General Integrated Organic Solar Digital Mobile Smart First Next"
+    ),
+    _words(
+        "Health Energy Market Data Learning Housing Farm Water Food Garden Travel Credit Rating Bond Weather Transit "
+        "Harvest Climate Policy Traffic Safety Genome Energy Patent Property School Wage Tax Book Film Sound Sleep"
+    ),
+    _words(
+        "Insights Resources Care Works Score Index Exchange Engine Partners Analytics Line Lab Agency Watch Network "
+        "Alliance Depot Supply Office Project Trust Guild Union Club Studio Collective Research Institute Services "
+        "Advisors Ventures Express Dynamics Review Outfitters Markets"
+    ),
+)  # fmt: skip
+"""Words of companies that are called by what they do."""
 COMPANY_ENDS: Final = _lines(
     "Inc. | Inc | Ltd | Ltd. | LLC | plc | GmbH | AG | S.A. | B.V. | AB | Corp. | Corporation | Group | Holdings | "
     "& Sons | & Co. | Partners | Associates | Industries | Solutions | Systems | Consulting | Logistics | Insurance | "
@@ -243,7 +260,7 @@ PHONE_FORMS: Final = _lines(
     "(###) ###-#### | ###-###-#### | +1 ### ### #### | ###.###.#### | +44 7### ###### | 07### ###### | "
     "020 #### #### | +49 30 ####### | +33 # ## ## ## ## | 0# ## ## ## ## | +48 ### ### ### | +91 ##### "
     "##### | 1-800-###-#### | ### #### | +34 ### ## ## ## | (0##) #### #### | +1 (###) ###-#### x### | "
-    "00## ### ### ###"
+    "00## ### ### ### | (##) ###-### | ### ### ### | ## ###### | ##########"
 )
 
 DRUGS: Final = _lines(
@@ -300,3 +317,20 @@ CODE_FORMS: Final = _lines(
     "#.#.# | v#.##.# | RFC #### | HTTP ### | 0x%%%% | @@-## | ISO #### | EN ####-# | Q# 20## | §## | "
     "Art. ## | R## | B-## | ##A | ####K | #####-## mg"
 )
+NOT_PEOPLE: Final = frozenset(
+    _words(
+        "mars venus jupiter mercury saturn thor apollo atlas odin loki zeus zelda luna caesar jesus santa "
+        "moses roman asia angeles bama carolina dakota montana eden troy duke dell mercedes porsche siri "
+        "alexa claude cortana avon hilton abbott bale cena mario luigi pascal kelvin ada java delta nova "
+        "aurora vista athena artemis hermes ares hera gaia kali shiva krishna vishnu buddha allah islam "
+        "america africa europa oceania korea britain england scotland ireland wales normandy york jersey "
+        "devon kent essex saxon celtic sahara everest amazon orion sirius vega lyra leo virgo aries libra "
+        "halloween ramadan diwali easter noel lent xmas monsoon bayern lorraine champagne chardonnay cognac "
+        "cheddar brie margarita martini mojito tesla kia lexus acura chevy dodge bentley gucci prada chanel "
+        "dior armani hermès nike adidas reebok puma ikea lego google facebook twitter jan sep dax monte "
+        "cassandra stan demeter faber elden telma earl rani arab georgian parisian persian jain tudor "
+        "sherlock commodore wren magnolia dahlia marxist nazi nazis lenin stalin hitler bitcoin ethereum "
+        "cardano doge solana pepsi fanta nestle nestlé"
+    )
+)
+"""What Faker's lists hold and what is mostly said of gods, planets, brands, feasts and regions."""

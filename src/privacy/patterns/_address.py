@@ -36,6 +36,10 @@ from privacy.patterns._street_words import (
     UNITS,
 )
 
+_CROSSING_WORD = (
+    rf"(?:\d{{1,5}}(?:st|nd|rd|th|[A-Za-z])?(?![\w])\.?|{CAPITALISED}|(?:str|kapu|de|la|del|of|u|ul)\b\.?)"
+)
+_CROSSING = rf"{_CROSSING_WORD}(?:[ \t]{_CROSSING_WORD}){{0,5}}"
 _LOOK_BACK = 64
 """How far before a house number its street may begin."""
 
@@ -89,9 +93,12 @@ class AddressRecogniser:
     )
     _box = re.compile(
         r"(?:P\.?\s?O\.?\s?Box|Postfach|Post Office Box|Apartado(?: de Correos)?|PSC|Boîte Postale|Casella Postale|"
-        r"Postboks|Postbus|Caixa Postal)[ \t]+\d{1,7}(?:,?[ \t]+Box[ \t]+\d{1,6})?",
+        r"Postboks|Postbus|Caixa Postal|(?:Unit|CMR)(?=[ \t]+\d{1,7},?[ \t]+Box\b))[ \t]+\d{1,7}"
+        r"(?:,?[ \t]+Box[ \t]+\d{1,6})?(?:\s+(?:APO|FPO|DPO)[ ,]+A[AEP]\b)?"
+        r"|(?:USS|USNS|USCGC|USNV)[ \t][^\W\d_]{2,30}\s+(?:APO|FPO|DPO)[ ,]+A[AEP]\b",
         re.IGNORECASE,
     )
+    _corner = re.compile(rf"(?:[Tt]he )?[Cc]orner of {_CROSSING} (?:and|&|with) {_CROSSING}")
     _city_before = re.compile(rf"(?<!\w){PLACE}(?:[ \t]{PLACE}){{0,3}},?\s+(?:{STATE_NAMES}|{STATES})\.?\s+\Z")
     _zip = re.compile(r"\d{5}(?:-\d{4})?(?!\w)")
     _uk_postcode = re.compile(rf"(?<!\w){UK_POSTCODE}(?!\w)")
@@ -130,6 +137,7 @@ class AddressRecogniser:
     _not_before = word_set("rule rules article articles section sections paragraph paragraphs chapter no nos art par")
     _addressed = word_set("address adresse dirección indirizzo anschrift adres")
     _stays = word_set("live lives living located resides reside residing staying taxi delivered ship shipped sent")
+    _corners = word_set("corner")
     _apartments = word_set("apt apartment suite ste flat")
     _place_end = re.compile(
         r"(?<![A-Z])(?<!\bSt)(?<!\bDr)(?<!\bRd)(?<!\bApt)(?<!\bAve)(?<!\bSte)(?<!\bStr)\.(?=\s|$)|\n\s*\n"
@@ -209,6 +217,10 @@ class AddressRecogniser:
         for start in page.places(BOX_FIRST_WORDS):
             if match := self._box.match(text, start):
                 yield start, self._with_tail(text, match.end())
+        for start in page.places(self._corners):
+            begin = start - 4 if text[max(0, start - 4) : start].casefold() == "the " else start
+            if match := self._corner.match(text, begin):
+                yield begin, match.end() - text[: match.end()].endswith(".")
         for start in page.places(POSTCODE_FIRST_WORDS):
             if match := self._named_postcode.match(text, start):
                 yield match.span("code")

@@ -2,12 +2,14 @@
 
 Rules: an address that can point to nobody (loopback, netmask, version number) is left alone; so is a link to a
 document. Of a link that tells something about somebody only that counts: the credentials, the values of personal
-keys; a link to a profile or to "my website" counts as a whole.
+keys; a link to a profile, to "my website" or to the home page of a site that is not widely known counts as a whole.
 """
 
 import ipaddress
 import re
 from collections.abc import Iterator
+from functools import cache
+from importlib import resources
 from urllib.parse import urlsplit
 
 from attrs import frozen
@@ -94,9 +96,21 @@ class MacAddressRecogniser:
                 yield mention_of(start, end, "MAC_ADDRESS", self.name)
 
 
+@cache
+def _public_sites() -> frozenset[str]:
+    text = resources.files("privacy").joinpath("data", "public_sites.txt").read_text(encoding="utf-8")
+    return frozenset(site for line in text.splitlines() if not line.startswith("#") for site in line.split())
+
+
+def is_public_site(host: str) -> bool:
+    """Whether `host` is of a site that everybody knows, or stands for none (RFC 2606): it tells of nobody."""
+    labels = host.casefold().removesuffix(".").split(".")
+    return any(".".join(labels[place:]) in _public_sites() for place in range(len(labels)))
+
+
 @frozen
 class UrlRecogniser:
-    """What in URLs names a person: credentials, values of personal keys, a profile page, or "my website".
+    """What in URLs names somebody: credentials, values of personal keys, a profile, "my website", a site's home page.
 
     Links to documentation or news stay readable. Source: RFC 3986.
     """
@@ -118,6 +132,9 @@ class UrlRecogniser:
         r"medium\.com|reddit\.com/u(?:ser)?|youtube\.com/(?:user|c)|github\.com|gitlab\.com|bsky\.app/profile)/"
         r"@?[\w.-]{2,}/?\Z|/(?:~|users?/|profiles?/|members?/|people/)[\w.-]{2,}",
         re.IGNORECASE,
+    )
+    _home_page = re.compile(
+        r"(?:https?://)?(?P<host>(?:[^\W_](?:[\w-]{0,62}[^\W_])?\.){1,5}[^\W\d_]{2,24})/?", re.IGNORECASE
     )
     _contact = re.compile(r"@|%40|%2B", re.IGNORECASE)
     _context = word_set("website homepage webpage blog portfolio site domain")
@@ -141,6 +158,8 @@ class UrlRecogniser:
 
     def _is_whole(self, url: str, text: str, start: int) -> bool:
         if self._profile.search(url.partition("?")[0]):
+            return True
+        if (home := self._home_page.fullmatch(url)) and not is_public_site(home["host"]):
             return True
         words = words_before(text, start)[-4:]
         return not self._context.isdisjoint(words) and not self._owner.isdisjoint(words)

@@ -49,7 +49,11 @@ class PhoneRecogniser:
     _row_before = re.compile(r"\d[ \t]\Z")
     _row_after = re.compile(r"[ \t]\d")
     _no_group = re.compile(r"(?<!\d)\d\.|(?<!\d)(?<!\d{3}\D)\d\Z")
+    _kind_behind = re.compile(
+        r"[ \t]?[-–(]?[ \t]?\(?(?:office|fax|mobile|cell|home|work|direct|landline)\b", re.IGNORECASE
+    )
     _context = word_set(
+        "messages answering texting texted phoned phoning dialled dialed voicemail "
         "phone phones tel telephone telefon téléphone teléfono telefono mobile mobil handy cell cellphone fax "
         "call calls called calling whatsapp desk contact sms dial ring text reach landline hotline callback"
     )
@@ -110,7 +114,8 @@ class PhoneRecogniser:
     def _is_told(self, candidate: str, text: str, start: int) -> bool:
         """Whether the words before it say that it is one; plans of other countries differ, so lengths suffice."""
         words = words_before(text, start)[-6:]
-        return not self._context.isdisjoint(words) and 7 <= len(digits_in(self._extension.sub("", candidate))) <= 12
+        told = not self._context.isdisjoint(words) or self._kind_behind.match(text, start + len(candidate))
+        return bool(told) and 7 <= len(digits_in(self._extension.sub("", candidate))) <= 12
 
     def _matches_plan(self, candidate: str, region: str) -> bool:
         # The matcher validates, and asks for the grouping and marks of a number; it costs as much as all else here.

@@ -65,4 +65,6 @@ POSTCODE_NAMES: Final = (
 POSTCODE_FIRST_WORDS: Final = word_set(
     "zip zipcode post postcode postal plz code código postleitzahl postnummer postnr cap"
 )
-BOX_FIRST_WORDS: Final = word_set("p po postfach post apartado psc boîte casella postboks postbus caixa")
+BOX_FIRST_WORDS: Final = word_set(
+    "p po postfach post apartado psc boîte casella postboks postbus caixa unit cmr uss usns uscgc usnv"
+)

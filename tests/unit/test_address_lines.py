@@ -1,0 +1,103 @@
+"""Addresses over several lines: what is taken for a part of one, and what is not."""
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from privacy._address_lines import countries, grown_addresses
+from privacy._shapes import load_shapes
+from privacy.mention import Mention
+
+
+def grown(text: str, *addresses: str, label: str = "ADDRESS") -> list[str]:
+    """What the first of `addresses` and those after it grow to in `text`."""
+    mentions = [
+        Mention(text.index(address), text.index(address) + len(address), label, 0.8, "spacy") for address in addresses
+    ]
+    return [text[mention.start : mention.end] for mention in grown_addresses(text, sorted(mentions), load_shapes())]
+
+
+@pytest.mark.parametrize(
+    ("before", "street", "rest", "after"),
+    [
+        ("", "12 Rue Foch", "\nSuite 4\nTrémuson\nFrance 22440", "\nThanks"),
+        ("", "12 Rue Foch", ", Trémuson, France", " is his."),
+        ("", "12 Rue Foch", "\n> Trémuson\n> France", ""),
+        ("", "12 Rue Foch", "\nTRÉMUSON\n, BR\n 22440", ""),
+        ("", "12 Rue Foch", ".\nTrémuson, BR 22440", ""),
+        ("", "Mill Lane 4", "\n Reykholt\n\n Iceland", "\n\nBest"),
+        ("", "Mill Lane 4", ", Nicosia, Cyprus (Greek) 1061", ""),
+        ("", "Mill Lane 4 Apt. 9", " Csipkerek", "."),
+        ("It is ", "Mill Lane 4", ", Springfield, IL 62701", ". Come."),
+    ],
+)
+def test_what_an_address_goes_on_with_belongs_to_it(before: str, street: str, rest: str, after: str) -> None:
+    assert grown(before + street + rest + after, street) == [street + rest]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Mill Lane 4, Trémuson is lovely",  # a town that nothing proves
+        "Mill Lane 4\nBest regards\nAnn",
+        "Mill Lane 4\nPhone: 22440",
+        "Mill Lane 4. France is far.",
+        "Mill Lane 4; France",
+        "Mill Lane 4 and France",
+        "Mill Lane 4\n\n\nFrance",
+        "Mill Lane 4, 22440-1/7",
+    ],
+)
+def test_what_is_no_part_of_an_address_is_left_out(text: str) -> None:
+    assert grown(text, "Mill Lane 4") == []
+
+
+def test_numbers_before_a_street_belong_to_it() -> None:
+    assert grown("Send it to 0138 27 Mill Lane 4", "Mill Lane 4") == ["0138 27 Mill Lane 4"]
+    assert grown("It costs $27 Mill Lane 4", "Mill Lane 4") == []
+
+
+def test_a_street_before_a_unit_belongs_to_it() -> None:
+    assert grown("We met at 119 Leoforos Syngrou\nApt. 658", "Apt. 658") == ["119 Leoforos Syngrou\nApt. 658"]
+    assert grown("We met in the flat\nApt. 658", "Apt. 658") == []
+
+
+def test_what_lies_between_two_parts_belongs_to_the_address() -> None:
+    text = "at 0269 Stensås terrasse 38\n Suite 621"
+    assert grown(text, "0269 Stensås", "Suite 621") == ["0269 Stensås terrasse 38\n Suite 621"]
+    assert grown("12 Mill Lane. Then we went on to Suite 621", "12 Mill Lane", "Suite 621") == []
+
+
+@pytest.mark.parametrize("rest", [" 43015", " 43015 in its mission", ", 840 24.", " 3610-114"])
+def test_a_postcode_behind_a_place_makes_an_address(rest: str) -> None:
+    (address,) = grown(f"in Costamezzana{rest}", "Costamezzana", label="LOCATION")
+    assert address == f"Costamezzana{rest.partition(' in')[0].rstrip('.')}"
+
+
+@pytest.mark.parametrize("rest", [" 12000 people", " 43015 km", " 2024", " 43015%", " 43015.7"])
+def test_a_quantity_behind_a_place_makes_none(rest: str) -> None:
+    assert grown(f"in Costamezzana{rest}", "Costamezzana", label="LOCATION") == []
+
+
+def test_countries_are_read_from_the_list_and_those_that_are_words_are_not_among_them() -> None:
+    assert {"France", "Cyprus", "New Zealand"} <= countries()
+    assert countries().isdisjoint({"Turkey", "Jordan", "Chad", ""})
+
+
+PIECES = st.sampled_from(
+    ["12 Mill Lane", "\n", ", ", "Apt. 4", " ", "Trémuson", "France", "22440", ".", "BR", "(Greek)", "> ", "and", "4"]
+)
+
+
+@given(st.lists(PIECES, min_size=1, max_size=14).map("".join))
+def test_what_grows_holds_what_it_grew_from_and_overlaps_nothing(text: str) -> None:
+    at = [place for place in range(len(text)) if text.startswith("12 Mill Lane", place)]
+    mentions = [Mention(place, place + 12, "ADDRESS", 0.8, "spacy") for place in at]
+    made = list(grown_addresses(text, mentions, load_shapes()))
+    for address in made:
+        assert 0 <= address.start < address.end <= len(text)
+        assert any(address.start <= mention.start and mention.end <= address.end for mention in mentions)
+    for first, second in pairwise(made):
+        assert first.end <= second.start

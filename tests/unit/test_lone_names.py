@@ -1,0 +1,56 @@
+"""Given names that are found without any context, and what is no such name though it is spelt like one."""
+
+import pytest
+
+from privacy._lone_names import lone_names
+from privacy._shapes import load_shapes
+
+
+def found(text: str) -> list[str]:
+    return [text[mention.start : mention.end] for mention in lone_names(text, load_shapes())]
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("Luiza is from Porto", ["Luiza"]),
+        ("Ask Torbjørn.", ["Torbjørn"]),
+        ("Natasja's bike", ["Natasja"]),
+        ("TORBJØRN IS LATE", ["TORBJØRN"]),
+        ("Grzegorz Dudek of Gdynia", ["Grzegorz Dudek"]),
+        ("Krisztián B. Szöllösy listed it", ["Krisztián B. Szöllösy"]),
+        ("Femke van der Berg called", ["Femke van der Berg"]),
+        ("Siobhán, Natasja and Torbjørn came", ["Siobhán", "Natasja", "Torbjørn"]),
+        ("Natasja Chairs the meeting", ["Natasja"]),  # a capital alone makes no surname
+    ],
+)
+def test_a_listed_name_is_found_with_the_names_behind_it(text: str, names: list[str]) -> None:
+    assert found(text) == names
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "natasja",  # small
+        "@Natasja",
+        "user_Natasja",
+        "`Natasja`",
+        "Natasja() returns",
+        "the Natasja",
+        "Hurricane Natasja",
+        "the Natasja Award",
+        "Natasja's disease",
+        "Natasja syndrome",
+        "Mark the place where you May Rose",  # words
+        "London, Paris and Texas",  # places
+        "Mars and Venus; Mercedes",
+    ],
+)
+def test_what_is_no_persons_name_is_left_alone(text: str) -> None:
+    assert found(text) == []
+
+
+def test_the_list_holds_no_ordinary_word() -> None:
+    shapes = load_shapes()
+    text = " ".join(word.capitalize() for word in sorted(shapes.common) if word.isalpha())
+    assert found(text) == []
