@@ -27,6 +27,7 @@ from privacy.exposure import word_set
 from privacy.mention import Mention
 
 CUE_SCORE: Final = 0.9
+_PLACED_SCORE: Final = 0.6
 
 ADDRESSED: Final = "pattern:addressed"
 """The source of a name that only a verb before it shows: mostly a person's ("ask Lena"), at times a company's."""
@@ -117,6 +118,22 @@ _EMPLOYER: Final = re.compile(
 )
 
 
+_PHRASE: Final = rf"(?P<name>{_COMPANY_WORD}(?:[ \t](?:&[ \t]|of[ \t]|and[ \t])?{_COMPANY_WORD}){{0,4}})"
+_PLACED: Final = (
+    re.compile(
+        r"(?i:\b(?:employer|company|organi[sz]ation|provider|facility|hospital|clinic|insurer|institution|agency|school|"
+        rf"university)(?:[ _]?name)?[\"']?[ \t]*[:=][ \t]*[\"']?){_PHRASE}[ \t]*(?=[\"'\n;|<(]|$|[,.](?:\s|$))"
+    ),
+    re.compile(rf"\b(?:Dr|Prof)\.?(?:[ \t][^\W\d_a-z][\w.'’-]{{0,30}}){{1,3}},[ \t]{_PHRASE}[ \t]*(?=\n|$)"),
+    re.compile(
+        r"(?i:\b(?:engineer|manager|director|officer|analyst|consultant|advis[oe]r|teacher|nurse|developer|designer|"
+        r"assistant|accountant|administrator|coordinator|president|intern|lecturer|technician|scientist|architect|"
+        rf"CEO|CTO|CFO|COO))[ \t]+(?:at|@|[-–—])[ \t]+{_PHRASE}[ \t]*(?=\n|$|[,.(;](?:\s|\d|$))"
+    ),
+)
+"""Where a name of an organisation stands, though its words may be ordinary ones: fields of forms, letterheads, CVs."""
+
+
 def cue_organizations(text: str, shapes: Shapes) -> Iterator[Mention]:
     """Companies by their legal form, and employers by the words before them; not sorted."""
     for match in _COMPANY.finditer(text):
@@ -134,6 +151,14 @@ def cue_organizations(text: str, shapes: Shapes) -> Iterator[Mention]:
         if words and any(not shapes.is_common(word.group()) for word in words):
             end = match.end("name") - (text[match.end("name") - 1] in ".'’-&")
             yield Mention(match.start("name"), end, "ORGANIZATION", CUE_SCORE, "pattern:cue")
+    for expression in _PLACED:
+        for match in expression.finditer(text):
+            words = WORD.findall(match["name"])
+            if not words or words[0].rstrip(".").casefold() in TITLES:
+                continue
+            if len(words) > 1 or not shapes.is_common(words[0]):
+                end = match.end("name") - (match["name"][-1] in ".'’-&")
+                yield Mention(match.start("name"), end, "ORGANIZATION", _PLACED_SCORE, "pattern:cue")
 
 
 def cue_names(text: str, shapes: Shapes) -> Iterator[Mention]:

@@ -28,6 +28,7 @@ from privacy._address_lines import grown_addresses
 from privacy._by_language import FURTHER_MODELS, LazyRecogniser, ModelMissing, read_names
 from privacy._cues import ADDRESSED, cue_names, cue_organizations
 from privacy._lone_names import LONE, lone_names
+from privacy._records import record_numbers
 from privacy._shapes import PARTICLES, TITLES, WORD, Shapes, is_capital, load_shapes, opens_sentence
 from privacy.folding import View
 from privacy.languages import ENGLISH
@@ -144,7 +145,7 @@ class Detector:
 
     def _grown(self, text: str, said: Iterable[Mention]) -> list[Mention]:
         settled = _settle(self._find(text, said), text)
-        grown = list(grown_addresses(text, settled, self.shapes))
+        grown = [*grown_addresses(text, settled, self.shapes), *record_numbers(text, settled)]
         return _settle([*settled, *grown], text) if grown else settled
 
     def _find(self, text: str, said: Iterable[Mention]) -> Iterator[Mention]:

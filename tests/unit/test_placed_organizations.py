@@ -1,0 +1,40 @@
+"""Organisations that stand where forms, letters and CVs name them, though their words are ordinary ones."""
+
+import pytest
+
+from privacy._cues import cue_organizations
+from privacy._shapes import load_shapes
+
+
+def found(text: str) -> list[str]:
+    return [text[mention.start : mention.end] for mention in cue_organizations(text, load_shapes())]
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("Provider: Prestige Worldwide\nContact: x", "Prestige Worldwide"),
+        ('<employer name="Stark Labs" id="7"/>', "Stark Labs"),
+        ("Hospital: House of Mercy.", "House of Mercy"),
+        ("From: Dr. Joan Ray, Massive Dynamic\nTo: you", "Massive Dynamic"),
+        ("Ann is a software engineer at Blue Company\n", "Blue Company"),
+        ("Project Manager — Blue & Green (2021–2023)", "Blue & Green"),
+    ],
+)
+def test_the_place_of_a_name_shows_it(text: str, name: str) -> None:
+    assert found(text) == [name]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Provider: Dr. Joan Ray\nContact: x",
+        "Provider: Yes",
+        "Company: the usual suspects",
+        "Dr. Joan Ray, Please call me back tomorrow",
+        "The manager at the Blue Company came",
+        "an engineer - Nobody knows why he left",
+    ],
+)
+def test_what_stands_there_and_is_no_name_is_left_alone(text: str) -> None:
+    assert found(text) == []
