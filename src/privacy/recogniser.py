@@ -78,7 +78,15 @@ _CATALOGUE: Final = re.compile(
     re.IGNORECASE,
 )
 """Names of catalogues: what stands in them by its number is a thing, and nobody."""
-_NO_ID: Final = re.compile(r"\d{1,2}[.)][^\W\d_]+|[A-Z]+(?:_[A-Z]+)*_[A-Z]\d{1,3}")
+_CLOCK: Final = r"(?:[01]\d|2[0-3])[0-5]\d"
+_NO_ID: Final = re.compile(rf"\d{{1,2}}[.)][^\W\d_]+|[A-Z]+(?:_[A-Z]+)*_[A-Z]\d{{1,3}}|{_CLOCK}[-–]{_CLOCK}")
+_SPECIALTY: Final = re.compile(
+    r"(?:(?:the )?(?:department|division|section|unit|clinic) of )?(?:(?:general|emergency|internal|family|pediatric"
+    r"|paediatric|plastic|vascular|critical|intensive|primary|palliative) )?"
+    r"(?:\w+(?:ology|iatry|iatrics|aedics|opedics)|surgery|medicine|care|anesthesia|anaesthesia|obstetrics)",
+    re.IGNORECASE,
+)
+"""What every hospital has."""
 _LETTERS: Final = re.compile(r"[^\W\d_]+")
 _AROUND_CHARS: Final = 240
 _OPENER: Final = re.compile(r"(?:\A|(?<=\n)|(?<=[.!?] ))[\"'“‘(*#>-]*(?P<word>[^\W\d_]+)")
@@ -163,7 +171,9 @@ class NameRecogniser:
             return
         shown = text[start:end]
         words = [match.group() for match in WORD.finditer(shown)]
-        if shown.casefold() in self.shapes.not_names or not self._has_shape(text, start, end, words, label):
+        if shown.casefold() in self.shapes.not_names or _SPECIALTY.fullmatch(shown):
+            return
+        if not self._has_shape(text, start, end, words, label):
             return
         yield Mention(start, end, label, MODEL_SCORE, "spacy")
 
