@@ -153,10 +153,10 @@ def cue_organizations(text: str, shapes: Shapes) -> Iterator[Mention]:
             yield Mention(match.start("name"), end, "ORGANIZATION", CUE_SCORE, "pattern:cue")
     for expression in _PLACED:
         for match in expression.finditer(text):
-            words = WORD.findall(match["name"])
-            if not words or words[0].rstrip(".").casefold() in TITLES:
+            shown: list[str] = WORD.findall(match["name"])
+            if not shown or shown[0].rstrip(".").casefold() in TITLES:
                 continue
-            if len(words) > 1 or not shapes.is_common(words[0]):
+            if len(shown) > 1 or not shapes.is_common(shown[0]):
                 end = match.end("name") - (match["name"][-1] in ".'’-&")
                 yield Mention(match.start("name"), end, "ORGANIZATION", _PLACED_SCORE, "pattern:cue")
 
