@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import field, frozen
 from threadpoolctl import ThreadpoolController
 
-from privacy._network import accelerate
+from privacy._network import Reader, reader_of
 from privacy._shapes import (
     AMBIGUOUS_NAMES,
     OPENERS,
@@ -81,8 +81,13 @@ class NameRecogniser:
 
     model: "Language"
     shapes: Shapes
+    _reader: Reader = field(init=False, repr=False, eq=False)
     _lock: threading.Lock = field(factory=threading.Lock, init=False, repr=False, eq=False)
     _libraries: ThreadpoolController = field(factory=ThreadpoolController, init=False, repr=False, eq=False)
+
+    @_reader.default
+    def _read_by(self) -> Reader:
+        return reader_of(self.model.get_pipe("ner"))
 
     def find(self, text: str) -> list[Mention]:
         """Mentions of people, places, organisations, addresses and absolute dates, by start. As `find_all`."""
@@ -100,7 +105,6 @@ class NameRecogniser:
     def _read(self, texts: Sequence[str]) -> Iterator[tuple[int, int, int, str]]:
         """What the model says: which text, start, end, and its label."""
         pieces = [(place, start, end) for place, text in enumerate(texts) for start, end in pieces_of(text)]
-        recogniser: Any = self.model.get_pipe("ner")
         first = 0
         while first < len(pieces):
             last, chars = first, 0
@@ -112,12 +116,11 @@ class NameRecogniser:
             # More threads than one cost more than they bring: the products are small.
             with self._lock, self._libraries.limit(limits=1, user_api="blas"), self.model.memory_zone():
                 docs = [self.model.make_doc(texts[place][start:end]) for place, start, end in batch]
-                recogniser.set_annotations(docs, recogniser.predict(docs))
                 said = [
-                    (place, start + entity.start_char, start + entity.end_char, entity.label_)
-                    for (place, start, _), doc in zip(batch, docs, strict=True)
-                    for entity in doc.ents
-                    if entity.label_ in _LABELS
+                    (place, start + low, start + high, label)
+                    for (place, start, _), entities in zip(batch, self._reader(docs), strict=True)
+                    for low, high, label in entities
+                    if label in _LABELS
                 ]
             yield from said
 
@@ -263,7 +266,6 @@ def load_model(name: str | Path = PACKAGED_MODEL) -> "Language":
     from spacy.attrs import LOWER, NORM, PREFIX, SHAPE, SUFFIX
 
     model = spacy.load(name, exclude=list(_UNUSED_PIPES))
-    accelerate(model.get_pipe("ner"))
     # Of a word that it meets, spaCy works out some twenty things (is it a number, an address, a stop word?), anew in
     # each memory zone; the recogniser looks at four.
     vocab: Any = model.vocab
