@@ -207,8 +207,8 @@ class EntityReader:
     outside: Sequence[tuple[str, str]]
     """What can be decided outside an entity: `O`, `U` or `B`, and the label."""
     outside_column: int
-    first_columns: NDArray[np.intp]
-    """Where those with `B` are."""
+    begins: NDArray[np.bool_]
+    """Which of them are `B`."""
     inside_weights: Floats
     """What can be decided outside by two (going on, ending) by the width; zeros for what is no first one."""
     inside_bias: Floats
@@ -243,7 +243,7 @@ class EntityReader:
             outside_bias=scores_bias[chosen],
             outside=[(moves[number][0], moves[number][2]) for number in chosen],
             outside_column=chosen.index(places["O", ""]),
-            first_columns=np.array([column for column, number in enumerate(chosen) if moves[number][0] == "B"]),
+            begins=np.array([moves[number][0] == "B" for number in chosen]),
             inside_weights=scores[pairs],
             inside_bias=scores_bias[pairs],
         )
@@ -260,7 +260,7 @@ class EntityReader:
         said: list[list[Entity]] = [[] for _ in docs]
         doc_of = np.searchsorted(ends, np.arange(len(encoded)), side="right")
         places = np.flatnonzero(decided != self.outside_column)
-        firsts = places[np.isin(decided[places], self.first_columns)]
+        firsts = places[self.begins[decided[places]]]
         runs = _Runs(self, encoded, seen, decided, firsts, ends[doc_of[firsts]])
         reached = 0
         for place in places.tolist():
@@ -278,7 +278,7 @@ class EntityReader:
         scores = _larger(seen + self.alone) @ self.outside_weights
         scores += self.outside_bias
         # No entity of several tokens begins with a document's last one.
-        scores[np.ix_(ends - 1, self.first_columns)] = -np.inf
+        scores[ends - 1] = np.where(self.begins, -np.inf, scores[ends - 1])
         decided: NDArray[np.intp] = scores.argmax(axis=1)
         decided[spaces] = self.outside_column
         return decided

@@ -9,6 +9,7 @@ Rules:
 
 1. spaCy is imported by `load_model` and nowhere else: importing this module costs nothing.
 2. Nothing of a text stays in the model: each text is read in a memory zone, whose strings are dropped at its end.
+   Only ordinary words, those of the packaged list, are kept, so that they are not worked out for each text anew.
 3. One lock a model: `find_all` may be called from any thread.
 4. Time and memory are linear in the text: pieces are bounded, and so is what is read at once.
 
@@ -17,7 +18,7 @@ Source: design section 6, step 2; spaCy 3.8, `Language.memory_zone`.
 
 import re
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -71,6 +72,10 @@ _ABSOLUTE_DATE: Final = re.compile(
 _NUMBERED_STREET: Final = re.compile(r"[^\W\d_]{3,}\.? (?:[^\W\d_]\.? )?\d{1,5}[A-Za-z]?$|^\d{1,5} [^\W\d_]{3,}")
 _LETTERS: Final = re.compile(r"[^\W\d_]+")
 _AROUND_CHARS: Final = 120
+_ORDINARY: Final = re.compile(r"[A-Z]?[a-z]{1,15}(?=[,.;:?!]?(?!\S))")
+"""A word as prose has it, between spaces, but for a mark behind it."""
+_MAX_ORDINARY: Final = 20_000
+"""How many spellings of ordinary words are kept: some 5 MB."""
 _CODE_MARKS: Final = frozenset('`_{}[]()<>=+*/\\|#$%^~@:;"0123456789•→…')
 _ORGANIZATION_MARKS: Final = frozenset('`_{}[]<>=*\\|$%^~@;"•→…')
 
@@ -82,6 +87,8 @@ class NameRecogniser:
     model: "Language"
     shapes: Shapes
     _reader: Reader = field(init=False, repr=False, eq=False)
+    _kept: set[str] = field(factory=set, init=False, repr=False, eq=False)
+    """Ordinary words that the model's vocabulary holds, as they were written."""
     _lock: threading.Lock = field(factory=threading.Lock, init=False, repr=False, eq=False)
     _libraries: ThreadpoolController = field(factory=ThreadpoolController, init=False, repr=False, eq=False)
 
@@ -113,6 +120,7 @@ class NameRecogniser:
                 last += 1
             batch = pieces[first:last]
             first = last
+            self._keep_ordinary(texts[place][start:end] for place, start, end in batch)
             # More threads than one cost more than they bring: the products are small.
             with self._lock, self._libraries.limit(limits=1, user_api="blas"), self.model.memory_zone():
                 docs = [self.model.make_doc(texts[place][start:end]) for place, start, end in batch]
@@ -123,6 +131,15 @@ class NameRecogniser:
                     if label in _LABELS
                 ]
             yield from said
+
+    def _keep_ordinary(self, pieces: Iterable[str]) -> None:
+        """Lets the vocabulary hold the ordinary words of `pieces` beyond the memory zones."""
+        for piece in pieces:
+            for word in _ORDINARY.findall(piece):
+                if word not in self._kept and word.lower() in self.shapes.common and len(self._kept) < _MAX_ORDINARY:
+                    with self._lock:
+                        self.model.make_doc(word)
+                        self._kept.add(word)
 
     def _accept(self, text: str, start: int, end: int, label: str) -> Iterator[Mention]:
         """What of a proposal stands."""

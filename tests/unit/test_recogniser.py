@@ -139,3 +139,11 @@ def test_what_is_made_of_a_proposal(text: str, shown: str, label: str, expected:
 def test_names_on_both_sides_of_a_mark_are_two():
     text = 'Elizabeth: "Amanda is out"'
     assert accepted(text, 'Elizabeth: "Amanda', "PERSON") == [("Elizabeth", "PERSON"), ("Amanda", "PERSON")]
+
+
+def test_only_ordinary_words_stay_in_the_model():
+    recogniser = NameRecogniser(load_model(), load_shapes())
+    strings = recogniser.model.vocab.strings
+    assert recogniser.find("Tell Zbigniew Brzozowski about yesterday, please.")
+    assert "yesterday" in strings
+    assert not {"Zbigniew", "zbigniew", "Brzozowski", "Xxxxx-zbig"} & set(strings)
