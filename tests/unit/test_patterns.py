@@ -113,3 +113,17 @@ def test_phone_regions_decide_which_national_forms_count() -> None:
 def test_two_numbers_are_two_mentions() -> None:
     assert found("+48 601 234 567, +48 601 234 568", "PHONE") == ["+48 601 234 567", "+48 601 234 568"]
     assert found("a@b.example,c@d.example", "EMAIL") == ["a@b.example", "c@d.example"]
+
+
+def test_numbers_beyond_those_that_a_plan_is_asked_about_are_found_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def matches(_: PhoneRecogniser, candidate: str, region: str) -> bool:
+        asked.append((candidate, region))
+        return region == "DE"
+
+    monkeypatch.setattr(PhoneRecogniser, "_matches_plan", matches)
+    numbers = [f"030/{number:07}" for number in range(1_234_567, 1_234_567 + 3 * 2_000)]
+    mentions = list(PhoneRecogniser().find(Page("; ".join(numbers))))
+    assert len(mentions) == len(numbers)
+    assert len(asked) == 2_000
