@@ -17,6 +17,14 @@ FOUND = [
     ("PHONE", "London 020 7946 0958 evenings", "020 7946 0958"),
     ("PHONE", "Tel. 030 901820 ext. 12", "030 901820 ext. 12"),
     ("PHONE", "phone 06 12 34 56 78", "06 12 34 56 78"),
+    ("PHONE", "call +l 2l2-555-Ol43 now", "+l 2l2-555-Ol43"),
+    ("PHONE", "call 6+0+1+2+3+4+5+6+7 now", "6+0+1+2+3+4+5+6+7"),
+    ("CREDIT_CARD", "take 4lll llll llll llll for it", "4lll llll llll llll"),
+    ("CREDIT_CARD", "take\n" + "\n".join("4111111111111111") + "\nfor it", "\n".join("4111111111111111")),
+    ("CREDIT_CARD", "take " + " • ".join("4111111111111111") + " for it", " • ".join("4111111111111111")),
+    ("IBAN", "to DE8937O4OO44O532Ol3OOO today", "DE8937O4OO44O532Ol3OOO"),
+    ("IBAN", "to FRl4 2OO4 lOlO O5O5 OOOl 3MO2 6O6 today", "FRl4 2OO4 lOlO O5O5 OOOl 3MO2 6O6"),
+    ("IBAN", "to GB29 NWBK 6Ol6 l33l 9268 l9 today", "GB29 NWBK 6Ol6 l33l 9268 l9"),
     ("PHONE", "+1 (574) 700-3997, then", "+1 (574) 700-3997"),
     ("PHONE", "call +1 (415) 555-0132. 1) Draft an invoice", "+1 (415) 555-0132"),
     ("PHONE", "call 212-555-0143 2 times", "212-555-0143"),
@@ -102,6 +110,11 @@ def test_finds(label: str, text: str, expected: str) -> None:
 @pytest.mark.parametrize(("label", "text"), LEFT_ALONE)
 def test_leaves_alone(label: str, text: str) -> None:
     assert found(text, label) == []
+
+
+def test_letters_are_no_digits_where_no_check_digit_says_so() -> None:
+    assert found("take 5lll llll llll llll for it", "CREDIT_CARD") == []
+    assert found("to DE8837O4OO44O532Ol3OOO today", "IBAN") == []
 
 
 def test_phone_regions_decide_which_national_forms_count() -> None:
