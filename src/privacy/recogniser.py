@@ -11,7 +11,8 @@ Rules:
 2. Nothing of a text stays in the model: each text is read in a memory zone, whose strings are dropped at its end.
    Only ordinary words, those of the packaged list, are kept, so that they are not worked out for each text anew.
 3. One lock a model: `find_all` may be called from any thread.
-4. Time and memory are linear in the text: pieces are bounded, and so is what is read at once.
+4. Time and memory are linear in the text: pieces are bounded, and so is what is read at once; of a long run of marks
+   only the ends are read.
 
 Source: design section 6, step 2; spaCy 3.8, `Language.memory_zone`.
 """
@@ -61,6 +62,10 @@ _PIECE_CHARS: Final = 400
 """About how long the pieces are that a text is read in; one without spaces or stops may be twice as long."""
 _BATCH_CHARS: Final = 40_000
 """How much is read at once: some 30 MB of vectors."""
+_MARKS_KEPT: Final = 12
+"""How much of either end of a long run of marks is read."""
+_LONG_MARKS: Final = re.compile(r"(?:[^\w\s]|_){64,}")
+_ALPHANUMERIC: Final = re.compile(r"[^\W_]")
 MODEL_SCORE: Final = 0.8
 _SALUTATIONS: Final = frozenset({"dear", "hi", "hello", "hey", "regards"})
 _ABSOLUTE_DATE: Final = re.compile(
@@ -111,7 +116,12 @@ class NameRecogniser:
 
     def _read(self, texts: Sequence[str]) -> Iterator[tuple[int, int, int, str]]:
         """What the model says: which text, start, end, and its label."""
-        pieces = [(place, start, end) for place, text in enumerate(texts) for start, end in pieces_of(text)]
+        pieces = [
+            (place, low, high)
+            for place, text in enumerate(texts)
+            for start, end in pieces_of(text)
+            for low, high in _without_long_marks(text, start, end)
+        ]
         first = 0
         while first < len(pieces):
             last, chars = first, 0
@@ -264,6 +274,20 @@ def pieces_of(text: str) -> Iterator[tuple[int, int]]:
         start = end
     if start < len(text):
         yield start, len(text)
+
+
+def _without_long_marks(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """What of a piece is read: of a long run of marks the ends, of marks alone nothing.
+
+    The tokenizer tries each mark of a run by itself, which takes as long as a word.
+    """
+    for run in _LONG_MARKS.finditer(text, start, end):
+        low = run.start() + _MARKS_KEPT
+        if _ALPHANUMERIC.search(text, start, low):
+            yield start, low
+        start = run.end() - _MARKS_KEPT
+    if _ALPHANUMERIC.search(text, start, end):
+        yield start, end
 
 
 def _stands_in_code(text: str, start: int, end: int) -> bool:

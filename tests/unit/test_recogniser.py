@@ -147,3 +147,13 @@ def test_only_ordinary_words_stay_in_the_model():
     assert recogniser.find("Tell Zbigniew Brzozowski about yesterday, please.")
     assert "yesterday" in strings
     assert not {"Zbigniew", "zbigniew", "Brzozowski", "Xxxxx-zbig"} & set(strings)
+
+
+def test_of_a_long_run_of_marks_the_ends_are_read():
+    said = Saying(("Ann", "PERSON"), ("Bob", "PERSON"))
+    read: list[str] = []
+    said.make_doc = lambda text: read.append(text) or said.blank.make_doc(text)
+    text = "Ann" + "(" * 5_000 + "Bob" + ":" * 5_000
+    found = NameRecogniser(said, load_shapes()).find(text)
+    assert [text[mention.start : mention.end] for mention in found] == ["Ann", "Bob"]
+    assert sum(map(len, read)) < 100
