@@ -33,6 +33,10 @@ def _every_other(text: str, rng: random.Random) -> str:
     return "".join(char + (rng.choice(_ZERO_WIDTH) if rng.random() < 0.5 else "") for char in text[:-1]) + text[-1]
 
 
+def _with_marks(text: str, rng: random.Random) -> str:
+    return rng.choice("*•·;/").join(text.replace(" ", ""))
+
+
 def _combining(text: str, _: random.Random) -> str:
     return "".join(char + ("\u0301" if char in "aeiou" else "") for char in text)
 
@@ -45,6 +49,9 @@ DISGUISES: Final[Mapping[str, Callable[[str, random.Random], str]]] = {
     "look-alike letters": lambda text, _: text.translate(_LOOK_ALIKE),
     "combining accents": _combining,
     "spaced out": lambda text, _: " ".join(text.replace(" ", "")),
+    "one a line": lambda text, _: "\n".join(text.replace(" ", "")),
+    "marks between": lambda text, rng: _with_marks(text, rng) if text.replace(" ", "").isalnum() else text,
+    "tag characters": lambda text, _: "".join(chr(0xE0000 + ord(char)) for char in text),
     "leet digits": lambda text, _: text.translate(_LEET),
     "at and dot in words": lambda text, _: text.replace("@", " at ").replace(".", " dot "),
 }

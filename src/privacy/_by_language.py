@@ -16,6 +16,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib import resources
+from operator import attrgetter
 from typing import Final
 
 from attrs import evolve, field, frozen
@@ -111,7 +112,7 @@ def read_names(
 def _with_stretches(mentions: Sequence[Mention], stretches: Sequence[Stretch]) -> Iterator[tuple[Mention, Stretch]]:
     """Each mention with the stretch that it begins in; both are in the order of the text."""
     place = 0
-    for mention in sorted(mentions):
+    for mention in sorted(mentions, key=attrgetter("start")):
         while mention.start >= stretches[place].end:
             place += 1
         yield mention, stretches[place]

@@ -18,6 +18,7 @@ Source: design section 6, step 2; promise P2.
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import Final
 
@@ -190,16 +191,27 @@ def _rank(mention: Mention) -> int:
     return 1 if mention.source == "known" else 2
 
 
+def _precedence(mention: Mention) -> tuple[object, ...]:
+    """The longer first, then by what says it; nothing is left to chance."""
+    is_number = mention.label == "ID"
+    return (
+        mention.start - mention.end,
+        _rank(mention),
+        -mention.score,
+        mention.start,
+        is_number,
+        mention.label,
+        mention.source,
+    )
+
+
 def _settle(mentions: Iterable[Mention], text: str) -> list[Mention]:
     """Non-overlapping mentions that cover every letter and digit that `mentions` cover, sorted."""
-    waiting = sorted(
-        set(mentions),
-        key=lambda item: (item.start - item.end, _rank(item), -item.score, item.start, item.label == "ID", item.label),
-    )
+    waiting = sorted(set(mentions), key=_precedence)
     settled: list[Mention] = []
     for mention in waiting:
         settled.extend(_uncovered(mention, settled, text))
-    return sorted(settled)
+    return sorted(settled, key=attrgetter("start"))
 
 
 def _uncovered(mention: Mention, settled: list[Mention], text: str) -> list[Mention]:
@@ -238,7 +250,9 @@ def _names(views: Sequence[View], found: Sequence[list[Mention]]) -> Iterator[Kn
         for mention in mentions
         if mention.label in _EXPANDED
     }
-    yield from sorted(names, key=lambda name: (name.label != "PERSON", not name.told, -len(name.text), name.text))
+    yield from sorted(
+        names, key=lambda name: (name.label != "PERSON", not name.told, -len(name.text), name.text, name.label)
+    )
 
 
 @frozen

@@ -7,8 +7,9 @@ told in the offsets of the original. A text of plain ASCII is its own view.
 
 Rules:
 
-1. Invisible characters and marks of direction are left out; combining marks of no alphabet in particular make one
-   character with their letter where Unicode has it, and are dropped where it has not.
+1. Invisible characters and marks of direction are left out. Combining marks of no alphabet in particular make one
+   character with their letter where Unicode has it, and are dropped where it has not. Tag characters, which a model
+   reads as the letters that they stand for, are also read by themselves, behind the text; those of flags are not.
 2. Compatibility forms become what they stand for, also where that is several letters; digits of any script become
    ASCII digits; hyphens become one hyphen.
 3. Letters that look Latin become Latin in a word that has Latin letters or digits beside them, and in a text that has
@@ -21,7 +22,7 @@ has the ones that fonts in use draw alike.
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -39,6 +40,11 @@ _INVISIBLE: Final = re.compile(
     "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
     "\U000e0000-\U000e0fff]"
 )
+_TAGS: Final = re.compile("[\U000e0020-\U000e007e]+")
+_TAG_BASE: Final = 0xE0000
+_FLAG: Final = re.compile("\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{3,6}\U000e007f")
+_APART: Final = 3
+"""How many characters between tags part what they spell."""
 _MARK: Final = re.compile("[\u0300-\u034e\u0350-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]")
 """Combining marks of no script in particular; those of Arabic or Hindi are part of their words."""
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
@@ -74,6 +80,8 @@ class View:
     """Where each character of the view begins in the original; None where the two texts are the same."""
     ends: Sequence[int] | None
     """Where each ends, its combining marks included."""
+    tagged: int | None = None
+    """Where in `text` that begins which tag characters spell."""
 
     @classmethod
     def of(cls, text: str) -> "View":
@@ -82,18 +90,63 @@ class View:
             return cls(text, None, None)
         folding = _Folding(text)
         shown = _latin_again("".join(folding.shown))
+        shown = _BETWEEN.sub(lambda match: "-" if match.group() == "–" else ".", shown)
+        spelled = _spelled_by_tags(text)
+        if not spelled:
+            return cls(shown, folding.starts, folding.ends)
+        end = len(text)
+        letters = "".join(letter for letter, _ in spelled)
+        places = [place for _, place in spelled]
         return cls(
-            _BETWEEN.sub(lambda match: "-" if match.group() == "–" else ".", shown), folding.starts, folding.ends
+            f"{shown}\n\n{letters}",
+            [*folding.starts, end, end, *places],
+            [*folding.ends, end, end, *(place + 1 for place in places)],
+            len(shown) + 2,
         )
 
     def originals(self, mentions: Iterable[Mention]) -> list[Mention]:
         """`mentions` of the view with the offsets of the original text."""
         if self.starts is None or self.ends is None:
             return list(mentions)
+        if self.tagged is not None:
+            mentions = _split(mentions, self.tagged)
         # The end is the last character's, not the next one's start: invisible ones between belong to neither.
-        return [
+        originals = [
             evolve(mention, start=self.starts[mention.start], end=self.ends[mention.end - 1]) for mention in mentions
         ]
+        return originals if self.tagged is None else list(_merged(originals))
+
+
+def _spelled_by_tags(text: str) -> list[tuple[str, int]]:
+    """What the tag characters of `text` spell, each letter with its place."""
+    if _TAGS.search(text) is None:
+        return []
+    spelled: list[tuple[str, int]] = []
+    for run in _TAGS.finditer(_FLAG.sub(lambda flag: " " * len(flag.group()), text)):
+        if spelled and run.start() - spelled[-1][1] > _APART:
+            spelled.append((" ", run.start()))
+        spelled.extend((chr(ord(text[place]) - _TAG_BASE), place) for place in range(*run.span()))
+    return spelled
+
+
+def _split(mentions: Iterable[Mention], tagged: int) -> Iterator[Mention]:
+    """`mentions`, none of which is both of the text and of what its tags spell."""
+    for mention in mentions:
+        if mention.start < tagged - 2 and mention.end > tagged - 2:
+            yield evolve(mention, end=tagged - 2)
+            if mention.end > tagged:
+                yield evolve(mention, start=tagged)
+        else:
+            yield mention
+
+
+def _merged(mentions: Iterable[Mention]) -> Iterator[Mention]:
+    """`mentions` of a text and of its tags in one order; what lies in an earlier one is covered by it."""
+    reached = 0
+    for mention in sorted(mentions, key=lambda each: (each.start, -each.end)):
+        if mention.end > reached:
+            yield evolve(mention, start=max(mention.start, reached))
+            reached = mention.end
 
 
 class _Folding:

@@ -123,6 +123,8 @@ class _Table:
     names: Mapping[str, str]
     words: Mapping[str, tuple[str, ...]]
     """Each function word with its languages."""
+    places: Mapping[str, int]
+    """Where each language stands in the table."""
 
 
 @cache
@@ -137,7 +139,8 @@ def _table() -> _Table:
         code, _, names[code] = heading.partition(" ")
         for word in dict.fromkeys(listed.split()):
             words[word] = (*words.get(word, ()), code)
-    return _Table(names | _SCRIPT_NAMES, words)
+    names |= _SCRIPT_NAMES
+    return _Table(names, words, {code: place for place, code in enumerate(names)})
 
 
 def language_name(code: str) -> str:
@@ -213,6 +216,8 @@ class _Evidence:
 
     @classmethod
     def sum_of(cls, parts: "Sequence[_Evidence]") -> "_Evidence":
+        if len(parts) == 1:
+            return parts[0]
         scripts, known = Counter[str](), Counter[str]()
         for part in parts:
             scripts.update(part.scripts)
@@ -236,13 +241,14 @@ class _Evidence:
                 kinds[language] += language == ENGLISH or _tells(word, languages)
         enough = [
             language
-            for language in _table().names
+            for language, score in scores.items()
             if kinds[language] >= least_words
-            and scores[language] >= _LEAST_SCORE
+            and score >= _LEAST_SCORE
             and standing[language] >= _LEAST_SHARE * self.words
         ]
         # Of equals, as Danish and Norwegian often are, the first of the table.
-        best = max(enough, key=lambda language: scores[language], default=None)
+        places = _table().places
+        best = max(enough, key=lambda language: (scores[language], -places[language]), default=None)
         if best is None or best == ENGLISH or scores[best] >= _OVER_ENGLISH * scores[ENGLISH]:
             return best
         return ENGLISH if ENGLISH in enough else None

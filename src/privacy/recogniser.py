@@ -9,22 +9,24 @@ Rules:
 
 1. spaCy is imported by `load_model` and nowhere else: importing this module costs nothing.
 2. Nothing of a text stays in the model: each text is read in a memory zone, whose strings are dropped at its end.
+   Only ordinary words, those of the packaged list, are kept, so that they are not worked out for each text anew.
 3. One lock a model: `find_all` may be called from any thread.
-4. Time and memory are linear in the text: pieces are bounded, and so is what is read at once.
+4. Time and memory are linear in the text: pieces are bounded, and so is what is read at once; of a long run of marks
+   only the ends are read.
 
 Source: design section 6, step 2; spaCy 3.8, `Language.memory_zone`.
 """
 
 import re
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from attrs import field, frozen
 from threadpoolctl import ThreadpoolController
 
-from privacy._network import accelerate
+from privacy._network import Reader, reader_of
 from privacy._shapes import (
     AMBIGUOUS_NAMES,
     OPENERS,
@@ -62,6 +64,10 @@ _PIECE_CHARS: Final = 400
 """About how long the pieces are that a text is read in; one without spaces or stops may be twice as long."""
 _BATCH_CHARS: Final = 40_000
 """How much is read at once: some 30 MB of vectors."""
+_MARKS_KEPT: Final = 12
+"""How much of either end of a long run of marks is read."""
+_LONG_MARKS: Final = re.compile(r"(?:[^\w\s]|_){64,}")
+_ALPHANUMERIC: Final = re.compile(r"[^\W_]")
 MODEL_SCORE: Final = 0.8
 _SALUTATIONS: Final = frozenset({"dear", "hi", "hello", "hey", "regards"})
 _ABSOLUTE_DATE: Final = re.compile(
@@ -93,6 +99,10 @@ _OPENER: Final = re.compile(r"(?:\A|(?<=\n)|(?<=[.!?] ))[\"'“‘(*#>-]*(?P<wor
 _AUXILIARIES: Final = frozenset({"Will", "May"})
 _I: Final = frozenset({"I", "I'm"})
 _GOES_ON: Final = re.compile(r"\s[^\W\d_A-Z]")
+_ORDINARY: Final = re.compile(r"[A-Z]?[a-z]{1,15}(?=[,.;:?!]?(?!\S))")
+"""A word as prose has it, between spaces, but for a mark behind it."""
+_MAX_ORDINARY: Final = 20_000
+"""How many spellings of ordinary words are kept: some 5 MB."""
 _CODE_MARKS: Final = frozenset('`_{}[]()<>=+*/\\|#$%^~@:;"0123456789•→…')
 _ORGANIZATION_MARKS: Final = frozenset('`_{}[]<>=*\\|$%^~@;"•→…')
 
@@ -103,8 +113,15 @@ class NameRecogniser:
 
     model: "Language"
     shapes: Shapes
+    _reader: Reader = field(init=False, repr=False, eq=False)
+    _kept: set[str] = field(factory=set, init=False, repr=False, eq=False)
+    """Ordinary words that the model's vocabulary holds, as they were written."""
     _lock: threading.Lock = field(factory=threading.Lock, init=False, repr=False, eq=False)
     _libraries: ThreadpoolController = field(factory=ThreadpoolController, init=False, repr=False, eq=False)
+
+    @_reader.default
+    def _read_by(self) -> Reader:
+        return reader_of(self.model.get_pipe("ner"))
 
     def find(self, text: str) -> list[Mention]:
         """Mentions of people, places, organisations, addresses and absolute dates, by start. As `find_all`."""
@@ -121,8 +138,12 @@ class NameRecogniser:
 
     def _read(self, texts: Sequence[str]) -> Iterator[tuple[int, int, int, str]]:
         """What the model says: which text, start, end, and its label."""
-        pieces = [(place, start, end) for place, text in enumerate(texts) for start, end in pieces_of(text)]
-        recogniser: Any = self.model.get_pipe("ner")
+        pieces = [
+            (place, low, high)
+            for place, text in enumerate(texts)
+            for start, end in pieces_of(text)
+            for low, high in _without_long_marks(text, start, end)
+        ]
         first = 0
         while first < len(pieces):
             last, chars = first, 0
@@ -131,17 +152,26 @@ class NameRecogniser:
                 last += 1
             batch = pieces[first:last]
             first = last
+            self._keep_ordinary(texts[place][start:end] for place, start, end in batch)
             # More threads than one cost more than they bring: the products are small.
             with self._lock, self._libraries.limit(limits=1, user_api="blas"), self.model.memory_zone():
                 docs = [self.model.make_doc(texts[place][start:end]) for place, start, end in batch]
-                recogniser.set_annotations(docs, recogniser.predict(docs))
                 said = [
-                    (place, start + entity.start_char, start + entity.end_char, entity.label_)
-                    for (place, start, _), doc in zip(batch, docs, strict=True)
-                    for entity in doc.ents
-                    if entity.label_ in _LABELS
+                    (place, start + low, start + high, label)
+                    for (place, start, _), entities in zip(batch, self._reader(docs), strict=True)
+                    for low, high, label in entities
+                    if label in _LABELS
                 ]
             yield from said
+
+    def _keep_ordinary(self, pieces: Iterable[str]) -> None:
+        """Lets the vocabulary hold the ordinary words of `pieces` beyond the memory zones."""
+        for piece in pieces:
+            for word in _ORDINARY.findall(piece):
+                if word not in self._kept and word.lower() in self.shapes.common and len(self._kept) < _MAX_ORDINARY:
+                    with self._lock:
+                        self.model.make_doc(word)
+                        self._kept.add(word)
 
     def _accept(self, text: str, start: int, end: int, label: str) -> Iterator[Mention]:
         """What of a proposal stands."""
@@ -284,6 +314,20 @@ def pieces_of(text: str) -> Iterator[tuple[int, int]]:
         yield start, len(text)
 
 
+def _without_long_marks(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """What of a piece is read: of a long run of marks the ends, of marks alone nothing.
+
+    The tokenizer tries each mark of a run by itself, which takes as long as a word.
+    """
+    for run in _LONG_MARKS.finditer(text, start, end):
+        low = run.start() + _MARKS_KEPT
+        if _ALPHANUMERIC.search(text, start, low):
+            yield start, low
+        start = run.end() - _MARKS_KEPT
+    if _ALPHANUMERIC.search(text, start, end):
+        yield start, end
+
+
 def load_model(name: str | Path = PACKAGED_MODEL) -> "Language":
     """The spaCy pipeline `name`, a package or a folder, with its entity recogniser alone.
 
@@ -293,7 +337,6 @@ def load_model(name: str | Path = PACKAGED_MODEL) -> "Language":
     from spacy.attrs import LOWER, NORM, PREFIX, SHAPE, SUFFIX
 
     model = spacy.load(name, exclude=list(_UNUSED_PIPES))
-    accelerate(model.get_pipe("ner"))
     # Of a word that it meets, spaCy works out some twenty things (is it a number, an address, a stop word?), anew in
     # each memory zone; the recogniser looks at four.
     vocab: Any = model.vocab

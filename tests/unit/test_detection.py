@@ -231,3 +231,24 @@ def test_nothing_of_a_divided_address_is_left_in_clear() -> None:
         ("12 Oak Lane", "ADDRESS"),
         ("Utrecht", "PERSON"),
     ]
+
+
+@pytest.mark.parametrize(
+    "flood",
+    [
+        "1" * 1_000_000,
+        "(" * 300_000,
+        "\ud800" * 20_000,
+        "a\udfff\ud800 " * 2_000,
+        "e\u0301\u0301" * 10_000,
+        "\u202e\u200f" * 20_000,
+        "\U000e0061\U000e0020" * 5_000,
+        "1\n" * 5_000,
+    ],
+    ids=["digits", "marks", "surrogates", "surrogates in words", "accents", "directions", "tags", "digits a line"],
+)
+def test_behind_a_flood_an_address_is_found(detector: Detector, flood: str) -> None:
+    text = f"{flood} write to ann.lee@example.org"
+    found = detector.detect(text)
+    assert text[found[-1].start : found[-1].end] == "ann.lee@example.org"
+    assert all(before.end <= after.start for before, after in pairwise(found))

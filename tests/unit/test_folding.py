@@ -78,3 +78,34 @@ def test_no_character_grows_without_bound() -> None:
     everything = "".join(map(chr, range(sys.maxunicode + 1)))
     assert len(View.of(everything).text) < len(everything)
     assert max(len(View.of(f"a{char}b").text) for char in "ﷺ㎯㍿ﬃ⑴½…") <= 6
+
+
+TAGGED = "".join(chr(0xE0000 + ord(letter)) for letter in "call Ann")
+
+
+def test_what_tag_characters_spell_is_read_behind_the_text() -> None:
+    text = f"Hi{TAGGED} Bob"
+    view = View.of(text)
+    assert view.text == "Hi Bob\n\ncall Ann"
+    said = [Mention(3, 6, "PERSON", 1.0, "spacy"), Mention(13, 16, "PERSON", 1.0, "spacy")]
+    places = [(mention.start, mention.end) for mention in view.originals(said)]
+    assert places == [(7, 10), (11, 14)]
+
+
+def test_a_mention_of_the_text_covers_what_tags_spell_in_it() -> None:
+    text = f"Ma{TAGGED}ria"
+    view = View.of(text)
+    said = [Mention(0, 5, "PERSON", 1.0, "spacy"), Mention(12, 15, "PERSON", 1.0, "spacy")]
+    assert [(mention.start, mention.end) for mention in view.originals(said)] == [(0, len(text))]
+
+
+def test_a_mention_across_the_end_of_the_text_is_parted() -> None:
+    text = f"Bob{TAGGED}"
+    view = View.of(text)
+    parted = view.originals([Mention(0, 9, "ADDRESS", 1.0, "spacy")])
+    assert [(mention.start, mention.end) for mention in parted] == [(0, 3), (3, 7)]
+
+
+def test_the_tags_of_a_flag_spell_nothing() -> None:
+    england = "\U0001f3f4" + "".join(chr(0xE0000 + ord(letter)) for letter in "gbeng\x7f")
+    assert View.of(f"Go {england}!").text == "Go \U0001f3f4!"

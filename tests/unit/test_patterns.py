@@ -17,6 +17,14 @@ FOUND = [
     ("PHONE", "London 020 7946 0958 evenings", "020 7946 0958"),
     ("PHONE", "Tel. 030 901820 ext. 12", "030 901820 ext. 12"),
     ("PHONE", "phone 06 12 34 56 78", "06 12 34 56 78"),
+    ("PHONE", "call +l 2l2-555-Ol43 now", "+l 2l2-555-Ol43"),
+    ("PHONE", "call 6+0+1+2+3+4+5+6+7 now", "6+0+1+2+3+4+5+6+7"),
+    ("CREDIT_CARD", "take 4lll llll llll llll for it", "4lll llll llll llll"),
+    ("CREDIT_CARD", "take\n" + "\n".join("4111111111111111") + "\nfor it", "\n".join("4111111111111111")),
+    ("CREDIT_CARD", "take " + " • ".join("4111111111111111") + " for it", " • ".join("4111111111111111")),
+    ("IBAN", "to DE8937O4OO44O532Ol3OOO today", "DE8937O4OO44O532Ol3OOO"),
+    ("IBAN", "to FRl4 2OO4 lOlO O5O5 OOOl 3MO2 6O6 today", "FRl4 2OO4 lOlO O5O5 OOOl 3MO2 6O6"),
+    ("IBAN", "to GB29 NWBK 6Ol6 l33l 9268 l9 today", "GB29 NWBK 6Ol6 l33l 9268 l9"),
     ("PHONE", "+1 (574) 700-3997, then", "+1 (574) 700-3997"),
     ("PHONE", "call +1 (415) 555-0132. 1) Draft an invoice", "+1 (415) 555-0132"),
     ("PHONE", "call 212-555-0143 2 times", "212-555-0143"),
@@ -108,6 +116,11 @@ def test_leaves_alone(label: str, text: str) -> None:
     assert found(text, label) == []
 
 
+def test_letters_are_no_digits_where_no_check_digit_says_so() -> None:
+    assert found("take 5lll llll llll llll for it", "CREDIT_CARD") == []
+    assert found("to DE8837O4OO44O532Ol3OOO today", "IBAN") == []
+
+
 def test_phone_regions_decide_which_national_forms_count() -> None:
     text = "ask for 0912 345 678 there"
     assert list(PhoneRecogniser(("US",)).find(Page(text))) == []
@@ -117,3 +130,17 @@ def test_phone_regions_decide_which_national_forms_count() -> None:
 def test_two_numbers_are_two_mentions() -> None:
     assert found("+48 601 234 567, +48 601 234 568", "PHONE") == ["+48 601 234 567", "+48 601 234 568"]
     assert found("a@b.example,c@d.example", "EMAIL") == ["a@b.example", "c@d.example"]
+
+
+def test_numbers_beyond_those_that_a_plan_is_asked_about_are_found_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def matches(_: PhoneRecogniser, candidate: str, region: str) -> bool:
+        asked.append((candidate, region))
+        return region == "DE"
+
+    monkeypatch.setattr(PhoneRecogniser, "_matches_plan", matches)
+    numbers = [f"030/{number:07}" for number in range(1_234_567, 1_234_567 + 3 * 2_000)]
+    mentions = list(PhoneRecogniser().find(Page("; ".join(numbers))))
+    assert len(mentions) == len(numbers)
+    assert len(asked) == 2_000

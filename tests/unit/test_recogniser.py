@@ -8,31 +8,41 @@ import spacy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from privacy._network import accelerate
+from privacy._network import AHEAD, EntityReader, TokenVectors, reader_of
 from privacy._shapes import load_shapes
 from privacy.recogniser import PACKAGED_MODEL, NameRecogniser, load_model, pieces_of
 
-TEXTS = ["Ask Maria Kowalska of Acme.", "", "x", "In Paris, on 3 May 2019, she met J. Smith.\n\nLine two: Oslo " * 9]
+TEXTS = [
+    "Ask Maria Kowalska of Acme.", "", "x", "In Paris, on 3 May 2019, she met J. Smith.\n\nLine two: Oslo " * 9,
+    "Oslo", "It was lodged with the Court under Article",
+    "She moved to 12 Willow Creek Boulevard, Apartment 4b, Springfield, Illinois 62704 last year.",
+]  # fmt: skip
 
 
 def test_the_accelerated_network_says_the_same():
+    recogniser = load_model().get_pipe("ner")
     plain = spacy.load(PACKAGED_MODEL)
-    fast = load_model()
     docs = [plain.make_doc(text) for text in TEXTS]
-    expected = plain.get_pipe("ner").model.get_ref("tok2vec").predict(docs)
-    network = fast.get_pipe("ner").model.get_ref("tok2vec")
-    assert network.name == "fused_token_vectors"
-    assert np.abs(network.predict(docs) - expected).max() < 1e-4
-    assert network.predict([plain.make_doc("")]).shape == (0, expected.shape[1])
+    network = recogniser.model.get_ref("tok2vec")
+    expected = network.predict(docs)
+    fast = TokenVectors.of(network)
+    assert np.abs(fast(docs) - expected).max() < 1e-4
+    assert fast([plain.make_doc("")]).shape == (0, expected.shape[1])
 
 
-def test_an_accelerated_network_cannot_be_trained():
-    network = load_model().get_pipe("ner").model.get_ref("tok2vec")
-    with pytest.raises((AssertionError, TypeError)):
-        network.begin_update([spacy.blank("en")("Hi")])
+@pytest.mark.parametrize("batch", [1, len(TEXTS)])
+def test_the_accelerated_recogniser_decides_the_same(batch: int):
+    plain = spacy.load(PACKAGED_MODEL)
+    read = reader_of(plain.get_pipe("ner"))
+    assert isinstance(read, EntityReader)
+    expected = [[(each.start_char, each.end_char, each.label_) for each in plain(text).ents] for text in TEXTS]
+    assert max(len(TEXTS[-1][low:high].split()) for low, high, _ in expected[-1]) > AHEAD
+    docs = [plain.make_doc(text) for text in TEXTS]
+    said = [entities for start in range(0, len(docs), batch) for entities in read(docs[start : start + batch])]
+    assert said == expected
 
 
-def test_a_network_of_another_form_is_left_as_it_is():
+def test_a_network_of_another_form_is_read_by_spacy():
     blank = spacy.blank("en")
     smaller = {
         "@architectures": "spacy.HashEmbedCNN.v2",
@@ -47,9 +57,11 @@ def test_a_network_of_another_form_is_left_as_it_is():
     recogniser = blank.add_pipe("ner", config={"model": {"tok2vec": smaller}})
     recogniser.add_label("PERSON")
     blank.initialize()
-    before = recogniser.model.get_ref("tok2vec")
-    assert not accelerate(recogniser)
-    assert recogniser.model.get_ref("tok2vec") is before
+    read = reader_of(recogniser)
+    assert not isinstance(read, EntityReader)
+    assert read([blank.make_doc("Hello there")]) == [
+        [(each.start_char, each.end_char, each.label_) for each in blank("Hello there").ents]
+    ]
 
 
 @given(st.lists(st.sampled_from(["word", " ", "\n", ". ", "x" * 900, "? Who", "12,5"]), max_size=300).map("".join))
@@ -142,3 +154,21 @@ def test_what_is_made_of_a_proposal(text: str, shown: str, label: str, expected:
 def test_names_on_both_sides_of_a_mark_are_two():
     text = 'Elizabeth: "Amanda is out"'
     assert accepted(text, 'Elizabeth: "Amanda', "PERSON") == [("Elizabeth", "PERSON"), ("Amanda", "PERSON")]
+
+
+def test_only_ordinary_words_stay_in_the_model():
+    recogniser = NameRecogniser(load_model(), load_shapes())
+    strings = recogniser.model.vocab.strings
+    assert recogniser.find("Tell Zbigniew Brzozowski about yesterday, please.")
+    assert "yesterday" in strings
+    assert not {"Zbigniew", "zbigniew", "Brzozowski", "Xxxxx-zbig"} & set(strings)
+
+
+def test_of_a_long_run_of_marks_the_ends_are_read():
+    said = Saying(("Ann", "PERSON"), ("Bob", "PERSON"))
+    read: list[str] = []
+    said.make_doc = lambda text: read.append(text) or said.blank.make_doc(text)
+    text = "Ann" + "(" * 5_000 + "Bob" + ":" * 5_000
+    found = NameRecogniser(said, load_shapes()).find(text)
+    assert [text[mention.start : mention.end] for mention in found] == ["Ann", "Bob"]
+    assert sum(map(len, read)) < 100

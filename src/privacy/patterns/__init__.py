@@ -101,7 +101,8 @@ def find_patterns(text: str, recognisers: Iterable[Recogniser]) -> list[Mention]
     proving = [recogniser for recogniser in recognisers if recogniser.name in RESPELLED]
     for respelling in respellings(page):
         known, window = set(found) if known is None else known, Page(respelling.view.text)
-        for mention in respelling.view.originals(each for recogniser in proving for each in recogniser.find(window)):
+        reading = [recogniser for recogniser in proving if recogniser.name in respelling.readers]
+        for mention in respelling.view.originals(each for recogniser in reading for each in recogniser.find(window)):
             if mention.start < respelling.end and respelling.start < mention.end and mention not in known:
                 known.add(mention)
                 found.append(mention)

@@ -2,7 +2,8 @@
 
 Rules: a number written with `+` counts when it is possible at all; a national one when a plan of the regions given
 knows it and it is grouped as a number, or begins with a zero; any other only behind "call", "tel" and the like. Words
-that name another kind of number ("invoice") are against it.
+that name another kind of number ("invoice") are against it. To ask a plan costs a millisecond: of a list
+of thousands of numbers, those beyond a bound count unasked.
 """
 
 import ipaddress
@@ -12,7 +13,7 @@ from functools import cache
 from typing import Final
 
 import phonenumbers
-from attrs import frozen
+from attrs import define, frozen
 
 from privacy.exposure import word_set
 from privacy.mention import Mention
@@ -20,6 +21,19 @@ from privacy.patterns._recogniser import GROUP_END, Page, digits_in, group_ends,
 
 DEFAULT_PHONE_REGIONS: Final = ("US", "GB", "DE", "FR", "ES", "IT", "PL", "NL")
 _COUNTING: Final = "01234567890123456789"
+_MAX_ASKED: Final = 2_000
+
+
+@define
+class _Questions:
+    """How often the plans may still be asked about numbers of a text."""
+
+    left: int = _MAX_ASKED
+
+    def take(self) -> bool:
+        """Whether one may be asked."""
+        self.left -= 1
+        return self.left >= 0
 
 
 @frozen
@@ -65,7 +79,7 @@ class PhoneRecogniser:
     def find(self, page: Page) -> Iterator[Mention]:
         if page.digits < 7:
             return
-        text, taken = page.text, 0
+        text, taken, questions = page.text, 0, _Questions()
         spans = {match.span() for match in self._candidate.finditer(text)}
         spans |= {match.span() for match in self._international.finditer(text)}
         for start, stop in sorted(spans, key=lambda span: (span[0], -span[1])):
@@ -73,9 +87,11 @@ class PhoneRecogniser:
                 continue
             # Another number may follow ("... 0132. 1) Draft"): the longest run of groups that is one, counts.
             ends = [end for end in group_ends(text, start, stop) if self._has_shape(text[start:end])]
-            end = next((end for end in ends if self._is_proven(text[start:end], text, start)), None)
-            if end is None:
-                end = next((end for end in ends if self._is_told(text[start:end], text, start)), None)
+            end = next((end for end in ends if self._is_proven(text[start:end], text, start, questions)), None)
+            if end is None and ends:
+                told = self._is_told(text, start)
+                likely = (end for end in ends if told or self._kind_behind.match(text, end))
+                end = next((end for end in likely if self._is_as_long(text[start:end])), None)
             if end is not None:
                 taken = end
                 yield mention_of(start, taken, "PHONE", self.name)
@@ -89,7 +105,7 @@ class PhoneRecogniser:
             return False
         return number.count(".") != 3 or not _is_ip(number)
 
-    def _is_proven(self, candidate: str, text: str, start: int) -> bool:
+    def _is_proven(self, candidate: str, text: str, start: int, questions: _Questions) -> bool:
         """Whether the form or a number plan says that it is one."""
         if candidate.startswith("+"):
             return _is_possible(digits_in(self._extension.sub("", candidate)))
@@ -108,14 +124,20 @@ class PhoneRecogniser:
         if self._separators.isdisjoint(candidate):
             # No quantity begins with a zero; a national number of ten digits and more does.
             national = candidate.startswith("0") and 10 <= len(candidate) <= 11
-            return national and digits not in _COUNTING and any(_is_valid(candidate, region) for region in regions)
-        return any(self._matches_plan(candidate, region) for region in regions)
+            return (
+                national
+                and digits not in _COUNTING
+                and any(not questions.take() or _is_valid(candidate, region) for region in regions)
+            )
+        return any(not questions.take() or self._matches_plan(candidate, region) for region in regions)
 
-    def _is_told(self, candidate: str, text: str, start: int) -> bool:
-        """Whether the words before it say that it is one; plans of other countries differ, so lengths suffice."""
-        words = words_before(text, start)[-6:]
-        told = not self._context.isdisjoint(words) or self._kind_behind.match(text, start + len(candidate))
-        return bool(told) and 7 <= len(digits_in(self._extension.sub("", candidate))) <= 12
+    def _is_told(self, text: str, start: int) -> bool:
+        """Whether the words before it say that it is one."""
+        return not self._context.isdisjoint(words_before(text, start)[-6:])
+
+    def _is_as_long(self, candidate: str) -> bool:
+        """Whether it is as long as one: plans of other countries than the regions differ."""
+        return 7 <= len(digits_in(self._extension.sub("", candidate))) <= 12
 
     def _matches_plan(self, candidate: str, region: str) -> bool:
         # The matcher validates, and asks for the grouping and marks of a number; it costs as much as all else here.

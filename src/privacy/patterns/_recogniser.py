@@ -94,7 +94,9 @@ def words_before(text: str, start: int) -> list[str]:
     before = text[low:start]
     for end in _SENTENCE_END.finditer(before):
         before = text[low + end.end() : start]
-    words = [match.group().casefold() for match in WORD.finditer(before)]
+    words = WORD.findall(before.lower() if before.isascii() else before)
+    if not before.isascii():
+        words = [word.casefold() for word in words]
     cut_off = low > 0 and words and not text[low - 1].isspace() and before == text[low:start]
     return words[1:] if cut_off else words
 

@@ -10,14 +10,14 @@ Rules: a window is made only where it can hold an identifier (an `@`, or seven d
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from typing import Final
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from privacy.exposure import word_set
 from privacy.folding import View
-from privacy.patterns._recogniser import Page, words_before
+from privacy.patterns._recogniser import DIGIT, Page, words_before
 
 RESPELLED: Final = frozenset({"email", "credit_card", "iban", "phone", "national_id", "ip_address"})
 """Names of the recognisers that read respelled windows."""
@@ -26,12 +26,14 @@ _BEFORE: Final = 48
 _AFTER: Final = 16
 _LEAST_DIGITS: Final = 7
 
-_SPACED: Final = re.compile(r"(?<![^\s(\"'<:])\S(?:[ \t]{1,3}\S(?![^\s.,;:!?)\"'>])){6,}")
-_GAP: Final = re.compile(r"[ \t]+")
-_MARKED: Final = re.compile(r"(?<![^\W_])[^\W_](?P<mark>[-._*/|,~:])[^\W_](?:(?P=mark)[^\W_]){6,}(?![^\W_])")
+_SPACED: Final = re.compile(r"(?<![^\s(\"'<:])\S(?:(?:[ \t]{1,3}|[ \t]?\r?\n[ \t]?)\S(?![^\s.,;:!?)\"'>])){6,}")
+_GAP: Final = re.compile(r"\s+")
+_MARKED: Final = re.compile(
+    r"(?<![^\W_])[^\W_](?P<mark>[ \t]?(?:[^\w\s]|_){1,2}[ \t]?)[^\W_](?:(?P=mark)[^\W_]){6,}(?![^\W_])"
+)
 _NEXT_TO_DIGIT: Final = re.compile(r"\d[ -]?[OoIl|SBZ]|[OoIl|SBZ][ -]?\d")
 _LETTERED: Final = re.compile(
-    r"(?<![\w|])(?![Il][ .-])[\dOoIlSBZ](?:[ .-]?[\dOoIl|SBZ]){6,33}(?<!\|)(?<![ .-][Il])(?!\w)"
+    r"(?<![\w|])(?:(?<=\+)|(?![Il][ .-]))[\dOoIlSBZ](?:[ .-]?[\dOoIl|SBZ]){6,33}(?<!\|)(?<![ .-][Il])(?!\w)"
 )
 _ACCENT_BY_DIGIT: Final = re.compile("[À-ɏ][0-9]|[0-9][À-ɏ]")
 _ACCENTED: Final = re.compile(
@@ -39,6 +41,12 @@ _ACCENTED: Final = re.compile(
 )
 _LETTER_GROUP_END: Final = re.compile("[ .-]")
 _DIGIT_OF: Final = str.maketrans("OoIl|SBZ", "00111582")
+_CARD_DIGITS: Final = range(13, 20)
+_LETTERED_IBAN: Final = re.compile(
+    r"(?<![A-Za-z0-9])[A-Z]{2}(?=[0-9 -]{0,40}[OoIl])[\dOoIl]{2}(?:[ -]?[A-Za-z0-9]){11,30}(?![A-Za-z0-9])"
+)
+_DIGITS_JOINED: Final = re.compile(r"[\dOoIl]+(?:[ -][\dOoIl]+)*")
+_DIGITS_APART: Final = re.compile(r"[\dOoIl]+")
 
 _OPEN, _CLOSE = r"\s{0,2}[\[({<]\s{0,2}", r"\s{0,2}[\])}>]\s{0,2}"
 _AT_WORDS: Final = "at|@|arobase|arroba|chiocciola|aapenstaart|snabel-a"
@@ -85,6 +93,8 @@ class Respelling:
     view: View
     start: int
     end: int
+    readers: Set[str] = RESPELLED
+    """Names of the recognisers that read it."""
 
 
 def respellings(page: Page) -> Iterator[Respelling]:
@@ -96,13 +106,20 @@ def respellings(page: Page) -> Iterator[Respelling]:
     for match in _MARKED.finditer(text):
         if _is_worth(match.group()):
             yield _window(text, match.start(), match.end(), _without_marks(text, match))
-    if page.digits >= 3 and _NEXT_TO_DIGIT.search(text):
+    if page.digits and _NEXT_TO_DIGIT.search(text):
         for match in _LETTERED.finditer(text):
             digits = sum(map(str.isdigit, match.group()))
             letters = sum(map(str.isalpha, match.group())) + match.group().count("|")
             in_first = any(map(str.isdigit, _LETTER_GROUP_END.split(match.group(), maxsplit=1)[0]))  # "ISO-8859-1"
-            if letters and in_first and digits * 2 >= letters and digits + letters >= _LEAST_DIGITS:
-                yield _window(text, match.start(), match.end(), _written(match, match.group().translate(_DIGIT_OF)))
+            in_first = in_first or text[match.start() - 1 : match.start()] == "+"
+            if not letters or not in_first or digits + letters < _LEAST_DIGITS:
+                continue
+            window = _window(text, match.start(), match.end(), _written(match, match.group().translate(_DIGIT_OF)))
+            if digits * 2 >= letters:
+                yield window
+            elif digits + letters in _CARD_DIGITS:  # so many letters must prove that they are digits
+                yield evolve(window, readers=frozenset({"credit_card"}))
+        yield from _lettered_accounts(text)
     if page.digits >= _LEAST_DIGITS and not text.isascii() and _ACCENT_BY_DIGIT.search(text):
         for match in _ACCENTED.finditer(text):
             bare = "".join(unicodedata.normalize("NFD", character)[0] for character in match.group())
@@ -111,6 +128,22 @@ def respellings(page: Page) -> Iterator[Respelling]:
         for match in _SPELLED.finditer(text):
             if _is_address(text, match):
                 yield _window(text, match.start(), match.end(), _written_address(text, match))
+
+
+def _lettered_accounts(text: str) -> Iterator[Respelling]:
+    """Bank accounts with letters for digits; they have letters of their own, so that the check digits decide."""
+    for match in _LETTERED_IBAN.finditer(text):
+        tries = {
+            match.group()[:2]
+            + digits.sub(
+                lambda run: run.group().translate(_DIGIT_OF) if DIGIT.search(run.group()) else run.group(),
+                match.group()[2:],
+            )
+            for digits in (_DIGITS_JOINED, _DIGITS_APART)
+        }
+        for written in sorted(tries):
+            window = _window(text, match.start(), match.end(), _written(match, written))
+            yield evolve(window, readers=frozenset({"iban"}))
 
 
 def _is_worth(stretch: str) -> bool:
@@ -151,7 +184,8 @@ def _closed_up(text: str, match: re.Match[str]) -> _Window:
 
 def _without_marks(text: str, match: re.Match[str]) -> _Window:
     window = _Window()
-    for place in range(match.start(), match.end(), 2):
+    step = len(match["mark"]) + 1
+    for place in range(match.start(), match.end(), step):
         window.copy(text, place, place + 1)
     return window
 

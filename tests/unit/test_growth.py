@@ -6,7 +6,7 @@ from types import FrameType
 
 import pytest
 
-from benchmarks.patterns_growth import LINES
+from benchmarks.growth import LINES
 from privacy.folding import View
 from privacy.patterns import default_recognisers, find_patterns
 
