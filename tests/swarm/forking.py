@@ -9,7 +9,7 @@ has run there: it has done no more than to import.
    but imports beside, and ends when the socket closes.
 2. It forks twice, so that the new process is an orphan. The tests are the reaper of orphans for that moment, and so
    become its parent.
-3. Under PEERNET_TEST_EXEC, and outside of `forking()`, every process is started as people do it.
+3. Outside of `forking()`, under PEERNET_TEST_EXEC, and elsewhere than on Linux, processes are started as ever.
 """
 
 import ctypes
@@ -67,7 +67,7 @@ _asking: Final = Lock()
 def forking() -> Iterator[None]:
     """Modules of Python that are started inside, by `subprocess` or trio, are forked."""
     before = subprocess.Popen
-    if not os.environ.get("PEERNET_TEST_EXEC"):
+    if sys.platform == "linux" and not os.environ.get("PEERNET_TEST_EXEC"):
         subprocess.Popen = _Forked  # type: ignore[misc]
     try:
         yield
@@ -111,9 +111,11 @@ def _fork(request: dict[str, Any], streams: Sequence[int]) -> int:
         _reap_orphans(1)
         try:
             socket.send_fds(asked, [message], streams)
-            return int(asked.recv(MAX_REPLY_SIZE))
+            reply = asked.recv(MAX_REPLY_SIZE)
         finally:
             _reap_orphans(0)
+    assert reply, "the process that forks others has ended"
+    return int(reply)
 
 
 @cache
