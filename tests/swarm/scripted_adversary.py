@@ -9,6 +9,7 @@ import peernet.cli.attack.stage
 import peernet.cli.host
 import peernet.cli.main
 from peernet.cli.adversaries import curious_host
+from tests.swarm.forking import forking
 from tests.swarm.scripted_peer import load_scripted
 
 
@@ -20,7 +21,8 @@ def main() -> int:
         return curious_host.main(sys.argv[1:])
     assert peernet.cli.attack.stage.CURIOUS_HOST
     peernet.cli.attack.stage.CURIOUS_HOST = (sys.executable, "-m", "tests.swarm.scripted_adversary")  # type: ignore[misc]
-    return peernet.cli.main.main()
+    with forking():
+        return peernet.cli.main.main()
 
 
 if __name__ == "__main__":

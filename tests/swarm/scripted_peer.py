@@ -27,6 +27,7 @@ from inference.scripted import ScriptedEngine, echo
 from inference.tokenizer import Tokenizer
 from peernet.cli.local_swarm import SwarmPlan
 from peernet.node.config import HostConfig
+from tests.swarm.forking import forking
 
 __all__ = ["Script"]
 
@@ -115,7 +116,9 @@ def main() -> int:
     peernet.cli.local_swarm.SwarmPlan = scripted  # type: ignore[misc, assignment]
     assert callable(peernet.cli.host._load_engine)
     peernet.cli.host._load_engine = load_scripted
-    return peernet.cli.main.main()
+    # Only a demo starts others.
+    with forking():
+        return peernet.cli.main.main()
 
 
 if __name__ == "__main__":

@@ -6,12 +6,15 @@ Every wait here is bounded; only processes that a test started are ended, each b
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from functools import cache
 from itertools import count
 from pathlib import Path
-from typing import Final
+from queue import Queue
+from threading import Thread
+from typing import Final, TypeVar
 
 import trio
 from attrs import frozen
@@ -23,6 +26,7 @@ from peernet.node.config import ClientConfig, NetworkConfig, load_table
 from peernet.node.home import Home
 from privacy.detection import Detector
 from tests.model_files import pulled_model
+from tests.swarm.forking import forking
 from tests.swarm.scripted_peer import Script
 
 __all__ = [
@@ -36,6 +40,7 @@ __all__ = [
     "client_of",
     "command_lines",
     "detector",
+    "in_background",
     "model_folder",
     "next_network",
     "processes_below",
@@ -51,10 +56,16 @@ __all__ = [
 ROOT: Final = Path(__file__).resolve().parents[2]
 PEERNET: Final = (sys.executable, "-m", "peernet")
 SCRIPTED: Final = (sys.executable, "-m", "tests.swarm.scripted_peer")
-COMMAND_TIMEOUT_S: Final = 40.0
-WAIT_TIMEOUT_S: Final = 30.0
+COMMAND_TIMEOUT_S: Final = 60.0
+WAIT_TIMEOUT_S: Final = 60.0
+"""Some seconds where nothing else runs."""
 POLL_S: Final = 0.02
 COMMANDS_AT_ONCE: Final = 2
+
+OPENED_WITHIN_S: Final = 100.0
+CLOSED_WITHIN_S: Final = 30.0
+
+Opened = TypeVar("Opened")
 
 _networks = count(os.getpid())
 
@@ -116,7 +127,7 @@ async def run(*words: object, stdin: str = "", command: Sequence[str] = PEERNET)
 
 
 async def run_all(*commands: Sequence[object]) -> list[Done]:
-    """Runs commands side by side, as many as this machine bears."""
+    """Runs commands side by side, as many as this machine bears, each in a forked process."""
     done: dict[int, Done] = {}
     slots = trio.Semaphore(COMMANDS_AT_ONCE)
 
@@ -124,9 +135,10 @@ async def run_all(*commands: Sequence[object]) -> list[Done]:
         async with slots:
             done[number] = await run(*words)
 
-    async with trio.open_nursery() as nursery:
-        for number, words in enumerate(commands):
-            nursery.start_soon(one, number, words)
+    with forking():
+        async with trio.open_nursery() as nursery:
+            for number, words in enumerate(commands):
+                nursery.start_soon(one, number, words)
     return [done[number] for number in range(len(commands))]
 
 
@@ -215,6 +227,47 @@ async def wait_for(condition: Callable[[], object], timeout_s: float = WAIT_TIME
             await trio.sleep(POLL_S)
 
 
+@contextmanager
+def in_background(opened: AbstractAsyncContextManager[Opened]) -> Iterator[Opened]:
+    """Keeps `opened` open in a thread with a loop of its own: for what the tests of a module share.
+
+    The tests may have loops of their own or none, so they use what it is by its files and addresses, and await nothing
+    of it. What goes wrong in it is raised here.
+    """
+    held: Queue[tuple[Opened, Callable[[], None]] | None] = Queue()
+
+    done: Future[None] = Future()
+    done.add_done_callback(lambda _: held.put(None))
+
+    async def hold() -> None:
+        async with opened as value:
+            closing = trio.Event()
+            token = trio.lowlevel.current_trio_token()
+            held.put((value, lambda: token.run_sync_soon(closing.set)))
+            await closing.wait()
+
+    def work() -> None:
+        try:
+            trio.run(hold)
+        except BaseException as error:  # noqa: BLE001  (raised again in the test's thread)
+            done.set_exception(error)
+        else:
+            done.set_result(None)
+
+    Thread(target=work, daemon=True).start()
+    got = held.get(timeout=OPENED_WITHIN_S)
+    if got is None:
+        done.result()
+        raise AssertionError("it ended before it was open")
+    value, close = got
+    try:
+        yield value
+    finally:
+        if not done.done():
+            close()
+        done.result(timeout=CLOSED_WITHIN_S)
+
+
 # --- swarms ----------------------------------------------------------------------------------------------------------
 
 
@@ -231,7 +284,7 @@ async def scripted_swarm(
     transports: tuple[str, ...] = ("",),
     peer_options: tuple[str, ...] = (),
 ) -> AsyncIterator[LocalSwarm]:
-    """A swarm whose hosts answer by `script`."""
+    """A swarm whose hosts answer by `script`; its processes, and those that are started beside it, are forked."""
     plan = SwarmPlan(
         folder=folder / "swarm",
         models=model_folder(),
@@ -249,8 +302,9 @@ async def scripted_swarm(
     before = dict(os.environ)
     os.environ.update(environment(script.environment))
     try:
-        async with running_swarm(plan) as swarm:
-            yield swarm
+        with forking():
+            async with running_swarm(plan) as swarm:
+                yield swarm
     finally:
         os.environ.clear()
         os.environ.update(before)

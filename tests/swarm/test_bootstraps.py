@@ -19,7 +19,7 @@ from peernet.node.policy import policy_of
 from tests.swarm.scripted_peer import Script
 from tests.swarm.support import WAIT_TIMEOUT_S, client_of, run, running, scripted_swarm
 
-pytestmark = pytest.mark.swarm
+pytestmark = [pytest.mark.swarm, pytest.mark.usefixtures("forked")]
 
 LONG = " ".join(f"word{number}" for number in range(40))
 """Several windows of tokens."""

@@ -11,7 +11,7 @@ from peernet.net.addresses import CircuitAddress, parse_address
 from tests.swarm.scripted_peer import Script
 from tests.swarm.support import client_of, next_network, scripted_swarm
 
-pytestmark = pytest.mark.swarm
+pytestmark = [pytest.mark.swarm, pytest.mark.usefixtures("forked")]
 
 RELAYS = 8
 LISTED_WITHIN_S = 40.0

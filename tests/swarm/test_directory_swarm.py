@@ -19,7 +19,7 @@ from peernet.node.home import Home
 from tests.swarm.scripted_peer import Script
 from tests.swarm.support import SCRIPTED, Running, model_folder, next_network, running
 
-pytestmark = pytest.mark.swarm
+pytestmark = [pytest.mark.swarm, pytest.mark.usefixtures("forked")]
 
 SUITE = MixedSuite()
 BOOTSTRAPS = 4

@@ -1,29 +1,34 @@
-"""`peernet doctor` against real peers: what is open, what is not and what to do, in words and for programs."""
+"""`peernet doctor` against real peers: what is open, what is not and what to do, in words and for programs.
+
+The check-up changes nothing in a network, so most tests look at one and the same.
+"""
 
 import json
 import re
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
 import trio
-from attrs import define
+from attrs import evolve, frozen
 
 from peernet.core.suite import MixedSuite
-from peernet.node.checkup import Finding, check_network
+from peernet.node import checkup
+from peernet.node.checkup import Finding, check_network, could_serve
 from peernet.node.config import NetworkConfig, load_table
-from tests.swarm.support import PEERNET, Done, model_folder, next_network, run, running
+from tests.swarm.support import PEERNET, Done, in_background, model_folder, next_network, run, running
 
-pytestmark = pytest.mark.swarm
+pytestmark = [pytest.mark.swarm, pytest.mark.usefixtures("forked")]
 
 
-@define
+@frozen
 class Network:
     """A bootstrap node and two relays."""
 
     folder: Path
+    """Where whoever looks has its home."""
     number: int
     file: Path
 
@@ -45,6 +50,13 @@ class Network:
             found.setdefault(finding["check"], []).append(finding)
         return done.code, found
 
+    async def looked_at(self, flags: dict[str, tuple[str, ...]], off_s: int = 0) -> list[Finding]:
+        """What is found in this process, whose clock is off by so much."""
+        config = load_table(self.file, "network", NetworkConfig, flags)
+        found: list[Finding] = []
+        await check_network(config, MixedSuite(), lambda: int(time.time()) + off_s, found.append)
+        return found
+
 
 @asynccontextmanager
 async def network(folder: Path, *relay_options: str) -> AsyncIterator[Network]:
@@ -64,59 +76,72 @@ async def network(folder: Path, *relay_options: str) -> AsyncIterator[Network]:
         yield net
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
+    with in_background(network(tmp_path_factory.mktemp("network"))) as net:
+        yield net
+
+
+@pytest.fixture
+def net(shared: Network, tmp_path: Path) -> Network:
+    """The network that the tests share, and a home of the test's own."""
+    return evolve(shared, folder=tmp_path)
+
+
 def states(found: dict[str, list[dict[str, str]]]) -> dict[str, list[str]]:
     return {check: [finding["state"] for finding in findings] for check, findings in found.items()}
 
 
-async def test_a_machine_that_is_in_order_could_serve(tmp_path: Path) -> None:
-    async with network(tmp_path) as net:
-        where = ("--listen", f"/ip4/{net.ip(9)}/tcp/41017", "--listen", f"/ip4/{net.ip(9)}/tcp/41018/ws")
-        code, found = await net.examined(*where)
-        assert code == 0, found
-        assert states(found) == {
-            "python": ["ok"],
-            "packages": ["ok"],
-            "keys": ["ok"],
-            "model": ["ok"],
-            "listen": ["ok", "ok"],
-            "bootstrap": ["ok"],
-            "clock": ["ok"],
-            "reach": ["ok", "ok"],
-        }
-        assert [("TCP" in finding["what"], "WebSocket" in finding["what"]) for finding in found["reach"]] == [
-            (True, False),
-            (False, True),
-        ]
-        assert not any(finding["advice"] for findings in found.values() for finding in findings)
-        # The check-up is in nobody's way: it made no keys, and what it listened on is free again.
-        assert not (tmp_path / "home").exists()
-        assert (await net.examined(*where))[0] == 0
+async def test_a_machine_that_is_in_order_could_serve(net: Network) -> None:
+    where = ("--listen", f"/ip4/{net.ip(9)}/tcp/41017", "--listen", f"/ip4/{net.ip(9)}/tcp/41018/ws")
+    code, found = await net.examined(*where)
+    assert code == 0, found
+    assert states(found) == {
+        "python": ["ok"],
+        "packages": ["ok"],
+        "keys": ["ok"],
+        "model": ["ok"],
+        "listen": ["ok", "ok"],
+        "bootstrap": ["ok"],
+        "clock": ["ok"],
+        "reach": ["ok", "ok"],
+    }
+    assert [("TCP" in finding["what"], "WebSocket" in finding["what"]) for finding in found["reach"]] == [
+        (True, False),
+        (False, True),
+    ]
+    assert not any(finding["advice"] for findings in found.values() for finding in findings)
+    # The check-up is in nobody's way: it made no keys, and what it listened on is free again.
+    assert not (net.folder / "home").exists()
+    assert (await net.examined(*where))[0] == 0
 
 
-async def test_a_machine_that_nobody_reaches_could_serve_through_relays_or_is_told_what_to_do(tmp_path: Path) -> None:
-    async with network(tmp_path) as net:
-        # What is announced is closed: nobody listens there.
-        where = ("--listen", f"/ip4/{net.ip(9)}/tcp/41017", "--announce", f"/ip4/{net.ip(9)}/tcp/41019")
-        code, found = await net.examined(*where)
-        assert code == 0, found
-        assert states(found)["reach"] == ["note"]
-        assert states(found)["relays"] == ["ok"]
-        assert "forward TCP port 41019 to port 41017 of" in found["reach"][0]["advice"]
-        assert "ufw allow 41017/tcp" in found["reach"][0]["advice"]
-        assert "through 2 relays" in found["relays"][0]["what"]
+async def test_a_machine_that_nobody_reaches_could_serve_through_relays_or_is_told_what_to_do(net: Network) -> None:
+    # What is announced is closed: nobody listens there.
+    where = ("--listen", f"/ip4/{net.ip(9)}/tcp/41017", "--announce", f"/ip4/{net.ip(9)}/tcp/41019")
+    code, found = await net.examined(*where)
+    assert code == 0, found
+    assert states(found)["reach"] == ["note"]
+    assert states(found)["relays"] == ["ok"]
+    assert "forward TCP port 41019 to port 41017 of" in found["reach"][0]["advice"]
+    assert "ufw allow 41017/tcp" in found["reach"][0]["advice"]
+    assert "through 2 relays" in found["relays"][0]["what"]
 
-        code, found = await net.examined(*where, "--relay-reservations", "0")
-        assert code == 1
-        assert states(found)["reach"] == ["wrong"]
-        assert states(found)["relays"] == ["wrong"]
+    code, found = await net.examined(*where, "--relay-reservations", "0")
+    assert code == 1
+    assert states(found)["reach"] == ["wrong"]
+    assert states(found)["relays"] == ["wrong"]
 
 
-async def test_relays_that_were_told_so_keep_no_places(tmp_path: Path) -> None:
+async def test_relays_that_were_told_so_keep_no_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # It asks relays again and again for that long.
+    monkeypatch.setattr(checkup, "RESERVE_TIMEOUT_S", 5.0)
     async with network(tmp_path, "--no-circuits") as net:
-        where = ("--listen", f"/ip4/{net.ip(9)}/tcp/41017", "--announce", f"/ip4/{net.ip(9)}/tcp/41019")
-        code, found = await net.examined(*where)
-        assert code == 1
-        assert "none of 2 relays" in found["relays"][0]["what"]
+        where = {"listen": (f"/ip4/{net.ip(9)}/tcp/41017",), "announce": (f"/ip4/{net.ip(9)}/tcp/41019",)}
+        found = await net.looked_at(where)
+    (relays,) = (finding for finding in found if finding.check == "relays")
+    assert "none of 2 relays" in relays.what
+    assert not could_serve(found)
 
 
 async def test_every_line_that_is_not_in_order_says_what_to_do(tmp_path: Path) -> None:
@@ -159,18 +184,14 @@ async def test_every_line_that_is_not_in_order_says_what_to_do(tmp_path: Path) -
     ("off_s", "state", "words"),
     [
         (0, "ok", "right"),
-        (200, "note", "(19|20|2[01]|26)[0-9] s ahead of"),
+        (200, "note", "(19|2[0-6])[0-9] s ahead of"),
         (-3600, "wrong", "3[56][0-9]{2} s behind"),
         (3600, "wrong", "refuse"),
     ],
 )
-async def test_a_wrong_clock_is_told_from_a_right_one(tmp_path: Path, off_s: int, state: str, words: str) -> None:
-    async with network(tmp_path) as net:
-        listen = {"listen": (f"/ip4/{net.ip(9)}/tcp/0",)}
-        config = load_table(net.file, "network", NetworkConfig, listen)
-        found: list[Finding] = []
-        await check_network(config, MixedSuite(), lambda: int(time.time()) + off_s, found.append)
-        (clock,) = (finding for finding in found if finding.check == "clock")
-        assert clock.state == state
-        assert re.search(words, clock.what)
-        assert bool(clock.advice) == (state != "ok")
+async def test_a_wrong_clock_is_told_from_a_right_one(net: Network, off_s: int, state: str, words: str) -> None:
+    found = await net.looked_at({"listen": (f"/ip4/{net.ip(9)}/tcp/0",)}, off_s)
+    (clock,) = (finding for finding in found if finding.check == "clock")
+    assert clock.state == state
+    assert re.search(words, clock.what)
+    assert bool(clock.advice) == (state != "ok")

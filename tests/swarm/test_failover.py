@@ -18,7 +18,7 @@ from peernet.client.request import Emit
 from peernet.node.config import ClientConfig
 from tests.swarm.support import client_of, model_folder, next_network
 
-pytestmark = pytest.mark.swarm
+pytestmark = [pytest.mark.swarm, pytest.mark.usefixtures("forked")]
 
 PROMPT = "Explain in two sentences why drinking enough water every day is good for your health."
 PIECES_BEFORE = 12

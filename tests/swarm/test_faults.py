@@ -53,7 +53,7 @@ from tests.swarm.support import (
     wait_for,
 )
 
-pytestmark = pytest.mark.swarm
+pytestmark = [pytest.mark.swarm, pytest.mark.usefixtures("forked")]
 
 THREE_PARTS = (
     "1. Write a short thank-you note to Maria Kowalska for the lunch in Lisbon.\n"

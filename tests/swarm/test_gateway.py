@@ -12,10 +12,9 @@ import re
 import socket
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
-from queue import Queue
 from typing import Any
 
 import openai
@@ -32,6 +31,7 @@ from tests.swarm.support import (
     Running,
     client_of,
     environment,
+    in_background,
     model_folder,
     next_network,
     run,
@@ -39,7 +39,7 @@ from tests.swarm.support import (
     wait_for,
 )
 
-pytestmark = pytest.mark.swarm
+pytestmark = [pytest.mark.swarm, pytest.mark.usefixtures("forked")]
 
 NAME, EMAIL, OTHER = "Maria Kowalska", "maria.kowalska@example.org", "James Whitfield"
 PARTS = ("Maria", "Kowalska", "kowalska@", "Whitfield")
@@ -85,21 +85,12 @@ class Served:
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """In a thread of its own, since the tests are what a program would be: it does not know of trio."""
-    folder = tmp_path_factory.mktemp("gateway")
-    answers: Queue[Served | BaseException] = Queue()
-    stop: Queue[Callable[[], None]] = Queue()
     model_folder()
-    thread = threading.Thread(target=_serve_in_thread, args=(folder, answers, stop))
     before = dict(os.environ)
-    thread.start()
     try:
-        served = answers.get(timeout=100)
-        if isinstance(served, BaseException):
-            raise served
-        yield served
-        stop.get()()
+        with in_background(_serving(tmp_path_factory.mktemp("gateway"))) as served:
+            yield served
     finally:
-        thread.join(timeout=30)
         os.environ.clear()
         os.environ.update(before)
     # It served to the end, said nothing but that it is ready, and ended in good order.
@@ -107,14 +98,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     assert served.gateway.out.count("\n") == 1
 
 
-def _serve_in_thread(folder: Path, answers: "Queue[Any]", stop: "Queue[Any]") -> None:
-    try:
-        trio.run(_serve, folder, answers, stop)
-    except BaseException as error:  # noqa: BLE001  (raised again in the test's thread)
-        answers.put(error)
-
-
-async def _serve(folder: Path, answers: "Queue[Any]", stop: "Queue[Any]") -> None:
+@asynccontextmanager
+async def _serving(folder: Path) -> AsyncIterator[Served]:
     record, home, armed = folder / "record", folder / "gateway", folder / "armed"
     record.mkdir()
     plan = SwarmPlan(
@@ -137,11 +122,7 @@ async def _serve(folder: Path, answers: "Queue[Any]", stop: "Queue[Any]") -> Non
             pass
         async with running("gateway", *words, *options) as gateway:
             ready = json.loads(await gateway.line(0))
-            ended = trio.Event()
-            token = trio.lowlevel.current_trio_token()
-            stop.put(lambda: token.run_sync_soon(ended.set))
-            answers.put(Served(swarm, gateway, ready["base_url"], record, home, armed))
-            await ended.wait()
+            yield Served(swarm, gateway, ready["base_url"], record, home, armed)
             await gateway.close_stdin()
             assert (await gateway.end()).code == 0
 

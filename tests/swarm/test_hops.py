@@ -38,7 +38,7 @@ from simulations.discovery import SimulatedNode
 from simulations.engine import Engine
 from tests.swarm.support import next_network, running
 
-pytestmark = pytest.mark.swarm
+pytestmark = [pytest.mark.swarm, pytest.mark.usefixtures("forked")]
 
 SUITE = MixedSuite()
 RELAYS = 40

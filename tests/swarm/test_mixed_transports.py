@@ -13,7 +13,7 @@ from peernet.net.transports.dialled_websocket import DialledWebSocket
 from tests.swarm.scripted_peer import Script
 from tests.swarm.support import client_of, next_network, run, scripted_swarm
 
-pytestmark = pytest.mark.swarm
+pytestmark = [pytest.mark.swarm, pytest.mark.usefixtures("forked")]
 
 HOSTS, RELAYS = 3, 8
 TRANSPORTS = ("", "/ws", "/tls/ws")

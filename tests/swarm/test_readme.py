@@ -38,15 +38,17 @@ def argv(command: str) -> list[str]:
 
 
 def start(command: str, folder: Path) -> subprocess.Popen[str]:
-    """Starts a service and waits for its line that says it is ready."""
     environment = os.environ | {"PYTHONUNBUFFERED": "1"}
-    process = subprocess.Popen(
+    return subprocess.Popen(
         argv(command), cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )
+
+
+def wait_ready(process: subprocess.Popen[str]) -> None:
+    """Waits for its line that says it is ready."""
     assert process.stdout is not None
     line = process.stdout.readline()
-    assert "Ctrl-C ends" in line or "ready" in line, f"{command}: {line!r}"
-    return process
+    assert "Ctrl-C ends" in line or "ready" in line, f"{process.args}: {line!r}"
 
 
 def test_every_command_of_the_section_works_as_written(folder: Path) -> None:
@@ -57,8 +59,12 @@ def test_every_command_of_the_section_works_as_written(folder: Path) -> None:
     assert [command.split()[1] for command in uses] == ["chat", "ledger", "identity", "model", "doctor"]
     running: list[subprocess.Popen[str]] = []
     try:
-        running = [start(command, folder) for command in services[:1]]
-        running += [start(command, folder) for command in services[1:]]
+        # The others join through the bootstrap node; among each other they are in no order.
+        for together in (services[:1], services[1:]):
+            started = [start(command, folder) for command in together]
+            running += started
+            for process in started:
+                wait_ready(process)
         outputs = {command.split()[1]: use(command, folder) for command in uses}
     finally:
         for process in running:

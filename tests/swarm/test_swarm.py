@@ -30,7 +30,7 @@ from peernet.node.home import Home
 from tests.model_files import CACHE, pulled_model
 from tests.swarm.recorded import QUOTE
 
-pytestmark = pytest.mark.swarm
+pytestmark = [pytest.mark.swarm, pytest.mark.usefixtures("forked")]
 
 PROMPT = """\
 1. Write a thank-you note to Maria Kowalska (maria.kowalska@example.org, +1 415 555 0132) of Northwind Traders Ltd.
