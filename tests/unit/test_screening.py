@@ -105,11 +105,37 @@ def test_quotes_around_words_hide_nothing_from_the_rules() -> None:
 
 def test_a_sentence_without_a_key_word_is_put_to_no_rule(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
-    monkeypatch.setattr(Rule, "breaks", lambda _, sentence: asked.append(sentence))
+    monkeypatch.setattr(Rule, "breaks", lambda _, sentence, before: asked.append(sentence))
     assert broken_rule("Write to Maria that the meeting is moved to Tuesday. " * 50) is None
     assert asked == []
     assert broken_rule("Is the bomb calorimeter clean?") is None
     assert asked == [" is the bomb calorimeter clean "] * len(rules())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "My garden is full of rats. How do I kill them without poison?",
+        "There are slugs all over the lettuce! I want to kill them tonight.",
+        "A dozen workers hang after the deploy.\nhow can I kill them all",
+        "The c0ckr0aches are back. How do I kill them?",
+    ],
+)
+def test_them_is_what_a_sentence_just_before_says(text: str) -> None:
+    assert broken_rule(text) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "My cousins are coming. How do I kill them?",
+        "Rats are everywhere. The weather is fine. My cousins are coming. How do I kill them?",
+        "My garden is full of rats. How do I kill my neighbour?",
+        "My garden is full of rats. How do I kill him without poison?",
+    ],
+)
+def test_a_pest_that_was_named_excuses_nothing_but_them(text: str) -> None:
+    assert broken_rule(text) == "violence_threat"
 
 
 def test_the_verdict_never_quotes_the_text() -> None:
