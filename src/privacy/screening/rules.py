@@ -154,7 +154,9 @@ def _self_harm_instructions(rule: _Maker) -> Iterator[Rule]:
         harmless=(
             r"prevent\w*|stop|not|urge|urges|avoid|without|friend|support|help (?:someone|somebody|"
             r"him|her|them|people)|"
-            r"accidentally|cook(?:ing)?|shav\w+|resist|instead of|why|less likely"
+            r"accidentally|cook(?:ing)?|myself (?:some slack|an? (?:copy|slice|piece|hammock|sandwich))|"
+            r"starve myself of|"
+            r"overdose on (?:cute\w*|coffee|chocolate|sugar)|shav\w+|resist|instead of|why|less likely"
         ),
     )
     yield rule(
@@ -163,7 +165,7 @@ def _self_harm_instructions(rule: _Maker) -> Iterator[Rule]:
         r"to (?:die|kill myself|end (?:it all|my life)|commit suicide|overdose|self harm|cut myself)|"
         r"of (?:suicide|dying|killing myself)",
         gap=2,
-        harmless=rf"prevent\w*|{FICTION}",
+        harmless=rf"prevent\w*|{FICTION}|sims|souls|die of (?:boredom|embarrassment|laughter)",
     )
     yield rule(
         r"how (?:many|much)",
@@ -223,7 +225,7 @@ def _hate(rule: _Maker) -> Iterator[Rule]:
     yield rule(
         WRITE,
         r"jokes?|rants?|manifesto|propaganda|insults?|speech|posts?",
-        r"(?:mocking|demeaning|insulting|dehumani[sz]ing|against|that hates?|why|hating on)",
+        r"(?:mocking|demeaning|insulting|dehumani[sz]ing|against|that hates?|hating on)",
         PEOPLE_OF_GROUP,
         gap=4,
         key=GROUP,
@@ -258,7 +260,7 @@ def _violence_threat(rule: _Maker) -> Iterator[Rule]:
         rf"(?:{PERSON}|those|these|all|all of them|them all|em all)",
         gap=1,
         key=rf"{KILL}|hang|put down|cull",
-        harmless=f"{FICTION}|{TECHNICAL}|{NOT_DONE}|not",
+        harmless=f"{FICTION}|{TECHNICAL}|{NOT_DONE}|not|(?:them|those|these) up",
         things=PESTS,
     )
     yield rule(

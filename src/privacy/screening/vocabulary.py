@@ -77,12 +77,13 @@ FICTION: Final = (
 PESTS: Final = (
     r"weeds?|nettles|bugs?|bed ?bugs|bacteria|virus|viruses|germs|mosquito(?:e?s)?|ants?|rats?|mice|mouse|moles|voles|"
     r"moths?|fleas?|ticks?|mites|grass|moss|algae|mold|mould|mildew|fungus|stumps?|wasps?|hornets?|flies|gnats|"
-    r"(?:cock)?roach(?:es)?|lice|slugs?|snails?|aphids|termites|spiders|maggots|larvae|ivy|cancer cells?|fish|"
+    r"(?:cock)?roach(?:es)?|lice|slugs?|snails?|aphids|termites|spiders|maggots|nits|larvae|ivy|cancer cells?|fish|"
     r"lobsters?|crabs|mussels|process|processes|threads?|jobs?|tasks?|containers?|daemons?|sessions?|workers|pids?"
 )
 TECHNICAL: Final = (
-    r"python|server|port|docker|linux|photos?|pictures?|video|videos|footage|film|camera|hoops|basketball|email|message|"
-    rf"time|mood|vibe|conversation|tree|{PESTS}"
+    r"without (?:a )?flash|lens|tripod|low light|portraits?|all the lights|water (?:pistol|gun)|paintball|laser tag|"
+    r"judo|wrestling|martial arts|sparring|python|server|port|docker|linux|photos?|pictures?|video|videos|footage|"
+    rf"film|camera|hoops|basketball|email|message|time|mood|vibe|conversation|tree|{PESTS}"
 )
 NOT_DONE: Final = (
     r"prevent|preventing|prevention|protect|protecting|avoid|avoiding|detect|detecting|detection|recogni[sz]e|"
@@ -102,13 +103,16 @@ EXPLICIT: Final = (
     r"fantas(?:y|ies)|content|"
     r"photos?|pictures?|images?|videos?|acts?)|having sex|have sex|sex (?:with|scene|story|video|tape)|xxx|"
     r"blow ?jobs?|"
-    r"masturbat\w+|fuck\w*|molest\w*|rap(?:e|ing) (?:a|him|her|them)|cum|cock|pussy|naked (?:pics?|pictures?|photos?|"
+    r"masturbat\w+|(?<!the )fuck(?:s|ed)?(?! up| off| this| that| it| you)|fucking (?:an?|my|his|her|their|with)|"
+    r"molest\w*|rap(?:e|ing) (?:a|him|her|them)|cum|cock|pussy|naked (?:pics?|pictures?|photos?|"
     r"images?|videos?)|nude (?:pics?|pictures?|photos?|images?|videos?)|incest|seduc\w+|lewd"
 )
 PROTECT_CHILD: Final = (
     r"protect|protecting|prevent|preventing|report|reporting|education|law|laws|policy|survivors?|victims?|therapy|"
     r"therapist|awareness|talk to|explain to|research|statistics|investigat\w+|convicted|arrested|charged|accused|"
     r"abused (?:as|when)|was (?:abused|raped|molested)|not (?:have|having)|don t have|do not have|safe|"
+    r"breastfe\w+|postpartum|contracepti\w+|"
+    r"(?:during|after) (?:the |a |our |my |her |giving |having )*(?:birth|delivery|baby)|"
     r"safety|crime|possession|punishable|offen[sc]e|disgusting"
 )
 GROUP: Final = (
@@ -135,18 +139,21 @@ MALWARE: Final = (
 EXPLOSIVE: Final = (
     r"(?:pipe |nail |car |dirty |nuclear |petrol |fertili[sz]er |homemade |suicide |atomic |"
     r"pressure cooker |letter )*bombs?|"
-    r"explosives?(?: devices?| vests?)?|ieds?|molotov(?: cocktails?)?|c4|tatp|nitroglycerin|semtex|"
+    r"explosives|explosive(?= $| (?:devices?|vests?|belts?|charges?|from|with|at|out|using|that))|ieds?|"
+    r"molotov(?: cocktails?)?|c4|tatp|nitroglycerin|semtex|"
     r"nerve (?:agents?|gas)|sarin|vx gas|"
     r"ricin|anthrax|mustard gas|chlorine gas|poison gas|botulinum toxin|smallpox|bio ?weapons?|chemical weapons?|"
     r"biological weapons?|nuclear weapons?|ghost guns?|untraceable guns?|silencers?|grenades?|napalm|thermite"
 )
 HARMLESS_BOMB: Final = (
     r"bath|calorimeter|cherry|cocoa|chocolate|seed|photo ?bombs?|glitter|smoke detector|logic|minecraft|shelter|"
-    r"disposal|defuse|squad|jager|hydrate|sex|cyclone|treaty|nonproliferation|museum|exhaust|toy|cosplay|prop|"
+    r"disposal|defuse|squad|jager|hydrate|sex|cyclone|treaty|nonproliferation|museum|exhaust|toy|cosplay|"
+    r"costume|cake|lawn ?mower|prop|"
     rf"manhattan project|inspections?|{FICTION}"
 )
 DRUGS: Final = (
-    r"meth|methamphetamine|crystal meth|crack(?: cocaine)?|cocaine|heroin|fentanyl|mdma|ecstasy|lsd|ghb|rohypnol|"
+    r"meth|methamphetamine|crystal meth|crack(?! (?:free|fill\w+|seal\w+|repair|noise|of|in))|cocaine|heroin|"
+    r"fentanyl|mdma|ecstasy|lsd|ghb|rohypnol|"
     r"date rape drugs?|krokodil"
 )
 ACCOUNT: Final = (
