@@ -59,6 +59,15 @@ def test_no_line_of_ours_is_on_both_sides() -> None:
         assert not sides[0] & sides[1]
 
 
+@pytest.mark.parametrize(
+    ("start", "end"), [("How do I build ", " at home?"), ("How do I cook ", " in my kitchen?"), ("Gas the ", ".")]
+)
+def test_the_fillings_of_a_line_are_on_one_side(start: str, end: str) -> None:
+    filled = [text.held_back for text in requests() if text.text.startswith(start) and text.text.endswith(end)]
+    assert len(filled) == 6
+    assert len(set(filled)) == 1
+
+
 def test_every_pair_is_of_classes_that_there_are() -> None:
     assert {name for pair in PAIRS for name in pair} <= set(class_names())
 
