@@ -33,7 +33,7 @@ PROMPT: Final = (
     "we spoke of; keep it short and kind."
 )
 REPEATS: Final = 300
-MAX_FALSE_REFUSALS: Final = 0.02
+MAX_FALSE_REFUSALS: Final = 0.01
 LONG_CHARS: Final = (100_000, 1_000_000)
 
 

@@ -5,11 +5,27 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import spacy
+from spacy.tokens import Doc
 
 from benchmarks import screening as benchmark
+from privacy.screening._pipeline import FEATURES
 from privacy.screening.categories import LABELS
 from privacy.screening.classifier import HARMFUL, MODEL_FOLDER, Classifier
-from privacy.screening.features import PAIRS, class_names
+from privacy.screening.features import (
+    LETTERS_LENGTH,
+    MAX_WORD_BYTES,
+    PAIRS,
+    WORDS_LENGTH,
+    Features,
+    class_names,
+    features,
+    rarities,
+)
 from tests.shared import shared_data
 from training.screening.corpus import is_held_back, moderation, ordinary, requests
 
@@ -43,8 +59,64 @@ def test_no_line_of_ours_is_on_both_sides() -> None:
         assert not sides[0] & sides[1]
 
 
+@pytest.mark.parametrize(
+    ("start", "end"), [("How do I build ", " at home?"), ("How do I cook ", " in my kitchen?"), ("Gas the ", ".")]
+)
+def test_the_fillings_of_a_line_are_on_one_side(start: str, end: str) -> None:
+    filled = [text.held_back for text in requests() if text.text.startswith(start) and text.text.endswith(end)]
+    assert len(filled) == 6
+    assert len(set(filled)) == 1
+
+
 def test_every_pair_is_of_classes_that_there_are() -> None:
     assert {name for pair in PAIRS for name in pair} <= set(class_names())
+
+
+def letters(word: str) -> set[int]:
+    found = features([word])
+    return set(found.slots[found.letters_from :].tolist())
+
+
+def test_a_word_shares_letters_with_another_form_of_it() -> None:
+    assert len(letters("strangling") & letters("strangled")) > 5
+    assert len(letters("strangling") & letters("moonlight")) < 3
+
+
+def test_a_long_word_is_read_by_its_beginning() -> None:
+    assert letters("a" * 10 + "b" * MAX_WORD_BYTES) == letters("a" * 10 + "b" * 10_000)
+
+
+def test_what_few_texts_hold_weighs_more() -> None:
+    texts = [features(["meeting", word]) for word in ("moved", "Tuesday", "report", "kill")]
+    rarity = rarities(texts)
+    common, rare = (features([word]) for word in ("meeting", "report"))
+    assert rarity[common.slots[common.words_from]] < rarity[rare.slots[rare.words_from]]
+    classes = texts[3].slots[: texts[3].words_from]
+    assert len(classes) > 0
+    assert set(rarity[classes].tolist()) == {1.0}
+
+
+def test_a_long_text_weighs_what_a_short_one_does() -> None:
+    for text in (["meeting"], [f"word{number}" for number in range(200)]):
+        found = features(text)
+        values = found.weighed(rarities([found, features(["other"])]))
+        assert np.linalg.norm(values[found.words_from : found.letters_from]) == pytest.approx(WORDS_LENGTH)
+        assert np.linalg.norm(values[found.letters_from :]) == pytest.approx(LETTERS_LENGTH)
+
+
+def test_a_document_is_scored_by_the_features_that_it_carries() -> None:
+    language = spacy.load(MODEL_FOLDER, exclude=["vocab", "tokenizer"])
+    scorer: Any = language.get_pipe("textcat_multilabel")
+
+    def scores(text: list[str], carried: Features | None = None) -> list[float]:
+        doc = Doc(language.vocab, words=text)
+        if carried is not None:
+            doc.user_data[FEATURES] = carried
+        return [float(score) for score in scorer.predict([doc])[0]]
+
+    friendly, cruel = ["thank", "you"], ["kill", "them", "all"]
+    assert scores(friendly) != scores(cruel)
+    assert scores(friendly, features(cruel)) == scores(cruel)
 
 
 def test_training_without_the_data_says_where_it_was_looked_for(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""`make train-screening`: trains the classifier that is packaged with `privacy.screening`, in about two minutes.
+"""`make train-screening`: trains the classifier that is packaged with `privacy.screening`, in about three minutes.
 
 The model is linear and its loss convex, so a seed decides little; the same seed and texts give the same file. Each
 epoch reads the moderation file's texts (harmful ones one and a half times), ours, and a share of the harmless ones,
@@ -21,9 +21,10 @@ from spacy.tokens import Doc
 from spacy.training import Example
 from thinc.api import Adam, fix_random_seed
 
-from privacy.screening._pipeline import ARCHITECTURE
+from privacy.screening._pipeline import ARCHITECTURE, FEATURES
 from privacy.screening.categories import LABELS
 from privacy.screening.classifier import HARMFUL, MODEL_FOLDER, Scores, windows
+from privacy.screening.features import features, rarities
 from training.screening.corpus import (
     HARMLESS_FOR_TRAINING,
     Labelled,
@@ -86,6 +87,9 @@ def train(texts: dict[str, list[Labelled]], seed: int) -> Language:
     first = Example.from_dict(Doc(language.vocab, words=["a"]), everything)
     optimiser = Adam(LEARNING_RATE, L2=REGULARISATION, L2_is_weight_decay=False, grad_clip=0.0, use_averages=False)
     language.initialize(lambda: [first])
+    known = [example for name in texts for text in texts[name] for example in read(text)]
+    scorer: Any = language.get_pipe("textcat_multilabel")
+    scorer.model.set_param("rarity", rarities(example.predicted.user_data[FEATURES] for example in known))
     for _ in range(EPOCHS):
         epoch = [example for text in drawn(texts, chance) for example in read(text)]
         for low in range(0, len(epoch), BATCH):
@@ -112,10 +116,16 @@ def example_reader(language: Language) -> Callable[[Labelled], list[Example]]:
         if text.text not in made:
             cats = {name: float(said) for name, said in text.labels.items()} | {HARMFUL: float(text.harmful)}
             window = next(windows(text.text), None)
-            made[text.text] = [Example.from_dict(Doc(language.vocab, words=window), {"cats": cats})] if window else []
+            made[text.text] = [_example(language, window, cats)] if window else []
         return made[text.text]
 
     return read
+
+
+def _example(language: Language, window: list[str], cats: dict[str, float]) -> Example:
+    doc = Doc(language.vocab, words=window)
+    doc.user_data[FEATURES] = features(window)
+    return Example.from_dict(doc, {"cats": cats})
 
 
 def judge(texts: dict[str, list[Labelled]], seed: int, repeats: int) -> None:

@@ -1,5 +1,8 @@
 """The classifier's layer in spaCy: one weight for each label and feature, and a logistic curve over their sum.
 
+The rarity of each feature is kept with the weights; training measures it once and does not change it. A document may
+carry its features (`FEATURES` of its user data), which spares training to find them again in each epoch.
+
 `textcat_multilabel` is given this model in place of one of spaCy's own, whose bag of words knows no classes of words.
 Importing this module imports spaCy and registers the architecture that the packaged pipeline names.
 """
@@ -13,11 +16,12 @@ from spacy.util import registry
 from thinc.api import Model
 from thinc.types import Floats2d
 
-from privacy.screening.features import WIDTH, Known, features
+from privacy.screening.features import WIDTH, Features, Known, features
 
-__all__ = ["ARCHITECTURE"]
+__all__ = ["ARCHITECTURE", "FEATURES"]
 
-ARCHITECTURE: Final = "peernet.ScreeningFeatures.v1"
+ARCHITECTURE: Final = "peernet.ScreeningFeatures.v2"
+FEATURES: Final = "screening_features"
 _BIAS: Final = -1.0
 
 Layer = Model[Sequence[Doc], Floats2d]
@@ -29,7 +33,7 @@ def _screening_features() -> Layer:
         _forward,
         init=_initialise,
         dims={"nO": None, "nI": WIDTH},
-        params={"W": None, "b": None},
+        params={"W": None, "b": None, "rarity": None},
         attrs={"multi_label": True},
     )
 
@@ -42,24 +46,32 @@ def _initialise(model: Layer, X: Any = None, Y: Floats2d | None = None) -> None:
         model.set_dim("nO", Y.shape[1])
     outputs = model.get_dim("nO")
     model.set_param("W", cast("Any", np.zeros((WIDTH, outputs), dtype=np.float32)))
+    model.set_param("rarity", cast("Any", np.ones((WIDTH,), dtype=np.float32)))
     model.set_param("b", cast("Any", np.full((outputs,), _BIAS, dtype=np.float32)))
 
 
 def _forward(model: Layer, docs: Sequence[Doc], is_train: bool) -> tuple[Floats2d, Callable[[Floats2d], list[Any]]]:
     weights: Any = model.get_param("W")
     bias: Any = model.get_param("b")
+    rarity: Any = model.get_param("rarity")
     known: Known = {}
-    read = [features([token.text for token in doc], known) for doc in docs]
-    sums = np.stack([found.values @ weights[found.slots] + bias for found in read])
+    read = [_features(doc, known) for doc in docs]
+    weighed = [found.weighed(rarity) for found in read]
+    sums = np.stack([values @ weights[found.slots] + bias for found, values in zip(read, weighed, strict=True)])
     scores = 1 / (1 + np.exp(-sums))
 
     def backprop(d_scores: Floats2d) -> list[Any]:
         # Taken as the gradient of the sums, which it is for the cross-entropy; the mean over the batch.
         d_weights: Any = np.zeros_like(weights)
-        for found, row in zip(read, cast("Any", d_scores), strict=True):
-            d_weights[found.slots] += found.values[:, None] * row
+        for found, values, row in zip(read, weighed, cast("Any", d_scores), strict=True):
+            d_weights[found.slots] += values[:, None] * row
         model.inc_grad("W", d_weights / len(docs))
         model.inc_grad("b", cast("Any", d_scores).mean(axis=0))
         return []
 
     return cast("Any", scores), backprop
+
+
+def _features(doc: Doc, known: Known) -> Features:
+    carried: Features | None = doc.user_data.get(FEATURES)
+    return features([token.text for token in doc], known) if carried is None else carried

@@ -44,7 +44,7 @@ __all__ = [
 MODEL_FOLDER: Final = Path(__file__).parents[1] / "models" / "screening"
 HARMFUL: Final = "harmful"
 """The output that says whether any category applies, adult content included."""
-HARM_THRESHOLD: Final = 0.39
+HARM_THRESHOLD: Final = 0.34
 """The harm score above which a text is called harmful where one figure is wanted; no verdict rests on it."""
 WINDOW_WORDS: Final = 300
 OVERLAP_WORDS: Final = 60

@@ -1,9 +1,11 @@
-"""What the classifier sees of a text: classes of words, pairs of classes, and hashed words and pairs of words.
+"""What the classifier sees of a text: classes of words, pairs of classes, hashed words, pairs of words, and letters.
 
 Theory of operation. Some hundreds of labelled texts do not hold the words of the next one. So a word is first looked
 up in `word_classes.toml` (written by hand), and the classes that a text has, how densely, and which of them together
 (a group and a call to violence, a child and an act) are the first features. After them come the words themselves and
-their neighbours, hashed into `HASHED` slots (feature hashing, Weinberger et al. 2009), normalised to length one.
+their neighbours, hashed into `WORDS` slots (feature hashing, Weinberger et al. 2009), and runs of `RUNS` letters in a
+word, hashed into `LETTERS` slots: a word that was never seen shares its stem with one that was. What is in few texts
+says more than what is in many, so these two are weighed by rarity (Spärck Jones 1972), which training measures.
 
 Rules: words are forgotten when the few windows that are read together have been (`Known`), there is no cache beyond
 them; placeholders (`<Person>`, `PERSON_K7`) say nothing; a number says nothing but an age below eighteen.
@@ -13,10 +15,11 @@ import math
 import re
 import tomllib
 import zlib
-from collections.abc import Mapping, Sequence
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from attrs import frozen
 
@@ -26,10 +29,18 @@ if TYPE_CHECKING:
     from numpy import float32, int32
     from numpy.typing import NDArray
 
-__all__ = ["HASHED", "WIDTH", "Features", "Known", "class_names", "features", "words"]
+__all__ = ["WIDTH", "Features", "Known", "class_names", "features", "rarities", "words"]
 
-HASHED: Final = 1 << 15
+WORDS: Final = 1 << 15
 """Slots for words and pairs of words."""
+LETTERS: Final = 1 << 15
+"""Slots for runs of letters."""
+WORDS_LENGTH: Final = 2**0.5
+"""How much words and pairs weigh together: the length of the vector of their values."""
+LETTERS_LENGTH: Final = 2.0
+RUNS: Final = (3, 4, 5)
+MAX_WORD_BYTES: Final = 40
+"""Of a longer word only the beginning is read by its letters."""
 PAIRS: Final = (
     ("sex_act", "minor"),
     ("sex_body", "minor"),
@@ -66,32 +77,47 @@ PAIRS: Final = (
 _CLASSES: Final = 27
 _OF_CLASS: Final = 3
 _DENSE: Final = _CLASSES * _OF_CLASS + len(PAIRS) + 1
-WIDTH: Final = _DENSE + HASHED
+WIDTH: Final = _DENSE + WORDS + LETTERS
 """How many features there are."""
 _WORD: Final = re.compile(r"[^\W_]+")
 _PLACEHOLDER: Final = re.compile(r"<{1,2}[a-z]{1,20}>{1,2}|\b[a-z]{2,12}_[a-z0-9]{2,4}\b")
 _AGE: Final = re.compile(r"\b(?:[1-9]|1[0-7])[ -]?(?:yo|yr|yrs|y o|year|years)\b")
 _MIN_STEM: Final = 3
-_SILENT: Final = frozenset(
-    {
-        "the", "a", "an",
-        "of", "to", "and", "in", "is", "it", "that", "for", "on", "with", "as", "was", "at", "by", "be",
-        "this", "are", "or", "from", "have", "has", "had", "but", "not", "which", "were", "been", "0",
-    }
-)  # fmt: skip
-"""Words that say nothing alone; in a pair they do."""
-
-_Word = tuple[tuple[int, ...], int | None, int, bytes]
-"""A word's classes, its slot unless it is silent, its hash, and that hash as bytes."""
-Known = dict[str, _Word]
 
 
 @frozen
 class Features:
-    """The features of a text that are not nought."""
+    """The features of a text that are not nought: classes and their pairs, words and their pairs, and letters."""
 
     slots: "NDArray[int32]"
     values: "NDArray[float32]"
+    """Of words, pairs and letters one and the logarithm of how often they are there."""
+    words_from: int
+    letters_from: int
+
+    def weighed(self, rarity: "NDArray[float32]") -> "NDArray[float32]":
+        """The values times the `rarity` of their slots, words and letters brought to their lengths."""
+        values = self.values * rarity[self.slots]
+        for part, length in (
+            (slice(self.words_from, self.letters_from), WORDS_LENGTH),
+            (slice(self.letters_from, None), LETTERS_LENGTH),
+        ):
+            before = math.sqrt(float(values[part] @ values[part]))
+            if before:
+                values[part] *= length / before
+        return values
+
+
+class _Word(NamedTuple):
+    classes: tuple[int, ...]
+    digest: int
+    packed: bytes
+    """The digest as bytes."""
+    runs: bytes
+    """The slots of its runs of letters, among those of letters: four bytes each, which are quick to join."""
+
+
+Known = dict[str, _Word]
 
 
 @frozen
@@ -122,25 +148,38 @@ def features(text: Sequence[str], known: "Known | None" = None) -> Features:
     known = {} if known is None else known
     counts = [0] * _CLASSES
     hashed: dict[int, int] = {}
+    runs = []
     before = 0
     for spelled in text:
-        read = known.get(spelled)
-        if read is None:
-            read = known[spelled] = _read(spelled, classes)
-        found, slot, digest, packed = read
-        for number in found:
+        word = known.get(spelled)
+        if word is None:
+            word = known[spelled] = _read(spelled, classes)
+        for number in word.classes:
             counts[number] += 1
-        if slot is not None:
+        for slot in (word.digest % WORDS, zlib.crc32(word.packed, before) % WORDS):
             hashed[slot] = hashed.get(slot, 0) + 1
-        pair = zlib.crc32(packed, before) % HASHED
-        hashed[pair] = hashed.get(pair, 0) + 1
-        before = digest
-    dense = _dense(counts, len(text), classes)
-    scale = 1 / math.sqrt(sum((1 + math.log(count)) ** 2 for count in hashed.values())) if hashed else 0.0
-    slots = [*(slot for slot, value in enumerate(dense) if value), *(_DENSE + slot for slot in hashed)]
-    values = [value for value in dense if value]
-    values += [(1 + math.log(count)) * scale for count in hashed.values()]
-    return Features(np.array(slots, dtype=np.int32), np.array(values, dtype=np.float32))
+        runs.append(word.runs)
+        before = word.digest
+    dense = np.array(_dense(counts, len(text), classes), dtype=np.float32)
+    said = np.flatnonzero(dense)
+    letters, often = np.unique(np.frombuffer(b"".join(runs), dtype=np.int32), return_counts=True)
+    slots = np.concatenate([said, _DENSE + np.array([*hashed], dtype=np.int64), _DENSE + WORDS + letters])
+    logs = 1 + np.log(np.concatenate([np.array([*hashed.values()], dtype=np.int64), often]))
+    values = np.concatenate([dense[said], logs])
+    return Features(slots.astype(np.int32), values.astype(np.float32), len(said), len(said) + len(hashed))
+
+
+def rarities(found: "Iterable[Features]") -> "NDArray[float32]":
+    """The rarity of each slot among the texts whose features these are; one for the classes and their pairs."""
+    import numpy as np
+
+    holding, texts = np.zeros(WIDTH), 0
+    for one in found:
+        holding[one.slots] += 1
+        texts += 1
+    rarity = 1 + np.log((1 + texts) / (1 + holding))
+    rarity[:_DENSE] = 1
+    return rarity.astype(np.float32)
 
 
 def class_names() -> tuple[str, ...]:
@@ -151,7 +190,9 @@ def class_names() -> tuple[str, ...]:
 def _read(spelled: str, classes: _Classes) -> _Word:
     word, found = _spelled_out(spelled, classes)
     digest = zlib.crc32(word.encode("utf-8", "replace"))
-    return tuple(found), None if word in _SILENT else digest % HASHED, digest, digest.to_bytes(4, "little")
+    edged = f" {word} ".encode("utf-8", "replace")[:MAX_WORD_BYTES]
+    runs = [zlib.crc32(edged[low : low + run]) % LETTERS for run in RUNS for low in range(len(edged) - run + 1)]
+    return _Word(tuple(found), digest, digest.to_bytes(4, "little"), array("i", runs).tobytes())
 
 
 def _spelled_out(spelled: str, classes: _Classes) -> tuple[str, set[int]]:

@@ -7,15 +7,18 @@ from typing import Final
 
 __all__ = [
     "ACCOUNT",
+    "ASKED",
     "DESTROY",
     "DRUGS",
     "EXPLICIT",
     "EXPLOSIVE",
     "FICTION",
     "FORGED",
+    "FRAUD",
     "GROUP",
     "HARMLESS_BOMB",
     "HOW",
+    "INTENT",
     "KILL",
     "LOOT",
     "MAKE",
@@ -24,10 +27,13 @@ __all__ = [
     "NOT_DONE",
     "PEOPLE_OF_GROUP",
     "PERSON",
+    "PESTS",
     "PROTECT_CHILD",
+    "SELF_HARM",
     "STEAL",
     "SUBHUMAN",
     "TECHNICAL",
+    "VIOLENT_CRIME",
     "WRITE",
 ]
 
@@ -35,6 +41,14 @@ HOW: Final = (
     r"how (?:do|can|could|would|should|might|to|does)|ways? (?:to|of)|steps? (?:to|for)|instructions? (?:to|for|on)|"
     r"guide (?:to|for|on)|tutorial (?:to|for|on)|recipe for|teach me|show me|tell me|explain how|help me|i want to|"
     r"i need to|i d like to|best way|easiest way|method (?:to|of|for)|plan to|need you to|can you|could you"
+)
+ASKED: Final = (
+    r"how (?:do|can|could|would|should|to)|help me|teach me|show me|i want to|i need to|best way to|"
+    r"ways to|can you|could you"
+)
+INTENT: Final = (
+    r"i (?:will|ll|am going to|m going to|m gonna|am gonna|want to|wanna|plan to|am planning to|"
+    r"intend to|need to|ought to|d love to|really want to)"
 )
 MAKE: Final = (
     r"make|making|build|building|create|creating|construct|assemble|synthesi[sz]e|synthesi[sz]ing|produce|manufacture|"
@@ -52,15 +66,24 @@ KILL: Final = (
     r"kill|murder|shoot|stab|strangle|behead|slaughter|lynch|assassinate|poison|suffocate|torture|maim|execute|"
     r"run over|burn alive|beat up|beat to death|choke"
 )
+VIOLENT_CRIME: Final = (
+    r"(?:get away with|hire) (?:a )?(?:murder|hitman|hit man|killing)|dispose of (?:a|the) (?:dead )?body|"
+    r"hide a (?:dead )?body|kidnap|abduct|drug (?:a|her|his|someone)"
+)
 FICTION: Final = (
     r"novel|fiction|fictional|story|stories|screenplay|script for|film|movie|game|games|gameplay|character|characters|"
     r"chess|minecraft|boss fight|boss level|npcs?|zombies?|quest|song|lyrics|metaphor|idiom|play|opera|joke"
 )
+PESTS: Final = (
+    r"weeds?|nettles|bugs?|bed ?bugs|bacteria|virus|viruses|germs|mosquito(?:e?s)?|ants?|rats?|mice|mouse|moles|voles|"
+    r"moths?|fleas?|ticks?|mites|grass|moss|algae|mold|mould|mildew|fungus|stumps?|wasps?|hornets?|flies|gnats|"
+    r"(?:cock)?roach(?:es)?|lice|slugs?|snails?|aphids|termites|spiders|maggots|nits|larvae|ivy|cancer cells?|fish|"
+    r"lobsters?|crabs|mussels|process|processes|threads?|jobs?|tasks?|containers?|daemons?|sessions?|workers|pids?"
+)
 TECHNICAL: Final = (
-    r"process|processes|python|server|port|task|threads?|job|jobs|container|docker|linux|session|daemon|pid|weeds?|"
-    r"bugs?|bacteria|virus|viruses|germs|mosquito(?:e?s)?|ants|rats?|mice|photos?|pictures?|video|videos|footage|film|"
-    r"camera|hoops|basketball|email|message|time|mood|vibe|conversation|moths?|fleas?|ticks?|grass|mold|mould|tree|"
-    r"stump|wasps?|roach(?:es)?|lice|cancer cells?|fish"
+    r"without (?:a )?flash|lens|tripod|low light|portraits?|all the lights|water (?:pistol|gun)|paintball|laser tag|"
+    r"judo|wrestling|martial arts|sparring|python|server|port|docker|linux|photos?|pictures?|video|videos|footage|"
+    rf"film|camera|hoops|basketball|email|message|time|mood|vibe|conversation|tree|{PESTS}"
 )
 NOT_DONE: Final = (
     r"prevent|preventing|prevention|protect|protecting|avoid|avoiding|detect|detecting|detection|recogni[sz]e|"
@@ -80,13 +103,16 @@ EXPLICIT: Final = (
     r"fantas(?:y|ies)|content|"
     r"photos?|pictures?|images?|videos?|acts?)|having sex|have sex|sex (?:with|scene|story|video|tape)|xxx|"
     r"blow ?jobs?|"
-    r"masturbat\w+|fuck\w*|molest\w*|rap(?:e|ing) (?:a|him|her|them)|cum|cock|pussy|naked (?:pics?|pictures?|photos?|"
+    r"masturbat\w+|(?<!the )fuck(?:s|ed)?(?! up| off| this| that| it| you)|fucking (?:an?|my|his|her|their|with)|"
+    r"molest\w*|rap(?:e|ing) (?:a|him|her|them)|cum|cock|pussy|naked (?:pics?|pictures?|photos?|"
     r"images?|videos?)|nude (?:pics?|pictures?|photos?|images?|videos?)|incest|seduc\w+|lewd"
 )
 PROTECT_CHILD: Final = (
     r"protect|protecting|prevent|preventing|report|reporting|education|law|laws|policy|survivors?|victims?|therapy|"
     r"therapist|awareness|talk to|explain to|research|statistics|investigat\w+|convicted|arrested|charged|accused|"
     r"abused (?:as|when)|was (?:abused|raped|molested)|not (?:have|having)|don t have|do not have|safe|"
+    r"breastfe\w+|postpartum|contracepti\w+|"
+    r"(?:during|after) (?:the |a |our |my |her |giving |having )*(?:birth|delivery|baby)|"
     r"safety|crime|possession|punishable|offen[sc]e|disgusting"
 )
 GROUP: Final = (
@@ -102,8 +128,8 @@ DESTROY: Final = (
     r"cull(?:ed)?|rape|starve"
 )
 SUBHUMAN: Final = (
-    r"subhumans?|vermin|parasites?|cockroach(?:es)?|animals|monkeys|apes|scum|filth|a cancer|a plague|inferior|"
-    r"not human|trash|should not exist|shouldn t exist|don t deserve to live"
+    r"subhumans?|vermin|rats|lice|maggots|parasites?|cockroach(?:es)?|animals|monkeys|apes|scum|filth|a cancer|"
+    r"a plague|inferior|not human|trash|should not exist|shouldn t exist|don t deserve to live"
 )
 MALWARE: Final = (
     r"ransomware|malware|key ?loggers?|trojans?(?: horse)?|rootkits?|botnets?|spyware|computer (?:virus|worm)|"
@@ -113,18 +139,21 @@ MALWARE: Final = (
 EXPLOSIVE: Final = (
     r"(?:pipe |nail |car |dirty |nuclear |petrol |fertili[sz]er |homemade |suicide |atomic |"
     r"pressure cooker |letter )*bombs?|"
-    r"explosives?(?: devices?| vests?)?|ieds?|molotov(?: cocktails?)?|c4|tatp|nitroglycerin|semtex|"
+    r"explosives|explosive(?= $| (?:devices?|vests?|belts?|charges?|from|with|at|out|using|that))|ieds?|"
+    r"molotov(?: cocktails?)?|c4|tatp|nitroglycerin|semtex|"
     r"nerve (?:agents?|gas)|sarin|vx gas|"
     r"ricin|anthrax|mustard gas|chlorine gas|poison gas|botulinum toxin|smallpox|bio ?weapons?|chemical weapons?|"
     r"biological weapons?|nuclear weapons?|ghost guns?|untraceable guns?|silencers?|grenades?|napalm|thermite"
 )
 HARMLESS_BOMB: Final = (
     r"bath|calorimeter|cherry|cocoa|chocolate|seed|photo ?bombs?|glitter|smoke detector|logic|minecraft|shelter|"
-    r"disposal|defuse|squad|jager|hydrate|sex|cyclone|treaty|nonproliferation|museum|exhaust|toy|cosplay|prop|"
+    r"disposal|defuse|squad|jager|hydrate|sex|cyclone|treaty|nonproliferation|museum|exhaust|toy|cosplay|"
+    r"costume|cake|lawn ?mower|prop|"
     rf"manhattan project|inspections?|{FICTION}"
 )
 DRUGS: Final = (
-    r"meth|methamphetamine|crystal meth|crack(?: cocaine)?|cocaine|heroin|fentanyl|mdma|ecstasy|lsd|ghb|rohypnol|"
+    r"meth|methamphetamine|crystal meth|crack(?! (?:free|fill\w+|seal\w+|repair|noise|of|in))|cocaine|heroin|"
+    r"fentanyl|mdma|ecstasy|lsd|ghb|rohypnol|"
     r"date rape drugs?|krokodil"
 )
 ACCOUNT: Final = (
@@ -139,6 +168,14 @@ FORGED: Final = (
     r"prescriptions?|"
     r"diplomas?|degrees?|driver s licen[cs]es?|identity|vaccination cards?|invoices?|documents?|licen[cs]es?)|"
     r"counterfeit(?:ing)? (?:money|bills|currency)|stolen (?:credit )?cards?|cloned cards?"
+)
+FRAUD: Final = (
+    r"launder money|evade (?:\w+ )?tax(?:es)?|commit (?:\w+ ){0,2}fraud|fake my (?:own )?death|"
+    r"insider trad\w+ without|cheat the insurance|pass a fake"
+)
+SELF_HARM: Final = (
+    r"(?:kill|hang|drown|cut|hurt|harm|starve|poison|burn|shoot|suffocate|overdose) (?:myself|yourself|oneself)|"
+    r"end my (?:own )?life|commit(?:ting)? suicide|overdose on|slit my|purge without|starve myself"
 )
 STEAL: Final = (
     r"steal|stealing|shoplift|shoplifting|rob|robbing|burgle|burglari[sz]e|pickpocket|embezzle|launder(?:ing)?|"
