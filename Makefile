@@ -90,7 +90,7 @@ simulate: $(VENV)/.test
 		--out $(or $(OUT),results/$(shell date +%Y%m%d-%H%M%S)) $(OPTIONS)
 
 train-lexicon: $(VENV)/.test
-	$(BIN)/python -m pip install --quiet --no-deps "spacy-lookups-data>=1"
+	$(BIN)/python -m pip install --quiet --no-deps "spacy-lookups-data==1.0.5"
 	$(BIN)/python -m training.detector.lexicon $(OPTIONS)
 
 train-screening: $(VENV)/.test
