@@ -138,7 +138,7 @@ class Detector:
         said = read_names([view.text for view in views], self.names, self.further)
         found = [self._grown(view.text, names) for view, names in zip(views, said, strict=True)]
         names = [*known, *_names(views, found)][:MAX_KNOWN_NAMES]
-        expression = _known_expression(names, self.shapes)
+        expression = _known_expression(names, self.shapes, views, found)
         return [
             view.originals(_settle(_find_known(view.text, mentions, expression, self.shapes), view.text))
             for view, mentions in zip(views, found, strict=True)
@@ -265,19 +265,33 @@ class _KnownExpression:
     """Spellings that count only as they are written: they are words as well."""
 
 
-def _known_expression(names: Sequence[KnownName], shapes: Shapes) -> _KnownExpression:
+def _known_expression(
+    names: Sequence[KnownName], shapes: Shapes, views: Sequence[View], found: Sequence[list[Mention]]
+) -> _KnownExpression:
     labels: dict[str, str] = {}
     exact: set[str] = set()
     for name in names:
         for form, is_exact in _forms(name, shapes):
             if labels.setdefault(form.casefold(), name.label) == name.label and is_exact:
                 exact.add(form)
-    if not labels:
-        return _KnownExpression(None, {}, frozenset())
+    if not _stands_elsewhere(labels, views, found):
+        return _KnownExpression(None, labels, frozenset(exact))
     longest_first = sorted(labels, key=lambda form: (-len(form), form))
     # Spaces of a name may be a line break elsewhere.
     choices = "|".join(re.escape(form).replace(r"\ ", r"\s+") for form in longest_first)
     return _KnownExpression(re.compile(rf"(?<!\w)(?:{choices})(?!\w)", re.IGNORECASE), labels, frozenset(exact))
+
+
+def _stands_elsewhere(forms: Mapping[str, str], views: Sequence[View], found: Sequence[list[Mention]]) -> bool:
+    """Whether one of `forms` may stand outside what was found: counted, which is cheaper than to look for them."""
+    texts = [view.text for view in views]
+    if not all(map(str.isascii, [*texts, *forms])):
+        return True
+    inside = [
+        text[mention.start : mention.end] for text, mentions in zip(texts, found, strict=True) for mention in mentions
+    ]
+    everywhere, within = (" \0 ".join(" ".join(part.lower().split()) for part in parts) for parts in (texts, inside))
+    return any(everywhere.count(form) > within.count(form) for form in forms)
 
 
 def _forms(name: KnownName, shapes: Shapes) -> Iterator[tuple[str, bool]]:
