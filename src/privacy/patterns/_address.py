@@ -40,6 +40,7 @@ _CROSSING_WORD = (
     rf"(?:\d{{1,5}}(?:st|nd|rd|th|[A-Za-z])?(?![\w])\.?|{CAPITALISED}|(?:str|kapu|de|la|del|of|u|ul)\b\.?)"
 )
 _CROSSING = rf"{_CROSSING_WORD}(?:[ \t]{_CROSSING_WORD}){{0,5}}"
+_LETTER = re.compile(r"[^\W\d_]")
 _LOOK_BACK = 64
 """How far before a house number its street may begin."""
 
@@ -167,7 +168,8 @@ class AddressRecogniser:
     def _spans(self, page: Page) -> Iterator[tuple[int, int]]:
         text = page.text
         for start, end in page.numbers:
-            if end - start <= 6:
+            # Rows of figures have no letters around: no address is among them.
+            if end - start <= 6 and _LETTER.search(text, max(0, start - _LOOK_BACK), end + _LOOK_BACK):
                 yield from self._at_number(text, start, end)
         if len(page.numbers) < page.digits:  # a postcode's digits may stand behind letters
             yield from (match.span() for match in self._uk_postcode.finditer(text))
