@@ -37,7 +37,7 @@ _BEFORE_CHARS: Final = 64
 _GAP_CHARS: Final = 32
 _MARGIN: Final = r"[ \t>?|*]*"
 """What stands at the beginning of a quoted line."""
-_BETWEEN: Final = re.compile(rf"(?:\.(?=\n)|[ \t]*,?)[ \t]*(?:\n{_MARGIN}(?:,[ \t]*)?)?")
+_BETWEEN: Final = re.compile(rf"(?:\.(?=\n)|\)?[ \t]*,?)[ \t]*(?:\n{_MARGIN}(?:,[ \t]*)?)?")
 _BETWEEN_LINES: Final = re.compile(rf"[ \t]*,?[ \t]*\n{_MARGIN}\n{_MARGIN}")
 _UNIT: Final = re.compile(rf"(?:(?:{UNITS})\b\.?[ \t]*#?|#[ \t]?)(?:\d\w{{0,5}}|[A-Z]\d{{0,4}})(?!\w)", re.IGNORECASE)
 _MAY_END_IN_TOWN: Final = re.compile(
@@ -97,6 +97,8 @@ def grown_addresses(text: str, mentions: Sequence[Mention], shapes: Shapes) -> I
             if code and _NO_QUANTITY.match(text, code.end()):
                 reached = code.end()
                 yield evolve(mention, end=reached, label="ADDRESS")
+            elif (note := _NOTE.match(text, mention.end)) and _country().fullmatch(text, mention.start, mention.end):
+                yield evolve(mention, end=note.end())
         if mention.label != "ADDRESS" or mention.end <= reached:
             continue
         start = max(reached, _start_of(text, mention.start, shapes))

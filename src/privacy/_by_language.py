@@ -23,6 +23,7 @@ from attrs import evolve, field, frozen
 
 from peernet.core.errors import PeernetError
 from privacy._foreign_cues import FOREIGN_TITLES, foreign_cues
+from privacy._lone_names import small_names
 from privacy._shapes import PARTICLES, WORD, Shapes, load_shapes
 from privacy.languages import ENGLISH, Stretch, function_words, stretches_of
 from privacy.mention import Mention
@@ -91,7 +92,9 @@ def read_names(
     ]
     for place, stretches in enumerate(spoken):
         for stretch in stretches:
-            if stretch.language != ENGLISH:
+            if stretch.language == ENGLISH:
+                found[place].extend(small_names(texts[place], stretch.start, stretch.end))
+            else:
                 found[place].extend(foreign_cues(texts[place], stretch.start, stretch.end, stretch.language))
     for language, recogniser in further.items():
         own = [

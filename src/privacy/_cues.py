@@ -106,7 +106,7 @@ _CUES: Final = (
 )
 _COMPANY_WORD: Final = r"[^\W\d_a-zà-öø-ÿ][\w'’&.-]*"
 _COMPANY: Final = re.compile(
-    rf"(?<!\w)(?:{_COMPANY_WORD}(?:,|[ \t]&|[ \t]and)?[ \t]){{1,4}}"
+    rf"(?<!\w)(?:\d{{1,3}}[ \t])?(?:{_COMPANY_WORD}(?:,|[ \t]&|[ \t]and)?[ \t]){{1,4}}"
     r"(?:Inc|Incorporated|Ltd|Limited|LLC|LLP|PLC|plc|Corp|Corporation|GmbH|AG|KG|S\.A\.|SAS|BV|B\.V\.|Oy|"
     r"Pty|Sp\. z o\.o)"
     r"(?!\w)"

@@ -27,7 +27,9 @@ from attrs import evolve, field, frozen
 from peernet.core.errors import PeernetError
 from privacy._address_lines import grown_addresses
 from privacy._by_language import FURTHER_MODELS, LazyRecogniser, ModelMissing, read_names
+from privacy._coordination import COORDINATED, coordinated_names
 from privacy._cues import ADDRESSED, cue_names, cue_organizations
+from privacy._letterheads import letterhead_names
 from privacy._lone_names import LONE, lone_names
 from privacy._records import record_numbers
 from privacy._shapes import PARTICLES, TITLES, WORD, Shapes, is_capital, load_shapes, opens_sentence
@@ -54,7 +56,7 @@ _LEGAL_FORM: Final = re.compile(
     re.IGNORECASE,
 )
 _EXPANDED: Final = frozenset({"PERSON", "ORGANIZATION", "LOCATION"})
-_GUESSED: Final = frozenset({"spacy", ADDRESSED, LONE})
+_GUESSED: Final = frozenset({"spacy", ADDRESSED, LONE, COORDINATED})
 """Sources whose label a known name corrects."""
 _GOES_ON: Final = re.compile(r"\s[^\W\d_A-Z]")
 _ALPHANUMERIC: Final = re.compile(r"[^\W_]")
@@ -146,8 +148,15 @@ class Detector:
 
     def _grown(self, text: str, said: Iterable[Mention]) -> list[Mention]:
         settled = _settle(self._find(text, said), text)
-        grown = [*grown_addresses(text, settled, self.shapes), *record_numbers(text, settled)]
-        return _settle([*settled, *grown], text) if grown else settled
+        grown = [
+            *grown_addresses(text, settled, self.shapes),
+            *record_numbers(text, settled),
+            *coordinated_names(text, settled, self.shapes),
+        ]
+        if grown:
+            settled = _settle([*settled, *grown], text)
+        above = list(letterhead_names(text, settled, self.shapes))
+        return _settle([*settled, *above], text) if above else settled
 
     def _find(self, text: str, said: Iterable[Mention]) -> Iterator[Mention]:
         patterns = find_patterns(text, self.recognisers)

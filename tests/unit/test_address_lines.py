@@ -81,6 +81,14 @@ def test_a_quantity_behind_a_place_makes_none(rest: str) -> None:
     assert grown(f"in Costamezzana{rest}", "Costamezzana", label="LOCATION") == []
 
 
+def test_another_name_in_brackets_belongs_to_a_country() -> None:
+    assert grown("from Cyprus (Greek) to us", "Cyprus", label="LOCATION") == ["Cyprus (Greek)"]
+    assert grown("from Costamezzana (again) to us", "Costamezzana", label="LOCATION") == []
+    assert grown("12 Mill Lane, Cyprus (Greek) 1061", "12 Mill Lane, Cyprus (Greek") == [
+        "12 Mill Lane, Cyprus (Greek) 1061"
+    ]
+
+
 def test_countries_are_read_from_the_list_and_those_that_are_words_are_not_among_them() -> None:
     assert {"France", "Cyprus", "New Zealand"} <= countries()
     assert countries().isdisjoint({"Turkey", "Jordan", "Chad", ""})

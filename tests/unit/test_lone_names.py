@@ -2,7 +2,7 @@
 
 import pytest
 
-from privacy._lone_names import lone_names
+from privacy._lone_names import lone_names, small_names
 from privacy._shapes import load_shapes
 
 
@@ -21,6 +21,7 @@ def found(text: str) -> list[str]:
         ("Krisztián B. Szöllösy listed it", ["Krisztián B. Szöllösy"]),
         ("Femke van der Berg called", ["Femke van der Berg"]),
         ("Siobhán, Natasja and Torbjørn came", ["Siobhán", "Natasja", "Torbjørn"]),
+        ("the Natasja Kowalska version", ["Natasja Kowalska"]),  # an article before a full name
         ("Natasja Chairs the meeting", ["Natasja"]),  # a capital alone makes no surname
     ],
 )
@@ -48,6 +49,26 @@ def test_a_listed_name_is_found_with_the_names_behind_it(text: str, names: list[
 )
 def test_what_is_no_persons_name_is_left_alone(text: str) -> None:
     assert found(text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("so i told natasja to wait", ["natasja"]),
+        ("natasja's bike", ["natasja"]),
+        ("We saw siobhán there", ["siobhán"]),
+        ("will mark chase rose in may", []),
+        ("import natasja_utils; natasja() and @natasja, `natasja`", []),
+        ("the natasja syndrome", []),
+    ],
+)
+def test_a_name_that_is_no_word_counts_small(text: str, names: list[str]) -> None:
+    assert [text[mention.start : mention.end] for mention in small_names(text, 0, len(text))] == names
+
+
+def test_small_names_are_looked_for_in_the_stretch_alone() -> None:
+    text = "natasja met natasja"
+    assert [mention.start for mention in small_names(text, 8, len(text))] == [12]
 
 
 def test_the_list_holds_no_ordinary_word() -> None:

@@ -25,7 +25,7 @@ def roughened(example: Example, rng: random.Random) -> Example:
         example = _names_lower(example)
     elif roll < 0.15:
         example = _names_upper(example)
-    elif roll < 0.18:
+    elif roll < 0.20:
         example = _places_upper(example)
     if rng.random() < 0.05:
         example = _typos(example, rng)

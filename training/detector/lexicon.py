@@ -41,9 +41,13 @@ LEAST_SHARE: Final = -16.5
 SMALL_LEAD: Final = 1.0
 NAME_SMALL_LEAD: Final = 3.0
 """The same for what is also somebody's name: twenty times as frequent in small letters."""
+SURE_LEAD: Final = 2.3
+"""The same for a name that counts even where it is written small: ten times as frequent with its capital."""
+SURE_IS_RARE: Final = -15.5
 NAMES_HEADER: Final = (
     "# Given names that are hardly ever anything else, some a line; made by `make train-lexicon` from Faker's lists\n"
-    "# (MIT) with the counts of spacy-lookups-data (MIT). See training/detector/lexicon.py.\n"
+    "# (MIT) with the counts of spacy-lookups-data (MIT). See training/detector/lexicon.py. Behind the empty line\n"
+    "# stand those that count only with a capital.\n"
 )
 WORDS_HEADER: Final = (
     "# Words that are mostly written small, some a line; made by `make train-lexicon` from the counts of\n"
@@ -60,7 +64,10 @@ def main() -> int:
     words = sorted(_words(shares))
     (options.out / "small_words.txt").write_text(WORDS_HEADER + "".join(_lines(words)), encoding="utf-8")
     names = sorted(_lone_names(shares, frozenset(words)))
-    (options.out / "lone_names.txt").write_text(NAMES_HEADER + "".join(_lines(names)), encoding="utf-8")
+    sure = [name for name in names if _is_sure(name, shares)]
+    others = [name for name in names if not _is_sure(name, shares)]
+    page = "".join((NAMES_HEADER, *_lines(sure), "\n", *_lines(others)))
+    (options.out / "lone_names.txt").write_text(page, encoding="utf-8")
     print(f"{len(names)} names, {len(words)} words")
     return 0
 
@@ -119,6 +126,12 @@ def _is_name_first(name: str, shares: Mapping[str, float]) -> bool:
     if small is None or small < SMALL_IS_RARE:
         return True
     return shares.get(name, small) - small >= CAPITAL_LEAD
+
+
+def _is_sure(name: str, shares: Mapping[str, float]) -> bool:
+    """Whether it is a name even in small letters."""
+    small = shares.get(name.lower(), _RAREST)
+    return len(name) > 3 and (small < SURE_IS_RARE or shares.get(name, small) - small >= SURE_LEAD)
 
 
 def _places() -> frozenset[str]:

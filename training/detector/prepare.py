@@ -44,7 +44,7 @@ _UNUSED: Final = ("tok2vec", "tagger", "parser", "senter", "attribute_ruler", "l
 class Sizes:
     """How much of each source."""
 
-    variants: int = 10
+    variants: int = 13
     """Fillings of a block that has slots."""
     corpora: Mapping[str, int] = field(factory=lambda: {"tab_train": 2, "wnut17_train": 1, "btc_train": 1})
     """How often each document of a corpus comes."""

@@ -29,7 +29,7 @@ def main() -> int:
     parser.add_argument("--data", type=Path, default=DATA, help="the folder of labelled sets")
     parser.add_argument("--out", type=Path, default=MODEL, help="where the pipeline goes")
     parser.add_argument("--work", type=Path, help="a folder for what is prepared; a temporary one if not given")
-    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--epochs", type=int, default=5)
     options = parser.parse_args()
     if not (options.data / "tab_train").is_dir():
         print(f"the labelled sets are not in {options.data}: name their folder with --data", file=sys.stderr)
