@@ -23,8 +23,8 @@ _SHORT: Final = re.compile(r"[^\W\d_][\w'’.,&/ -]{2,48}[\w.)]")
 _MAX_WORDS: Final = 6
 _HEADINGS: Final = word_set(
     "address addresses details contact location office site venue shipping billing delivery mailing home work to from "
-    "ship send deliver return street city website phone email fax name company customer here is are at the my our your "
-    "where live lives hi hello dear thanks regards sincerely best cheers"
+    "ship send deliver return street city website phone email fax name company customer here is are at the my our "
+    "your where live lives hi hello dear thanks regards sincerely best cheers"
 )
 
 

@@ -5,7 +5,7 @@ A recogniser goes by context, and a text of three words has little. Rules:
 1. A name counts with a capital, or all in capitals from four letters on; in English, one that is hardly ever a word
    counts in small letters, too. None counts in code, alone behind an article ("the Oscar"), or as a part of a term
    ("Hurricane Rita", "the Hugo Award").
-2. Capitalised words behind it that are no ordinary ones belong to it, up to three.
+2. Capitalised words behind it that are no ordinary ones belong to it, up to three, and a degree behind them.
 
 Source: `data/lone_names.txt`, made by `make train-lexicon`.
 """
@@ -28,6 +28,7 @@ SMALL_SCORE: Final = 0.5
 _SMALL: Final = re.compile(r"(?<![\w'’.@#-])[^\W\d_A-Z](?:[^\W\d_]|['’-](?=[^\W\d_])){3,30}(?![\w@])")
 _CAPITAL: Final = re.compile(r"(?<![\w'’.-])[^\W\d_a-zà-öø-ÿ](?:[^\W\d_]|['’-](?=[^\W\d_])){2,30}(?!\w)")
 _NEXT: Final = re.compile(r" (?:[^\W\d_a-zà-öø-ÿ]\.? )?(?P<word>[^\W\d_](?:[^\W\d_]|['’-](?=[^\W\d_])){1,30})(?!\w)")
+_DEGREE: Final = re.compile(r",? (?:MD|DDS|DVM|DO|PhD|Ph\.D\.|Jr\.?|Sr\.?|II|III|IV|Esq\.?|RN|MBA)(?![\w])")
 _MAX_FURTHER: Final = 3
 _LEAST_SHOUTED: Final = 4
 _TERM: Final = re.compile(
@@ -105,5 +106,6 @@ def _full_name_end(text: str, end: int, shapes: Shapes) -> int:
         end = place - (len(word) - len(bare))
         further += 1
         if bare != word:
-            break
-    return end
+            return end
+    degree = _DEGREE.match(text, end) if further else None
+    return degree.end() if degree else end

@@ -21,6 +21,8 @@ def found(text: str) -> list[str]:
         ("Krisztián B. Szöllösy listed it", ["Krisztián B. Szöllösy"]),
         ("Femke van der Berg called", ["Femke van der Berg"]),
         ("Siobhán, Natasja and Torbjørn came", ["Siobhán", "Natasja", "Torbjørn"]),
+        ("Natasja Kowalska, MD called", ["Natasja Kowalska, MD"]),
+        ("Natasja MD", ["Natasja"]),
         ("the Natasja Kowalska version", ["Natasja Kowalska"]),  # an article before a full name
         ("Natasja Chairs the meeting", ["Natasja"]),  # a capital alone makes no surname
     ],

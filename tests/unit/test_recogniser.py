@@ -15,7 +15,7 @@ from privacy.recogniser import PACKAGED_MODEL, NameRecogniser, load_model, piece
 TEXTS = [
     "Ask Maria Kowalska of Acme.", "", "x", "In Paris, on 3 May 2019, she met J. Smith.\n\nLine two: Oslo " * 9,
     "Oslo", "It was lodged with the Court under Article",
-    "She moved to 12 Willow Creek Boulevard, Apartment 4b, Springfield, Illinois 62704 last year.",
+    "My address is 6750 North Willow Creek Road Apt. 864, Springfield, IL 62704, thanks.",
 ]  # fmt: skip
 
 

@@ -36,9 +36,8 @@ from privacy.patterns._street_words import (
     UNITS,
 )
 
-_CROSSING_WORD = (
-    rf"(?:\d{{1,5}}(?:st|nd|rd|th|[A-Za-z])?(?![\w])\.?|{CAPITALISED}|(?:str|kapu|de|la|del|of|u|ul)\b\.?)"
-)
+_SMALL_WORD = r"(?:str|kapu|de|la|del|of|ten|van|von|der|u|ul)\b\.?"
+_CROSSING_WORD = rf"(?:\d{{1,5}}(?:st|nd|rd|th|[A-Za-z])?(?!\w)\.?|{CAPITALISED}|{_SMALL_WORD})"
 _CROSSING = rf"{_CROSSING_WORD}(?:[ \t]{_CROSSING_WORD}){{0,5}}"
 _LETTER = re.compile(r"[^\W\d_]")
 _LOOK_BACK = 64

@@ -43,10 +43,8 @@ class CreditCardRecogniser:
     def _end(self, text: str, match: re.Match[str]) -> int | None:
         """The end of the longest run of groups that is a card; an expiry date may follow the number."""
         start = match.start()
-        if not self._issuer.match(digits_in(match.group())):
-            return None
-        ends = group_ends(text, start, match.end())
-        for end in ends:
+        is_issued = self._issuer.match(digits_in(match.group())) is not None
+        for end in group_ends(text, start, match.end()) if is_issued else ():
             digits = digits_in(text[start:end])
             if len(digits) >= 13 and luhn.is_valid(digits) and len(set(digits)) > 1:
                 return end

@@ -137,7 +137,8 @@ class PhoneRecogniser:
 
     def _is_as_long(self, candidate: str) -> bool:
         """Whether it is as long as one: plans of other countries than the regions differ."""
-        return 7 <= len(digits_in(self._extension.sub("", candidate))) <= 12
+        digits = digits_in(self._extension.sub("", candidate))
+        return 7 <= len(digits) <= (15 if digits.startswith("00") else 12)
 
     def _matches_plan(self, candidate: str, region: str) -> bool:
         # The matcher validates, and asks for the grouping and marks of a number; it costs as much as all else here.
