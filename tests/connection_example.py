@@ -7,7 +7,7 @@ from peernet.core.identity import Keypair
 from peernet.core.multistream import Dialer
 from peernet.core.suite import MixedSuite
 from peernet.core.wire import frame
-from peernet.core.yamux import Yamux
+from peernet.core.yamux.session import Yamux
 from peernet.net.addresses import binary_address
 
 SUITE = MixedSuite()

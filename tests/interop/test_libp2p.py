@@ -25,7 +25,7 @@ from attrs import define
 
 from peernet.core.errors import ConnectionFailed
 from peernet.core.identity import PeerId, decode_public_key
-from peernet.core.yamux import INITIAL_WINDOW
+from peernet.core.yamux.frames import INITIAL_WINDOW
 from peernet.net.addresses import parse_address, parse_peer_address
 from peernet.net.identify import identify, serve_identify
 from peernet.net.limits import Limits

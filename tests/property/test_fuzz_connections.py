@@ -21,7 +21,9 @@ from peernet.core.noise import CipherState, HandshakeState
 from peernet.core.protobuf import bytes_field, varint_field
 from peernet.core.suite import MixedSuite, SodiumSuite
 from peernet.core.wire import frame
-from peernet.core.yamux import DataReceived, StreamOpened, Yamux, YamuxLimits
+from peernet.core.yamux.events import DataReceived, StreamOpened
+from peernet.core.yamux.limits import YamuxLimits
+from peernet.core.yamux.session import Yamux
 from tests.hostile_input import (
     ARBITRARY,
     Parser,

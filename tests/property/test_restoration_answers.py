@@ -39,3 +39,9 @@ def test_an_initial_does_not_begin_behind_a_mark_that_joins(cut: int) -> None:
     ):
         restorer = Restorers(mapping).text(0)
         assert restorer.feed(written[:cut]) + restorer.feed(written[cut:]) + restorer.finish() == meant
+
+
+def test_what_stood_before_a_mark_is_forgotten_behind_the_next_one() -> None:
+    restorer = Restorers({"Z. Piotrowski": "Ł. Kowal", "Piotrowski": "Kowal"}).text(0)
+    shown = [restorer.feed(piece) for piece in ("FORM_", " Z", ". Piotrowski")]
+    assert "".join(shown) + restorer.finish() == "FORM_ Ł. Kowal"

@@ -11,17 +11,17 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from peernet.core.yamux import (
-    INITIAL_WINDOW,
+from peernet.core.yamux.events import (
     DataReceived,
     RemoteClosed,
     SendWindowOpened,
     StreamOpened,
     StreamReset,
-    Yamux,
     YamuxEvent,
-    YamuxLimits,
 )
+from peernet.core.yamux.frames import INITIAL_WINDOW
+from peernet.core.yamux.limits import YamuxLimits
+from peernet.core.yamux.session import Yamux
 
 LIMITS = YamuxLimits(max_inbound_streams=4, max_outbound_streams=4, max_backlog=4, max_queued=1 << 19)
 

@@ -23,15 +23,9 @@ from peernet.core.multistream import Dialer, Listener
 from peernet.core.noise import CLOSE_AT_NONCE, CipherState, HandshakeState
 from peernet.core.protobuf import bytes_field, varint_field
 from peernet.core.suite import MixedSuite, SodiumSuite
-from peernet.core.yamux import (
-    INITIAL_WINDOW,
-    DataReceived,
-    RemoteClosed,
-    SendWindowOpened,
-    StreamOpened,
-    StreamReset,
-    Yamux,
-)
+from peernet.core.yamux.events import DataReceived, RemoteClosed, SendWindowOpened, StreamOpened, StreamReset
+from peernet.core.yamux.frames import INITIAL_WINDOW
+from peernet.core.yamux.session import Yamux
 
 SUITE = MixedSuite()
 DIALER = Keypair.from_seed(b"d" * 32, SUITE)

@@ -14,7 +14,9 @@ from peernet.core.errors import ConnectionFailed, LocalProtocolError, RemoteProt
 from peernet.core.identity import Keypair, PeerId
 from peernet.core.noise import CLOSE_AT_NONCE
 from peernet.core.suite import MixedSuite
-from peernet.core.yamux import INITIAL_WINDOW, GoneAway, StreamReset, YamuxLimits
+from peernet.core.yamux.events import GoneAway, StreamReset
+from peernet.core.yamux.frames import INITIAL_WINDOW
+from peernet.core.yamux.limits import YamuxLimits
 from peernet.net.connection import PeerConnection
 from peernet.net.flusher import Flusher
 from peernet.net.limits import Limits

@@ -37,6 +37,7 @@ def test_titles_introductions_and_parties(language: str, text: str, found: list[
         ("es", "Hola. Qué tal el testigo del Juzgado?"),
         ("de", "Der Kläger hat recht, und die Zeugin Sie auch."),
         ("fr", "Bonjour, Comment allez-vous ? Je suis le voisin."),
+        ("da", "hr. A og fru B"),
         ("en", "Don Juan and pan Tadeusz"),
         ("zh", "M. Dupont"),
     ],
@@ -48,3 +49,4 @@ def test_words_behind_a_cue_that_are_no_name(language: str, text: str) -> None:
 def test_a_cue_counts_within_its_stretch_alone() -> None:
     text = "Fru Holm, fru Juul"
     assert [mention.start for mention in foreign_cues(text, 9, len(text), "da")] == [14]
+    assert [mention.start for mention in foreign_cues(text, 0, 10, "da")] == [4]

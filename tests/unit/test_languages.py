@@ -42,6 +42,8 @@ ENGLISH = "Please tell me why the court has dismissed the claim of my sister."
         ("我不知道事故后该怎么处理我的车。", "zh"),
         ("사고 후에 차를 어떻게 해야 할지 모르겠어요.", "ko"),
         ("ฉันไม่รู้ว่าจะทำอย่างไรกับรถ", "th"),
+        ("東京都新宿区西新宿の事故", "ja"),
+        ("SÅ ER DU JO VÆK NU", "da"),
         ("LE REQUÉRANT N'A PAS RÉPONDU À LA LETTRE DE SON AVOCAT.", "fr"),
     ],
 )
@@ -57,6 +59,7 @@ def test_a_sentence_tells_its_language(text: str, language: str) -> None:
         "Weather Copenhagen tomorrow",
         '{"de": 1, "la": 2, "und": [3, 4], "name": "Björn"}',
         "4111 1111 1111 1111",
+        "Weather Copenhagen tomorrow rain wind snow sun fog heat cold ice hail storm cloud sky ikke hvad sleet mist",
         "Los Angeles, LA; Portland, OR; Santa Fe, NM; La Paz, BO",
     ],
 )
@@ -89,6 +92,11 @@ def test_a_part_in_another_language_is_a_stretch_of_its_own() -> None:
             Stretch(len(ENGLISH) + len(DANISH) + 4, len(text), "en"),
         ]
     ]
+
+
+def test_a_line_of_few_words_is_in_the_language_of_its_text() -> None:
+    text = f"{ENGLISH}\nikke hvad Torben\n{ENGLISH}"
+    assert stretches_of([text]) == [[Stretch(0, len(text), "en")]]
 
 
 def test_a_text_without_evidence_is_in_the_language_of_its_conversation() -> None:

@@ -15,8 +15,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from peernet.core.errors import ConnectionFailed, UserError
 from peernet.core.identity import Keypair
 from peernet.core.suite import MixedSuite
-from peernet.core.yamux import INITIAL_WINDOW, YamuxLimits
-from peernet.core.yamux.frames import DATA
+from peernet.core.yamux.frames import DATA, INITIAL_WINDOW
+from peernet.core.yamux.limits import YamuxLimits
 from peernet.net import metrics_page
 from peernet.net.addresses import TcpAddress, parse_address
 from peernet.net.limits import Limits

@@ -42,6 +42,7 @@ FOUND = [
     ("IBAN", "IBAN DE89 3704 0044 0532 0130 00 please", "DE89 3704 0044 0532 0130 00"),
     ("IBAN", "pay gb29nwbk60161331926819 now", "gb29nwbk60161331926819"),
     ("IBAN", "My IBAN is FR76 3000 6000 0112 3456 7890 180", "FR76 3000 6000 0112 3456 7890 180"),
+    ("IBAN", "IBAN DE00 3704 0044 0532 0130 00 1234567890123456", "DE00 3704 0044 0532 0130 00"),
     ("IP_ADDRESS", "the host 203.0.113.77 is down", "203.0.113.77"),
     ("IP_ADDRESS", "ping 2001:db8::8a2e:370:7334", "2001:db8::8a2e:370:7334"),
     ("URL", "https://host.example/profile?user=amy&x=1", "amy"),
@@ -87,8 +88,12 @@ LEFT_ALONE = [
     ("PHONE", "pi is 3.14159265358979 and 192.168.100.200 a host"),
     ("PHONE", "rows 18 1997 02 19 9 and 472 485 57 14 11 441, version 0.1.4 2013-11, digits 0123456789"),
     ("PHONE", "invoice 2345678901 and ISBN 978-3-16-148410-0"),
+    ("PHONE", "invoice 212-555-0143, we sold 601 234 567 units, it is +999 12 34 56 78 90"),
+    ("PHONE", "call the host 192.0.2.77 for it"),
+    ("PHONE", "call 12345678901234 times"),
     ("CREDIT_CARD", "4111 1111 1111 1112 has a wrong check digit"),
     ("CREDIT_CARD", "0000000000000000 and 1234567890123456"),
+    ("CREDIT_CARD", "a right check digit has 1234567812345670, whose issuer there is not, and 44444444444444444"),
     ("IBAN", "DE00 3704 0044 0532 0130 00 is wrong, AB12CDEF too"),
     ("IP_ADDRESS", "version 1.2.3.4, 127.0.0.1, 0.0.0.0, mask 255.255.255.0, Chrome/120.0.0.0, 999.1.1.1"),
     ("IP_ADDRESS", "at 12:30:45 std::vector and a::b"),
@@ -100,6 +105,7 @@ LEFT_ALONE = [
     ),
     ("ADDRESS", "On March 12, 1985 Maria came. It costs $42 per Square foot"),
     ("ID", 'licence="Apache-2.0", NO_RESERVATION = 204'),
+    ("ID", "my passport 2019 ran out, the visa 12/03/2020 did not; letter no. 12/03/2020, case 1/2"),
     ("ID", "in case 2021 was bad, the account is fine, policy matters, order 66"),
     ("SECRET", "def login(user, password): return 123-456"),
     ("SECRET", "password = os.environ['PASSWORD1']"),
@@ -132,6 +138,12 @@ def test_phone_regions_decide_which_national_forms_count() -> None:
 def test_two_numbers_are_two_mentions() -> None:
     assert found("+48 601 234 567, +48 601 234 568", "PHONE") == ["+48 601 234 567", "+48 601 234 568"]
     assert found("a@b.example,c@d.example", "EMAIL") == ["a@b.example", "c@d.example"]
+
+
+@pytest.mark.parametrize("mark", ["{})", "{}.", "({})"])
+def test_the_number_of_an_item_is_no_part_of_it(mark: str) -> None:
+    text = f"call {mark.format(1)} 212-555-0143\n{mark.format(12)} 212-555-0144 or {mark.format(3)} (212) 555-0145"
+    assert [number[-8:] for number in found(text, "PHONE")] == ["555-0143", "555-0144", "555-0145"]
 
 
 def test_numbers_beyond_those_that_a_plan_is_asked_about_are_found_as_well(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,6 +24,8 @@ ALONE = [
     "11010519491231002X",  # China
     "AB 12 34 56 C",  # United Kingdom
     "S1234567D",  # Singapore
+    "T1234567J",
+    "F1234567N",
     "ACUPA7085R",  # India, tax
 ]
 
@@ -62,6 +64,10 @@ def test_its_checksum_or_calendar_is_what_proves_it(number: str) -> None:
         assert any(found(f"it reads {other}, I think", "NATIONAL_ID") == [] for other in changed)
 
 
+def test_a_british_number_has_letters_that_are_given_out() -> None:
+    assert found("it reads BG 12 34 56 C, I think", "NATIONAL_ID") == []
+
+
 @pytest.mark.parametrize(("name", "number"), NAMED)
 def test_a_plain_number_is_found_behind_its_name(name: str, number: str) -> None:
     assert found(f"My {name} {number} is new", "NATIONAL_ID") == [number]
@@ -85,6 +91,8 @@ CASES = [
     ("pourvoi n° 18-12.345 formé", ["18-12.345"]),
     ("sag BS-12345/2019-KBH blev", ["BS-12345/2019-KBH"]),
     ("recurso 1234/2019 interpuesto", ["1234/2019"]),
+    ("the 2021-CV-004123 is", ["2021-CV-004123"]),
+    ("efter B-1234/2019 og", ["B-1234/2019"]),
 ]
 
 
@@ -104,12 +112,26 @@ RECORDS = [
     ("Pasaporte AAA123456", "AAA123456"),
     ("VIN 1M8GDM9AXKP042788", "1M8GDM9AXKP042788"),
     ("it says 1M8GDM9AXKP042788 there", "1M8GDM9AXKP042788"),
+    ("chassis 1M8GDM9A1KP042788", "1M8GDM9A1KP042788"),
+    ("account number 10018850- is hers", "10018850"),
+    ("the card ending in 4821 was lost", "4821"),
+    ("invoice 204188 is due", "204188"),
 ]
 
 
 @pytest.mark.parametrize(("text", "number"), RECORDS)
 def test_records_and_devices(text: str, number: str) -> None:
     assert number in found(text, "ID")
+
+
+def test_of_two_names_the_one_that_says_more_counts() -> None:
+    text = "my tax id number 12345678 is new"
+    assert found(text, "NATIONAL_ID") == ["12345678"]
+    assert found(text, "ID") == []
+
+
+def test_a_vehicles_number_without_its_name_needs_its_check_digit() -> None:
+    assert found("it says 1M8GDM9A1KP042788 there", "ID") == []
 
 
 PLATES = [
@@ -124,6 +146,11 @@ PLATES = [
 @pytest.mark.parametrize(("text", "plate"), PLATES)
 def test_plates_behind_their_words(text: str, plate: str) -> None:
     assert found(text, "VEHICLE_PLATE") == [plate]
+
+
+@pytest.mark.parametrize("text", ["registration ABCDEF", "placa 123456", "reg B1", "rego AB12 CDE12 ABC12"])
+def test_a_plate_has_letters_and_digits_and_its_length(text: str) -> None:
+    assert found(f"{text} is here", "VEHICLE_PLATE") == []
 
 
 LEFT_ALONE = [

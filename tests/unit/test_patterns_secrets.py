@@ -1,5 +1,6 @@
 """Keys, tokens, passwords and addresses of money: their prefixes, armour, checksums and names."""
 
+import base58
 import pytest
 
 from tests.found_patterns import found
@@ -12,6 +13,7 @@ SECRETS = [
     ("aws_secret_access_key = wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"),
     ("use ghp_16C7e42F292c6912E7710c838347Ae178B4a for it", "ghp_16C7e42F292c6912E7710c838347Ae178B4a"),
     ("Authorization: Bearer " + JWT, JWT),
+    ("send Bearer x9Kq82mZp4Lw1 along", "x9Kq82mZp4Lw1"),
     ("here: " + PEM + " thanks", PEM),
     ('{"password": "correct Horse 9"}', "correct Horse 9"),
     ("DB_PASSWORD=hunter2!\nDB_HOST=localhost", "hunter2!"),
@@ -43,6 +45,14 @@ NO_SECRETS = [
     "Pass the salt, please. Bypass 42 is closed; the compass points north.",
     "for key in d: print(key, d[key])",
     "-----BEGIN CERTIFICATE-----",
+    "token: aaaaaaa1, secret=abababab1212",
+    "token: AaAaAaAaAaAaAaAaAaAaAa",
+    "key = name+id2+base64",
+    "password = os.environ.pw1",
+    "password: 'None' or else",
+    "password: 'hello there'",
+    "bypass: hunter22, compass: north12",
+    "password 1234567890123",
 ]
 
 
@@ -81,3 +91,37 @@ def test_an_address_in_small_letters_needs_a_word() -> None:
     address = "0x5aaeb6053f3e94c9b9a09f33669435e7ef1beaed"
     assert found(f"the hash {address} here", "CRYPTO_ADDRESS") == []
     assert found(f"my wallet {address} here", "CRYPTO_ADDRESS") == [address]
+
+
+def test_an_address_in_letters_of_both_cases_has_no_checksum_of_small_ones() -> None:
+    assert found(f"it is B{MONEY[2][1:]}.", "CRYPTO_ADDRESS") == []
+
+
+KEY_OF_A_WALLET = "EWo1KkENqJgXTfLz6tGRqfu8XJVsELwmkHHUgPtHB1sc"
+
+
+def test_thirty_two_bytes_behind_a_word_are_an_address() -> None:
+    assert found(f"my wallet {KEY_OF_A_WALLET} here", "CRYPTO_ADDRESS") == [KEY_OF_A_WALLET]
+    assert found(f"the hash {KEY_OF_A_WALLET} here", "CRYPTO_ADDRESS") == []
+    longer = "zZ" * 21 + "99"
+    assert found(f"my wallet {longer} here", "CRYPTO_ADDRESS") == []
+
+
+def test_an_address_of_monero_is_known_by_its_length_and_letters() -> None:
+    address = "4A" + "2b7Kq" * 18 + "9Xz"
+    assert found(f"it is {address}.", "CRYPTO_ADDRESS") == [address]
+    assert found(f"it is {address[:-1]}.", "CRYPTO_ADDRESS") == []
+
+
+def test_of_two_extended_keys_the_private_one_is_a_secret() -> None:
+    private, public = (
+        base58.b58encode_check(bytes.fromhex(version) + bytes(9) + bytes(range(65))).decode()
+        for version in ("0488ade4", "0488b21e")
+    )
+    assert found(f"it is {private}.", "SECRET") == [private]
+    assert found(f"it is {public}.", "CRYPTO_ADDRESS") == [public]
+    assert found(f"it is {public}.", "SECRET") == []
+
+
+def test_a_private_key_with_a_wrong_checksum_is_left_alone() -> None:
+    assert found("it is 5HueCGU8rMjxEXxiPuD5BDku4MkFqeZyd4dZ1jvhTVqvbTLvyTK.", "SECRET") == []

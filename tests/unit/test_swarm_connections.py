@@ -12,7 +12,7 @@ from peernet.core.connection import Connection, NoiseIdentity
 from peernet.core.errors import ConnectionFailed, LocalProtocolError, RemoteProtocolError, UserError
 from peernet.core.identity import Keypair
 from peernet.core.prefixes import ip_prefix
-from peernet.core.yamux import DataReceived
+from peernet.core.yamux.events import DataReceived
 from peernet.net.addresses import TcpAddress
 from peernet.net.limits import Limits
 from peernet.net.streams import PeerStream

@@ -9,10 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from peernet.core.errors import LocalProtocolError, RemoteProtocolError
-from peernet.core.yamux import (
-    GO_AWAY_PROTOCOL_ERROR,
-    INITIAL_WINDOW,
-    MAX_FRAME_DATA,
+from peernet.core.yamux.events import (
     DataReceived,
     GoneAway,
     PongReceived,
@@ -21,10 +18,11 @@ from peernet.core.yamux import (
     StreamOpened,
     StreamRefused,
     StreamReset,
-    Yamux,
     YamuxEvent,
-    YamuxLimits,
 )
+from peernet.core.yamux.frames import GO_AWAY_PROTOCOL_ERROR, INITIAL_WINDOW, MAX_FRAME_DATA
+from peernet.core.yamux.limits import YamuxLimits
+from peernet.core.yamux.session import Yamux
 
 DATA, WINDOW, PING, GO_AWAY = range(4)
 SYN, ACK, FIN, RST = 1, 2, 4, 8

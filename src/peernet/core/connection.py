@@ -37,7 +37,10 @@ from peernet.core.multistream import Dialer, Listener
 from peernet.core.noise import MAX_MESSAGE_SIZE, CipherState, HandshakeState
 from peernet.core.protobuf import bytes_field, decode_fields
 from peernet.core.suite import KEY_SIZE, TAG_SIZE, CipherSuite
-from peernet.core.yamux import DEFAULT_LIMITS, NO_BUDGET, PROTOCOL, WindowBudget, Yamux, YamuxEvent, YamuxLimits
+from peernet.core.yamux.events import YamuxEvent
+from peernet.core.yamux.flow_control import NO_BUDGET, WindowBudget
+from peernet.core.yamux.limits import DEFAULT_LIMITS, YamuxLimits
+from peernet.core.yamux.session import PROTOCOL, Yamux
 
 __all__ = [
     "MAX_HANDSHAKE_MESSAGE_SIZE",

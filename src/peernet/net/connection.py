@@ -20,7 +20,7 @@ import trio
 from peernet.core.connection import Connection, Established
 from peernet.core.errors import ConnectionFailed, RemoteProtocolError
 from peernet.core.identity import PeerId
-from peernet.core.yamux import (
+from peernet.core.yamux.events import (
     DataReceived,
     GoneAway,
     PongReceived,
@@ -29,8 +29,8 @@ from peernet.core.yamux import (
     StreamOpened,
     StreamRefused,
     StreamReset,
-    Yamux,
 )
+from peernet.core.yamux.session import Yamux
 from peernet.net.flusher import Flusher
 from peernet.net.limits import Limits
 from peernet.net.outbox import Outbox

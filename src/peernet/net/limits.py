@@ -11,7 +11,7 @@ from typing import Final
 
 from attrs import frozen
 
-from peernet.core.yamux import INITIAL_WINDOW
+from peernet.core.yamux.frames import INITIAL_WINDOW
 
 __all__ = ["BUSY", "HOME", "PRESETS", "Limits"]
 

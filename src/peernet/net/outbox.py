@@ -15,7 +15,7 @@ from typing import Final, Protocol
 import trio
 
 from peernet.core.connection import Connection
-from peernet.core.yamux import Yamux
+from peernet.core.yamux.session import Yamux
 from peernet.net.flusher import Flusher
 from peernet.net.transports.port import ByteStream
 

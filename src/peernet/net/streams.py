@@ -17,7 +17,7 @@ import trio
 
 from peernet.core.errors import ConnectionFailed, LocalProtocolError
 from peernet.core.identity import PeerId
-from peernet.core.yamux import INITIAL_WINDOW
+from peernet.core.yamux.frames import INITIAL_WINDOW
 from peernet.net.outbox import Outbox
 
 __all__ = ["PeerStream", "StreamConnection"]

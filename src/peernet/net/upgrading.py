@@ -9,7 +9,8 @@ import secrets
 from peernet.core.connection import Connection, NoiseIdentity
 from peernet.core.identity import Keypair, PeerId
 from peernet.core.suite import KEY_SIZE, CipherSuite
-from peernet.core.yamux import WindowBudget, YamuxLimits
+from peernet.core.yamux.flow_control import WindowBudget
+from peernet.core.yamux.limits import YamuxLimits
 from peernet.net.limits import Limits
 from peernet.net.shared_buffer import OPENED
 

@@ -47,8 +47,10 @@ class PhoneRecogniser:
     regions: Sequence[str] = DEFAULT_PHONE_REGIONS
     name = "phone"
     _candidate = re.compile(
-        r"(?<![\w.,:/=$€£-])(?:\+|00)?\(?\d[\d ().\-/\u00a0\u2011]{5,24}\d(?:\s?(?:x|ext\.?)\s?\d{1,6})?(?!\w)"
+        r"(?<![\w.,:/=$€£-])(?:\+|00)?(?:\(|(?!\d{1,2}[.)] ))\d[\d ().\-/\u00a0\u2011]{5,24}\d"
+        r"(?:\s?(?:x|ext\.?)\s?\d{1,6})?(?!\w)"
     )
+    """Without the number of an item in a list ("1) 212-555-0143")."""
     _international = re.compile(
         r"(?<!\w)\+\s?\(?\d[\d ().\-/\u00a0\u2011]{5,24}\d(?:\s?(?:x|ext\.?)\s?\d{1,6})?(?!\w)"
     )
