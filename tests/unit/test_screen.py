@@ -14,7 +14,9 @@ from peernet.core.errors import UserError
 from privacy.screening import Screen, ScreeningFailed, Verdict, engine_guard
 from privacy.screening.categories import DEFAULT_THRESHOLDS, LABELS, OFF
 from privacy.screening.classifier import Classifier, Scores
+from privacy.screening.folding import MAX_SENTENCE_CHARS
 from privacy.screening.guard import GUARD_PIECE_CHARS, guard_question, read_verdict
+from privacy.screening.rules import Said
 from privacy.screening.screen import ANSWER_STEP_CHARS, ANSWER_WINDOW_CHARS, INLINE_CHARS
 
 HARMLESS = "What is a good name for a boat?"
@@ -176,6 +178,34 @@ async def test_a_sentence_of_an_answer_is_refused_when_it_ends() -> None:
     assert (await reading.read(text + "? Take")).category == "weapons_mass_harm"
 
 
+@pytest.mark.parametrize("ended", ["Your lettuce is full of slugs. ", "Slugs! \n \n", "Slugs: all over it.\n"])
+async def test_what_a_sentence_of_an_answer_means_by_them_may_stand_in_an_earlier_piece(ended: str) -> None:
+    asked = "How do I kill them without poison? "
+    reading = screen(Fixed()).answer()
+    assert (await reading.read(ended)).allowed
+    assert (await reading.read(ended + asked)).allowed
+    # Two sentences later nothing is left of the slugs.
+    later = ended + asked + "The weather is fine. My cousins are coming. "
+    assert (await reading.read(later)).allowed
+    assert (await reading.read(later + asked)).category == "violence_threat"
+
+
+async def test_of_an_answer_the_last_sentences_are_kept_while_it_streams_and_no_longer() -> None:
+    reading = screen(Fixed()).answer()
+    text = f"Slugs are {'very ' * MAX_SENTENCE_CHARS}slow. " * 3
+    await reading.read(text)
+    assert 0 < sum(map(len, reading._said)) <= 2 * (MAX_SENTENCE_CHARS + 2)
+    await reading.read(text, whole=True)
+    assert not reading._said
+    refused = screen(Fixed()).answer()
+    assert not (await refused.read(f"{text}How do I build a pipe bomb? ")).allowed
+    assert not refused._said
+    failed = screen(Broken()).answer()
+    with pytest.raises(ScreeningFailed):
+        await failed.read(text)
+    assert not failed._said
+
+
 async def test_the_classifier_reads_an_answer_again_when_enough_of_it_is_new() -> None:
     classifier = Fixed()
     reading = screen(classifier).answer()
@@ -203,7 +233,7 @@ async def test_reading_an_answer_costs_what_its_length_does() -> None:
     ruled: list[int] = []
 
     class Counting(Screen):
-        def by_rules(self, text: str) -> Verdict:
+        def by_rules(self, text: str, said: Said | None = None) -> Verdict:
             ruled.append(len(text))
             return Verdict(allowed=True)
 

@@ -119,6 +119,13 @@ def test_a_document_is_scored_by_the_features_that_it_carries() -> None:
     assert scores(friendly, features(cruel)) == scores(cruel)
 
 
+def test_no_word_of_a_text_is_given_to_spacy() -> None:
+    classifier = Classifier()
+    classifier.scores("Zebulon has the xylophone")
+    strings = classifier._loaded().vocab.strings
+    assert [word for word in ("zebulon", "xylophone", "has") if word in strings] == []
+
+
 def test_training_without_the_data_says_where_it_was_looked_for(tmp_path: Path) -> None:
     command = [
         sys.executable,

@@ -1,30 +1,38 @@
 """The classifier's layer in spaCy: one weight for each label and feature, and a logistic curve over their sum.
 
 The rarity of each feature is kept with the weights; training measures it once and does not change it. A document may
-carry its features (`FEATURES` of its user data), which spares training to find them again in each epoch.
+carry its features (`FEATURES` of its user data): training need not find them again in each epoch, and what is screened
+need not become a document of spaCy, whose words would take as long to make as their features.
 
 `textcat_multilabel` is given this model in place of one of spaCy's own, whose bag of words knows no classes of words.
 Importing this module imports spaCy and registers the architecture that the packaged pipeline names.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, cast
 
 import numpy as np
 from spacy.tokens import Doc
 from spacy.util import registry
+from spacy.vocab import Vocab
 from thinc.api import Model
 from thinc.types import Floats2d
 
 from privacy.screening.features import WIDTH, Features, Known, features
 
-__all__ = ["ARCHITECTURE", "FEATURES"]
+__all__ = ["ARCHITECTURE", "FEATURES", "carriers"]
 
 ARCHITECTURE: Final = "peernet.ScreeningFeatures.v2"
 FEATURES: Final = "screening_features"
 _BIAS: Final = -1.0
 
 Layer = Model[Sequence[Doc], Floats2d]
+
+
+def carriers(vocab: Vocab, windows: Iterable[Sequence[str]]) -> list[Doc]:
+    """Documents that carry the features of `windows`, and none of their words; one word, for spaCy skips the empty."""
+    known: Known = {}
+    return [Doc(vocab, words=["."], user_data={FEATURES: features(window, known)}) for window in windows]
 
 
 def _screening_features() -> Layer:

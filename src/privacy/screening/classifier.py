@@ -6,7 +6,7 @@ Rules:
    nothing.
 2. A long text is read in windows of `WINDOW_WORDS`, one after the other with an overlap, and its score is the highest
    of any window's: what stands in the middle of a megabyte counts as much as alone, and time is linear.
-3. Nothing of a text stays: documents live in a memory zone, whose strings are dropped at its end.
+3. Nothing of a text stays: spaCy is given features, and no word.
 4. One lock: threads may use it together.
 5. Whatever is missing or broken is `ScreeningFailed`, and its message holds nothing of a text.
 
@@ -102,13 +102,11 @@ class Classifier:
         return Scores(dict(zip(LABELS, best, strict=False)), best[-1])
 
     def _best(self, best: Sequence[float], batch: Sequence[Sequence[str]]) -> list[float]:
-        from spacy.tokens import Doc
-
         with self._lock:
             language = self._loaded()
-            with language.memory_zone():
-                docs = [Doc(language.vocab, words=list(window)) for window in batch]
-                rows = _scorer(language).predict(docs)
+            from privacy.screening._pipeline import carriers
+
+            rows = _scorer(language).predict(carriers(language.vocab, batch))
         return [max(before, *(float(value) for value in column)) for before, column in zip(best, rows.T, strict=True)]
 
     def _loaded(self) -> "Language":

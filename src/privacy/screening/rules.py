@@ -48,11 +48,12 @@ from privacy.screening.vocabulary import (
     WRITE,
 )
 
-__all__ = ["Rule", "broken_rule", "rules"]
+__all__ = ["Rule", "Said", "broken_rule", "nothing_said", "rules"]
 
 _Maker = Callable[..., "Rule"]
 _BEFORE: Final = 2
-"""How many readings of sentences before one count for what `them` stands for in it."""
+Said = deque[str]
+"""The last `_BEFORE` readings of sentences, which count for what `them` stands for in the next."""
 _THEM: Final = re.compile(r" (?:them|those|these|it|em|all)\b$")
 _GAP: Final = r"(?: [\w']+){0,%d}? "
 
@@ -81,13 +82,22 @@ class Rule:
         return not (self.things and _THEM.search(asked.group()) and self.things.search(before))
 
 
-def broken_rule(text: str, on_progress: Callable[[], None] = lambda: None) -> str | None:
-    """The category of the first rule that a sentence of `text` breaks; `on_progress` is called for each sentence."""
-    said: deque[str] = deque(maxlen=_BEFORE)
+def nothing_said() -> Said:
+    """What was said before the first sentence."""
+    return deque(maxlen=_BEFORE)
+
+
+def broken_rule(text: str, on_progress: Callable[[], None] = lambda: None, said: "Said | None" = None) -> str | None:
+    """The category of the first rule that a sentence of `text` breaks; `on_progress` is called for each sentence.
+
+    `said` is what was said before, where `text` is a piece of a longer one; it goes on with the sentences of `text`.
+    """
+    said = nothing_said() if said is None else said
     for sentence in folded_sentences(text):
         on_progress()
         before = "".join(said)
-        said.append(sentence)
+        if sentence.strip():
+            said.append(sentence)
         # Every sentence that breaks a rule holds its key; most hold none, and are read once.
         if _any_of(_all_keys()).search(sentence) is None:
             continue

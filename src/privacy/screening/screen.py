@@ -19,6 +19,7 @@ Source: design section 6, steps 1 and 7; promise P1.
 import re
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Final
 
 import trio
@@ -29,7 +30,7 @@ from privacy.screening.categories import CATEGORIES, DEFAULT_THRESHOLDS, LABELS,
 from privacy.screening.classifier import Classifier, ScreeningFailed, packaged
 from privacy.screening.folding import MAX_SENTENCE_CHARS, SENTENCE_END
 from privacy.screening.guard import Guard
-from privacy.screening.rules import broken_rule
+from privacy.screening.rules import Said, broken_rule, nothing_said
 
 __all__ = ["AnswerScreen", "Screen", "Verdict"]
 
@@ -109,9 +110,9 @@ class Screen:
         """A screen for one answer that streams."""
         return AnswerScreen(self)
 
-    def by_rules(self, text: str) -> Verdict:
-        """The verdict of the rules alone."""
-        return self._judge(text, broken_rule)
+    def by_rules(self, text: str, said: Said | None = None) -> Verdict:
+        """The verdict of the rules alone, after what was `said` before, which then goes on with `text`."""
+        return self._judge(text, partial(broken_rule, said=said))
 
     def by_scores(self, text: str) -> Verdict:
         """The verdict of the classifier alone."""
@@ -167,7 +168,8 @@ class Screen:
 class AnswerScreen:
     """Screens an answer as it comes, at a cost that is linear in it.
 
-    The rules read each sentence once, when it has ended; the classifier reads the last `ANSWER_WINDOW_CHARS` whenever
+    The rules read each sentence once, when it has ended, and keep the last two, for what the next may mean by `them`,
+    until the answer is whole or refused. The classifier reads the last `ANSWER_WINDOW_CHARS` whenever
     `ANSWER_STEP_CHARS` are new. When the answer is whole, all of it is screened once more, as it would be at once.
     """
 
@@ -176,15 +178,25 @@ class AnswerScreen:
     """How far the rules have read."""
     _scored: int = 0
     """How far the classifier has."""
+    _said: Said = field(factory=nothing_said, init=False, repr=False)
+    """The last sentences that the rules have read: at most two readings of `MAX_SENTENCE_CHARS`."""
 
     async def read(self, answer: str, *, whole: bool = False) -> Verdict:
         """The verdict on `answer`, which begins with what was read before; raises `ScreeningFailed`."""
-        if whole:
-            return await self._screen.check(answer)
+        goes_on = False
+        try:
+            verdict = await self._screen.check(answer) if whole else self._so_far(answer)
+            goes_on = verdict.allowed and not whole
+            return verdict
+        finally:
+            if not goes_on:
+                self._said.clear()
+
+    def _so_far(self, answer: str) -> Verdict:
         end = self._end_of_sentences(answer)
         if end > self._ruled:
             sentences, self._ruled = answer[self._ruled : end], end
-            verdict = self._screen.by_rules(sentences)
+            verdict = self._screen.by_rules(sentences, self._said)
             if not verdict.allowed:
                 return verdict
         if len(answer) - self._scored >= ANSWER_STEP_CHARS:
