@@ -16,6 +16,7 @@ import re
 from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib import resources
+from itertools import islice
 from typing import Final
 
 from attrs import evolve
@@ -103,12 +104,11 @@ def grown_addresses(text: str, mentions: Sequence[Mention], shapes: Shapes) -> I
             continue
         start = max(reached, _start_of(text, mention.start, shapes))
         end = _end_of(text, mention.end, shapes)
-        for other in mentions[place + 1 :]:
-            if other.label != "ADDRESS" or not _is_gap(text, end, other.start, shapes):
-                if other.start >= end:
-                    break
-                continue
-            end = _end_of(text, max(end, other.end), shapes)
+        for other in islice(mentions, place + 1, place + 1 + _MAX_PIECES):
+            if other.label == "ADDRESS" and _is_gap(text, end, other.start, shapes):
+                end = _end_of(text, max(end, other.end), shapes)
+            elif other.start >= end:
+                break
         if (start, end) != (mention.start, mention.end):
             yield evolve(mention, start=start, end=end)
         reached = end

@@ -6,6 +6,7 @@ number of times.
 """
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -18,6 +19,8 @@ COORDINATED_SCORE: Final = 0.5
 COORDINATED: Final = "pattern:coordination"
 _MAX_ROUNDS: Final = 4
 _BEFORE_CHARS: Final = 80
+_NEAR: Final = 3
+"""How many of the mentions before a place may reach it."""
 _NAMED: Final = frozenset({"PERSON", "ORGANIZATION", "LOCATION"})
 _WORD: Final = r"[^\W\d_a-zà-öø-ÿ](?:[^\W\d_]|['’-](?=[^\W\d_])){1,30}"
 _MEMBER: Final = rf"(?P<name>{_WORD}(?: {_WORD}){{0,2}})"
@@ -31,19 +34,15 @@ def coordinated_names(text: str, mentions: Sequence[Mention], shapes: Shapes) ->
     taken = [(mention.start, mention.end) for mention in mentions]
     waiting = [mention for mention in mentions if mention.label in _NAMED]
     for _ in range(_MAX_ROUNDS):
-        found = [
-            other
-            for mention in waiting
-            for other in _beside(text, mention, shapes)
-            if all(other.end <= start or end <= other.start for start, end in _near(taken, other))
-        ]
-        taken += [(other.start, other.end) for other in found]
-        yield from found
-        waiting = found
+        waiting = [other for mention in waiting for other in _beside(text, mention, shapes) if _is_free(taken, other)]
+        taken = sorted({*taken, *((other.start, other.end) for other in waiting)})
+        yield from waiting
 
 
-def _near(taken: Sequence[tuple[int, int]], other: Mention) -> Iterator[tuple[int, int]]:
-    return ((start, end) for start, end in taken if start < other.end and other.start < end)
+def _is_free(taken: Sequence[tuple[int, int]], other: Mention) -> bool:
+    """Whether `other` overlaps none of `taken`, which are sorted and overlap one another little."""
+    place = bisect_left(taken, (other.end,))
+    return all(end <= other.start for _, end in taken[max(0, place - _NEAR) : place])
 
 
 def _beside(text: str, mention: Mention, shapes: Shapes) -> Iterator[Mention]:
