@@ -99,7 +99,9 @@ def grown_addresses(text: str, mentions: Sequence[Mention], shapes: Shapes) -> I
                 yield evolve(mention, end=reached, label="ADDRESS")
         if mention.label != "ADDRESS" or mention.end <= reached:
             continue
-        start = max(reached, _start_of(text, mention.start, shapes))
+        start = _start_of(text, mention.start, shapes)
+        if start < reached:  # what stands before belongs to another address
+            start = max(reached, mention.start)
         end = _end_of(text, mention.end, shapes)
         for other in mentions[place + 1 :]:
             if other.label != "ADDRESS" or not _is_gap(text, end, other.start, shapes):

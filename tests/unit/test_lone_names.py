@@ -21,6 +21,10 @@ def found(text: str) -> list[str]:
         ("Krisztián B. Szöllösy listed it", ["Krisztián B. Szöllösy"]),
         ("Femke van der Berg called", ["Femke van der Berg"]),
         ("Siobhán, Natasja and Torbjørn came", ["Siobhán", "Natasja", "Torbjørn"]),
+        ("Natasja Wójcik Kowal Nowakowska Zielińska", ["Natasja Wójcik Kowal Nowakowska"]),  # three further at most
+        ("Natasja Torbjørn came", ["Natasja Torbjørn"]),
+        ("Natasja Wójcik's Dudek", ["Natasja Wójcik"]),
+        ("Natasja Dudek() is called", ["Natasja"]),
         ("Natasja Chairs the meeting", ["Natasja"]),  # a capital alone makes no surname
     ],
 )
@@ -32,6 +36,7 @@ def test_a_listed_name_is_found_with_the_names_behind_it(text: str, names: list[
     "text",
     [
         "natasja",  # small
+        "BEN",  # short and all in capitals
         "@Natasja",
         "user_Natasja",
         "`Natasja`",
