@@ -51,6 +51,9 @@ LINES: Final = {
     "code": "x[i] = f(y, 1); ",
     "base64": "QUJD+/0x",
     "mixed_scripts": "аbс wоrd ",
+    "names": "Ann Lee and Natasja, ",
+    "rows": "Ann Lee|212-555-0143|10318201|x\n",
+    "streets": "12 Mill Lane, Oslo 12345\n",
 }  # fmt: skip
 
 

@@ -102,7 +102,9 @@ def grown_addresses(text: str, mentions: Sequence[Mention], shapes: Shapes) -> I
                 yield evolve(mention, end=note.end())
         if mention.label != "ADDRESS" or mention.end <= reached:
             continue
-        start = max(reached, _start_of(text, mention.start, shapes))
+        start = _start_of(text, mention.start, shapes)
+        if start < reached:  # what stands before belongs to another address
+            start = max(reached, mention.start)
         end = _end_of(text, mention.end, shapes)
         for other in islice(mentions, place + 1, place + 1 + _MAX_PIECES):
             if other.label == "ADDRESS" and _is_gap(text, end, other.start, shapes):

@@ -17,6 +17,7 @@ Source: design section 6, step 2; promise P2.
 """
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter
 from pathlib import Path
@@ -160,7 +161,7 @@ class Detector:
 
     def _find(self, text: str, said: Iterable[Mention]) -> Iterator[Mention]:
         patterns = find_patterns(text, self.recognisers)
-        checked = [mention for mention in patterns if mention.label in _CHECKED]
+        checked = _settle((mention for mention in patterns if mention.label in _CHECKED), text)
         yield from patterns
         yield from cue_names(text, self.shapes)
         yield from cue_organizations(text, self.shapes)
@@ -177,7 +178,8 @@ def _beside(mention: Mention, checked: Sequence[Mention], text: str, shapes: Sha
     if mention.label not in {"ADDRESS", "ID"}:
         yield mention
         return
-    inside = [other for other in checked if other.start < mention.end and mention.start < other.end]
+    first = bisect_right(checked, mention.start, key=attrgetter("end"))
+    inside = checked[first : bisect_left(checked, mention.end, key=attrgetter("start"))]
     if not inside:
         yield mention
         return
@@ -216,11 +218,17 @@ def _precedence(mention: Mention) -> tuple[object, ...]:
 
 def _settle(mentions: Iterable[Mention], text: str) -> list[Mention]:
     """Non-overlapping mentions that cover every letter and digit that `mentions` cover, sorted."""
-    waiting = sorted(set(mentions), key=_precedence)
     settled: list[Mention] = []
-    for mention in waiting:
-        settled.extend(_uncovered(mention, settled, text))
-    return sorted(settled, key=attrgetter("start"))
+    starts: list[int] = []
+    for mention in sorted(set(mentions), key=_precedence):
+        first, last = bisect_right(starts, mention.start), bisect_left(starts, mention.end)
+        if first and settled[first - 1].end > mention.start:
+            first -= 1
+        for piece in _uncovered(mention, settled[first:last], text):
+            place = bisect_left(starts, piece.start)
+            settled.insert(place, piece)
+            starts.insert(place, piece.start)
+    return settled
 
 
 def _uncovered(mention: Mention, settled: list[Mention], text: str) -> list[Mention]:

@@ -97,9 +97,36 @@ def _request(data: bytes) -> object:
         JSONResponse(error.body, error.status, error.headers)
         raise
     # What is taken can be sent on.
-    for text in (request.model, *(message.content for message in request.messages)):
-        assert text.encode()
+    for text in (request.model, *request.sampling.stop, *(message.content for message in request.messages)):
+        assert text.encode().decode() == text
     return request
+
+
+JSON_VALUES = st.recursive(
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        st.sampled_from([0, 1, -1, 2**31, 10**400, 0.5]),
+        st.floats(),
+        st.sampled_from(["", "x", "user", "system", "text", "\ud800"]),
+    ),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.dictionaries(st.sampled_from(["role", "content", "type", "text", "include_usage", "x"]), inner, max_size=3),
+    ),
+    max_leaves=5,
+)
+
+
+HOSTILE_LEAVES = st.sampled_from(["\ud800", "", 10**400, -1, [], {}, [""], {"x": 1}])
+
+
+def _places(value: object, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """The way to each value within a JSON value."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in inner:
+        yield (*path, key)
+        yield from _places(item, (*path, key))
 
 
 def _text(data: bytes) -> str:
@@ -118,6 +145,18 @@ PARSERS = [
     test_hostile_bytes_are_refused_or_taken,
     test_memory_is_bounded_by_the_input,
 ) = parser_tests(PARSERS, hostile_examples=150, memory_examples=6)
+
+
+@examples(300)
+@given(st.data())
+def test_a_request_with_any_value_in_any_place_is_refused_or_taken(data: st.DataObject):
+    body = json.loads(data.draw(st.sampled_from(CHAT)))
+    *way, last = data.draw(st.sampled_from(list(_places(body))))
+    place = body
+    for step in way:
+        place = place[step]
+    place[last] = data.draw(st.one_of(HOSTILE_LEAVES, JSON_VALUES))
+    check(next(parser for parser in PARSERS if parser.target is parse_request), json.dumps(body).encode())
 
 
 @examples(60)

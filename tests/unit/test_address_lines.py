@@ -48,10 +48,19 @@ def test_what_an_address_goes_on_with_belongs_to_it(before: str, street: str, re
         "Mill Lane 4 and France",
         "Mill Lane 4\n\n\nFrance",
         "Mill Lane 4, 22440-1/7",
+        "Mill Lane 4, Please Call, France",
     ],
 )
 def test_what_is_no_part_of_an_address_is_left_out(text: str) -> None:
     assert grown(text, "Mill Lane 4") == []
+
+
+def test_behind_a_unit_ordinary_words_are_no_town() -> None:
+    assert grown("Mill Lane 4 Apt. 9 Please.", "Mill Lane 4 Apt. 9") == []
+
+
+def test_an_address_has_two_postcodes_at_most() -> None:
+    assert grown("Mill Lane 4, 22440, 22441, 22442", "Mill Lane 4") == ["Mill Lane 4, 22440, 22441"]
 
 
 def test_numbers_before_a_street_belong_to_it() -> None:
@@ -62,11 +71,21 @@ def test_numbers_before_a_street_belong_to_it() -> None:
 def test_a_street_before_a_unit_belongs_to_it() -> None:
     assert grown("We met at 119 Leoforos Syngrou\nApt. 658", "Apt. 658") == ["119 Leoforos Syngrou\nApt. 658"]
     assert grown("We met in the flat\nApt. 658", "Apt. 658") == []
+    assert grown("We counted 119 and then the next\nApt. 658", "Apt. 658") == []
+
+
+def test_what_belongs_to_one_address_begins_no_other() -> None:
+    text = "in Costamezzana 43015 9 Mill Lane"
+    mentions = [Mention(3, 15, "LOCATION", 0.8, "spacy"), Mention(22, 33, "ADDRESS", 0.8, "spacy")]
+    (address,) = grown_addresses(text, mentions, load_shapes())
+    assert text[address.start : address.end] == "Costamezzana 43015"
 
 
 def test_what_lies_between_two_parts_belongs_to_the_address() -> None:
     text = "at 0269 Stensås terrasse 38\n Suite 621"
     assert grown(text, "0269 Stensås", "Suite 621") == ["0269 Stensås terrasse 38\n Suite 621"]
+    assert grown("12 Mill Lane. Torbjørn Suite 621", "12 Mill Lane", "Suite 621") == []
+    assert grown("12 Mill Lane and then go to Suite 621", "12 Mill Lane", "Suite 621") == []
     assert grown("12 Mill Lane. Then we went on to Suite 621", "12 Mill Lane", "Suite 621") == []
 
 

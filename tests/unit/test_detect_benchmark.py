@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.detect import read_gold, score
+from benchmarks.detect import Document, _beats, heeded, read_gold, score
 from peernet.core.errors import UserError
 from tests.shared import SHARED
 
@@ -59,3 +59,40 @@ def test_a_line_that_is_no_document_is_named(tmp_path: Path):
     path.write_text('{"id": 1, "text": "a", "spans": []}\n{"id": 2}\n')
     with pytest.raises(UserError, match="line 2"):
         read_gold(path, frozenset())
+
+
+def span(start: int, end: int, kind: str = "PERSON") -> dict[str, object]:
+    return {"start": start, "end": end, "type": kind}
+
+
+def test_letters_and_digits_are_counted_and_what_is_neutral_is_not():
+    documents = [
+        Document("1", "Ann Li in Oslo 12", [span(0, 6)], [span(10, 14, "LOCATION")]),
+        Document("2", "nobody", [], []),
+        Document("3", "nobody", [], []),
+    ]
+    scores = score(documents, {"1": [span(0, 4), span(10, 14), span(15, 17)], "2": [span(0, 3)]})
+    assert (scores.found, scores.precision) == (3 / 5, 3 / 8)
+    assert (scores.whole, scores.harmless_hit) == (0, 1 / 2)
+
+
+def test_a_set_that_labels_names_alone_is_asked_about_names_alone():
+    predicted = {"1": [span(0, 3), span(4, 8, "DATE_TIME")]}
+    assert heeded("uner_ewt_dev", predicted) == {"1": [span(0, 3)]}
+    assert heeded("presidio_synth_v2", predicted) == predicted
+
+
+def test_what_need_not_be_masked_is_neutral(tmp_path: Path):
+    path = tmp_path / "gold.jsonl"
+    spans = [span(0, 1), span(1, 2, "TITLE"), {**span(2, 3), "idtype": "NO_MASK"}]
+    path.write_text(json.dumps({"id": 1, "text": "abc", "spans": spans}))
+    (document,) = read_gold(path, frozenset({"TITLE"}))
+    assert (document.owed, document.neutral) == (spans[:1], spans[1:])
+
+
+def test_more_is_better_but_of_harmless_texts():
+    assert _beats("found", 0.9, 0.8)
+    assert not _beats("found", 0.8, 0.8)
+    assert _beats("harmless hit", 0.1, 0.2)
+    assert not _beats("harmless hit", 0.2, 0.1)
+    assert _beats("found", 0.9, None) is None

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from training.detector.blocks import LABELS, Span, blocks_in, fill
-from training.detector.casing import roughened
+from training.detector.blocks import LABELS, Example, Span, blocks_in, fill
+from training.detector.casing import _without, roughened
 from training.detector.corpora import corpora
 from training.detector.values import KINDS, Values
 
@@ -80,6 +80,11 @@ def test_rough_text_keeps_its_labels(seed: int):
     rough = roughened(example, rng)
     assert [span.label for span in rough.spans] == [span.label for span in example.spans]
     assert all(rough.text[span.start : span.end].strip() == rough.text[span.start : span.end] for span in rough.spans)
+
+
+def test_marks_are_lost_outside_of_names_alone():
+    example = Example("Hi, St. Ann! Bye.", (Span(4, 11, "LOCATION"),))
+    assert _without(example, ",.!") == Example("Hi St. Ann Bye", (Span(3, 10, "LOCATION"),))
 
 
 def test_corpora_are_read_in_pieces_and_handles_are_no_names(tmp_path: Path):

@@ -24,6 +24,10 @@ def found(text: str) -> list[str]:
         ("Natasja Kowalska, MD called", ["Natasja Kowalska, MD"]),
         ("Natasja MD", ["Natasja"]),
         ("the Natasja Kowalska version", ["Natasja Kowalska"]),  # an article before a full name
+        ("Natasja Wójcik Kowal Nowakowska Zielińska", ["Natasja Wójcik Kowal Nowakowska"]),  # three further at most
+        ("Natasja Torbjørn came", ["Natasja Torbjørn"]),
+        ("Natasja Wójcik's Dudek", ["Natasja Wójcik"]),
+        ("Natasja Dudek() is called", ["Natasja"]),
         ("Natasja Chairs the meeting", ["Natasja"]),  # a capital alone makes no surname
     ],
 )
@@ -35,6 +39,7 @@ def test_a_listed_name_is_found_with_the_names_behind_it(text: str, names: list[
     "text",
     [
         "natasja",  # small
+        "BEN",  # short and all in capitals
         "@Natasja",
         "user_Natasja",
         "`Natasja`",

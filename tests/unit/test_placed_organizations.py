@@ -33,8 +33,15 @@ def test_the_place_of_a_name_shows_it(text: str, name: str) -> None:
         "Company: the usual suspects",
         "Dr. Joan Ray, Please call me back tomorrow",
         "The manager at the Blue Company came",
+        "The engineer at Blue Company came",
+        "Dr. Joan Ray, Massive Dynamic called",
+        "I work for Money",
         "an engineer - Nobody knows why he left",
     ],
 )
 def test_what_stands_there_and_is_no_name_is_left_alone(text: str) -> None:
     assert found(text) == []
+
+
+def test_a_company_begins_behind_the_ordinary_words_before_it() -> None:
+    assert found("Ask Acme Ltd about it") == ["Acme Ltd"]

@@ -145,6 +145,15 @@ def accepted(text: str, shown: str, label: str) -> list[tuple[str, str]]:
         ("Seen at Oslo Cardiology", "Oslo Cardiology", "ORG", [("Oslo Cardiology", "ORGANIZATION")]),
         ("3.Flesh out a plot", "3.Flesh", "ID", []),
         ("PERSON_K7 wrote", "PERSON_K7", "ID", []),
+        ("See Section here", "Section", "GPE", []),
+        ("A Manager spoke", "Manager", "ORG", []),
+        ("Send it to PO Box soon", "PO Box", "ORG", []),
+        ("It is at Barnes/Noble now", "Barnes/Noble", "ORG", [("Barnes/Noble", "ORGANIZATION")]),
+        ("Ann Petrov called", "Ann Petrov called", "PERSON", [("Ann Petrov", "PERSON")]),
+        ("Rebecca Stone called", "Rebecca Stone", "PERSON", [("Rebecca Stone", "PERSON")]),
+        ("Ann Petrov's bike", "Ann Petrov's", "PERSON", [("Ann Petrov", "PERSON")]),
+        ("It was Ann Petrov. Then", "Ann Petrov.", "PERSON", [("Ann Petrov", "PERSON")]),
+        ("Ask Herr Petrov now", "Herr Petrov", "PERSON", [("Petrov", "PERSON")]),
     ],
 )
 def test_what_is_made_of_a_proposal(text: str, shown: str, label: str, expected: list[tuple[str, str]]):

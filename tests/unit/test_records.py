@@ -35,9 +35,20 @@ def test_each_line_is_read_by_itself() -> None:
         "Ann Lee|212-555-0143|10318201",  # too few
         "Ann Lee|212-555-0143|1 250 000|3.14159|x",
         "Ann Lee|212-555-0143|2024-01-02|12/31/1999|2024-01-02T10:30:00Z",
+        "Ann Lee|212-555-0143|ABCDEF12|AB123|x",  # too few digits, too few characters
         "Ann Lee|212-555-0143|12|ABCDEF|see 10318201 there",
         "Ann Lee|212-555-0143|10318201|x" + "y" * 4_000,
     ],
 )
 def test_other_fields_are_left_alone(row: str) -> None:
     assert numbers(row, *(shown for shown in ("Ann Lee", "212-555-0143") if shown in row)) == []
+
+
+def test_a_row_in_which_places_and_dates_alone_were_found_is_no_persons() -> None:
+    row = "Oslo|2024-01-02|10318201|x"
+    mentions = [Mention(0, 4, "LOCATION", 0.9, "spacy"), Mention(5, 15, "DATE_TIME", 0.9, "pattern:date")]
+    assert list(record_numbers(row, mentions)) == []
+
+
+def test_two_identifiers_in_one_field_are_one() -> None:
+    assert numbers("Ann Lee 212-555-0143|10318201|10318202|x", "Ann Lee", "212-555-0143") == []
