@@ -20,6 +20,8 @@ SECRETS = [
     ("the wifi password is Sommer2024", "Sommer2024"),
     ("mysql --password=s3cr3tpw -u root", "s3cr3tpw"),
     ("my pin is 4821", "4821"),
+    ("leaked: ann@mail.example / W!nter2024, twice", "W!nter2024"),
+    ("ann@mail.example:s3cr3tpw", "s3cr3tpw"),
     ("Mein Passwort lautet Geheim123", "Geheim123"),
     ("mot de passe : Azerty99!", "Azerty99!"),
     ("client_secret: 'Zx81kQp0vL2mN7'", "Zx81kQp0vL2mN7"),
@@ -53,6 +55,8 @@ NO_SECRETS = [
     "password: 'hello there'",
     "bypass: hunter22, compass: north12",
     "password 1234567890123",
+    "ann@mail.example / telephone, bob@mail.example:8080, cy@mail.example | 212-555-0143",
+    "git@host.example:team/repo2.git",
 ]
 
 

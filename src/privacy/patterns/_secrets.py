@@ -68,6 +68,10 @@ class SecretRecogniser:
         r"[ \t]{1,3})(?P<quote>[\"'“‘«(`]{0,2})"
     )
     _value = re.compile(r"[^\s\"'”’<>`,;]{4,512}")
+    _pair = re.compile(
+        r"(?<=@)[\w-]{1,63}(?:\.[\w-]{1,63}){1,4}(?: ?[/|] ?|:)"
+        r"(?P<value>[^\s\"'”’<>`,;/|@]{6,64})(?![^\s.,;:!?)\"'”’])"
+    )
     _max_quoted = 256
     _read_elsewhere = re.compile(
         r"[$%{<(\[]|(?:os|process|config|settings|env|self|this|args|request|req|secrets|getenv|System|Env)\b[.\[(:]|\*+$|"
@@ -79,6 +83,8 @@ class SecretRecogniser:
 
     def find(self, page: Page) -> Iterator[Mention]:
         spans = [*self._issued_spans(page.text), *self._named_spans(page)]
+        if "@" in page.text:
+            spans += self._paired_spans(page.text)
         if self._armour in page.text:
             spans += self._armoured_spans(page.text)
         for start, end in apart(spans):
@@ -95,6 +101,13 @@ class SecretRecogniser:
                     digits -= 1
                 if self._bot.match(text, digits):
                     yield digits, token.end()
+
+    def _paired_spans(self, text: str) -> Iterator[tuple[int, int]]:
+        """Passwords behind the address that they belong to ("ann@mail.example / W!nter24")."""
+        for pair in self._pair.finditer(text):
+            value = pair["value"].rstrip(".,:;!?)]}")
+            if len(value) >= 6 and self._is_password(value, explicit=True, quoted=False) and not value.isdigit():
+                yield pair.start("value"), pair.start("value") + len(value)
 
     def _armoured_spans(self, text: str) -> Iterator[tuple[int, int]]:
         position, last_end = 0, -1
