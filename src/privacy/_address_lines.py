@@ -25,7 +25,7 @@ from privacy._shapes import WORD, Shapes
 from privacy.mention import Mention
 from privacy.patterns import PLACE, POSTCODE, STATE_NAMES, STATES, UNITS
 
-__all__ = ["countries", "grown_addresses"]
+__all__ = ["grown_addresses"]
 
 _MAX_PIECES: Final = 8
 _NO_QUANTITY: Final = re.compile(
@@ -69,23 +69,10 @@ _TWO_ENDS: Final = re.compile(r"\.\s+[^\W\d_a-z]")
 
 
 @cache
-def _countries() -> tuple[frozenset[str], frozenset[str]]:
-    text = resources.files("privacy").joinpath("data", "countries.txt").read_text(encoding="utf-8")
-    plain, _, also_words = text.partition("\n\n")
-    listed = (
-        frozenset(line for line in part.splitlines() if not line.startswith("#")) for part in (plain, also_words)
-    )
-    return next(listed), next(listed)
-
-
-def countries() -> frozenset[str]:
-    """Countries whose names are nothing else."""
-    return _countries()[0]
-
-
-@cache
 def _country() -> re.Pattern[str]:
-    names = sorted((name for part in _countries() for name in part), key=len, reverse=True)
+    """The names of countries, also those that are words: behind a street they are none."""
+    text = resources.files("privacy").joinpath("data", "countries.txt").read_text(encoding="utf-8")
+    names = sorted((line for line in text.splitlines() if line and not line.startswith("#")), key=len, reverse=True)
     return re.compile(rf"(?:the )?(?:{'|'.join(map(re.escape, names))})(?!\w)", re.IGNORECASE)
 
 
