@@ -6,6 +6,7 @@ plainly a number; a year or a date is neither; what follows a name and is no num
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import cache
 from typing import Final
 
 from attrs import frozen
@@ -56,8 +57,14 @@ _FILLER: Final = (
 _SHAPE: Final = r"(?P<id>[A-Za-z0-9@](?:[A-Za-z0-9._:/@-]|[ ](?=\d)){2,40})"
 
 
-def _by_first_word(table: dict[str, str], after: str) -> dict[str, list[tuple[re.Pattern[str], str]]]:
-    """An expression for the names with one first word, and what they name; `after` follows the name."""
+@cache
+def _compiled(source: str) -> re.Pattern[str]:
+    """There are a thousand of them: each is made when its first word first stands in a text."""
+    return re.compile(source, re.IGNORECASE)
+
+
+def _by_first_word(table: dict[str, str], after: str) -> dict[str, list[tuple[str, str]]]:
+    """The source of an expression for the names with one first word, and what they name; `after` follows the name."""
     names: dict[tuple[str, str], list[str]] = {}
     for label, phrases in table.items():
         for phrase in phrases.split("|"):
@@ -70,11 +77,10 @@ def _by_first_word(table: dict[str, str], after: str) -> dict[str, list[tuple[re
                 names.setdefault((joined, label), []).append(joined)
             for suffix in ("number", "no", "id", "nr", "num", "code"):  # accountNumber, caseNo
                 names.setdefault((joined + suffix, label), []).append(joined)
-    expressions: dict[str, list[tuple[re.Pattern[str], str]]] = {}
+    expressions: dict[str, list[tuple[str, str]]] = {}
     for (first_word, label), phrases_of in names.items():
         choices = "|".join(sorted(set(phrases_of), key=lambda written: (-len(written), written)))
-        expression = re.compile(rf"(?:{choices}){after}", re.IGNORECASE)
-        expressions.setdefault(first_word, []).append((expression, label))
+        expressions.setdefault(first_word, []).append((rf"(?:{choices}){after}", label))
     return expressions
 
 
@@ -144,7 +150,8 @@ class NamedNumberRecogniser:
         for word in page.vocabulary & self._first_words:
             # The number stands within the reach of what may be between it and its name.
             places = [place for place in page.words.get(word, ()) if DIGIT.search(text, place, place + self._reach)]
-            for expression, label in (pair for names in self._names for pair in names.get(word, ())):
+            for source, label in (pair for names in self._names for pair in names.get(word, ()) if places):
+                expression = _compiled(source)
                 for place in places:
                     if (match := expression.match(text, place)) is None:
                         continue
