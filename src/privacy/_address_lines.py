@@ -15,12 +15,12 @@ Rules:
 import re
 from collections.abc import Iterator, Sequence
 from functools import cache
-from importlib import resources
 from itertools import islice
 from typing import Final
 
 from attrs import evolve
 
+from privacy._lists import lines_of
 from privacy._shapes import WORD, Shapes
 from privacy.mention import Mention
 from privacy.patterns import PLACE, POSTCODE, STATE_NAMES, STATES, UNITS
@@ -71,8 +71,7 @@ _TWO_ENDS: Final = re.compile(r"\.\s+[^\W\d_a-z]")
 @cache
 def _country() -> re.Pattern[str]:
     """The names of countries, also those that are words: behind a street they are none."""
-    text = resources.files("privacy").joinpath("data", "countries.txt").read_text(encoding="utf-8")
-    names = sorted((line for line in text.splitlines() if line and not line.startswith("#")), key=len, reverse=True)
+    names = sorted(lines_of("countries"), key=len, reverse=True)
     return re.compile(rf"(?:the )?(?:{'|'.join(map(re.escape, names))})(?!\w)", re.IGNORECASE)
 
 

@@ -12,11 +12,11 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
-from importlib.resources import files
 from typing import Final, Literal
 
 from attrs import frozen
 
+from privacy._lists import lines_of
 from privacy.exposure import word_set
 
 Gender = Literal["m", "f", "n"]
@@ -46,10 +46,7 @@ def fold(form: str) -> str:
 
 def read_list(name: str) -> Iterator[list[str]]:
     """The lines of the word list `name`, split into words, without comments."""
-    for line in (files("privacy") / "data" / f"{name}.txt").read_text("utf-8").splitlines():
-        words = line.split()
-        if words and not line.startswith("#"):
-            yield words
+    return (line.split() for line in lines_of(name))
 
 
 @frozen

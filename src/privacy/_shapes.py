@@ -9,11 +9,11 @@ Rules:
 
 import re
 from functools import cache
-from importlib import resources
 from typing import Final
 
 from attrs import frozen
 
+from privacy._lists import lines_of, words_of
 from privacy.exposure import word_set
 
 TITLES: Final = word_set(
@@ -72,14 +72,9 @@ _EMPLOYED: Final = word_set("at for with by from joined join of employer company
 @cache
 def load_shapes() -> "Shapes":
     """The vetoes over the packaged word lists; read once a process."""
-    given = {name.casefold() for line in _word_list("given_names.txt") for name in line.split()[2:]}
-    common = _word_list("common_words.txt") | {word for line in _word_list("small_words.txt") for word in line.split()}
-    return Shapes(common, _word_list("not_names.txt"), frozenset(given))
-
-
-def _word_list(name: str) -> frozenset[str]:
-    text = resources.files("privacy").joinpath("data", name).read_text(encoding="utf-8")
-    return frozenset(line for line in text.splitlines() if line and not line.startswith("#"))
+    given = {name.casefold() for line in lines_of("given_names") for name in line.split()[2:]}
+    common = frozenset([*lines_of("common_words"), *words_of("small_words")])
+    return Shapes(common, frozenset(lines_of("not_names")), frozenset(given))
 
 
 def is_capital(word: str) -> bool:

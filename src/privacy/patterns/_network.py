@@ -9,11 +9,11 @@ import ipaddress
 import re
 from collections.abc import Iterator
 from functools import cache
-from importlib import resources
 from urllib.parse import urlsplit
 
 from attrs import frozen
 
+from privacy._lists import words_of
 from privacy.exposure import word_set
 from privacy.mention import Mention
 from privacy.patterns._recogniser import DIGIT, Page, mention_of, words_before
@@ -98,8 +98,7 @@ class MacAddressRecogniser:
 
 @cache
 def _public_sites() -> frozenset[str]:
-    text = resources.files("privacy").joinpath("data", "public_sites.txt").read_text(encoding="utf-8")
-    return frozenset(site for line in text.splitlines() if not line.startswith("#") for site in line.split())
+    return frozenset(words_of("public_sites"))
 
 
 def is_public_site(host: str) -> bool:
