@@ -34,7 +34,7 @@ def main() -> None:
     """Answers what is asked on standard input."""
     logging.disable(logging.CRITICAL)
     asked = json.load(sys.stdin)
-    began = time.perf_counter()
+    began = time.process_time()
     from presidio_analyzer import AnalyzerEngine, BatchAnalyzerEngine
     from presidio_analyzer.nlp_engine import NlpEngineProvider
 
@@ -50,7 +50,7 @@ def main() -> None:
     }
     analyzer = AnalyzerEngine(nlp_engine=NlpEngineProvider(nlp_configuration=settings).create_engine())
     analyzer.analyze("Hello.", language="en")
-    load_s = time.perf_counter() - began
+    load_s = time.process_time() - began
     predicted = [
         {key: _spans(analyzer.analyze(text, language="en")) for key, text in documents} for documents in asked["sets"]
     ]

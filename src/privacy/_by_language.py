@@ -61,7 +61,7 @@ class LazyRecogniser:
         with self._lock:
             if not self._loaded:
                 try:
-                    model = load_model(self.model)
+                    model = load_model(self.model, self.language)
                 except (ImportError, OSError) as error:
                     raise ModelMissing(self.model) from error
                 self._loaded.append(NameRecogniser(model, _shapes_of(self.language)))

@@ -7,7 +7,7 @@ long for a hundred pieces at once as for some twenty in turn.
 
 Rules:
 
-1. spaCy is imported by `load_model` and nowhere else: importing this module costs nothing.
+1. spaCy is imported by `load_model` and nowhere before: importing this module costs nothing.
 2. Nothing of a text stays in the model: each text is read in a memory zone, whose strings are dropped at its end.
    Only ordinary words, those of the packaged list, are kept, so that they are not worked out for each text anew.
 3. One lock a model: `find_all` may be called from any thread.
@@ -328,18 +328,20 @@ def _without_long_marks(text: str, start: int, end: int) -> Iterator[tuple[int, 
         yield start, end
 
 
-def load_model(name: str | Path = PACKAGED_MODEL) -> "Language":
-    """The spaCy pipeline `name`, a package or a folder, with its entity recogniser alone.
+def load_model(name: str | Path = PACKAGED_MODEL, language: str = "en") -> "Language":
+    """The spaCy pipeline `name`, a package or a folder of `language` (ISO 639), with its entity recogniser alone.
 
     Raises `OSError` where it is not there.
     """
     import spacy
     from spacy.attrs import LOWER, NORM, PREFIX, SHAPE, SUFFIX
+    from spacy.vocab import create_vocab
 
-    model = spacy.load(name, exclude=list(_UNUSED_PIPES))
+    import privacy.tokens  # noqa: F401 - the tokenizer that the packaged pipeline names
+
     # Of a word that it meets, spaCy works out some twenty things (is it a number, an address, a stop word?), anew in
     # each memory zone; the recogniser looks at four.
-    vocab: Any = model.vocab
+    vocab: Any = create_vocab(language, spacy.util.get_lang_class(language).Defaults)
     getters = vocab.lex_attr_getters
     vocab.lex_attr_getters = {key: getters[key] for key in (LOWER, NORM, PREFIX, SHAPE, SUFFIX)}
-    return model
+    return spacy.load(name, vocab=vocab, exclude=list(_UNUSED_PIPES))

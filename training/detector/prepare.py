@@ -18,7 +18,7 @@ from spacy.tokens import Doc, DocBin
 from spacy.tokens import Span as Entity
 from spacy.util import filter_spans
 
-from privacy.tokens import customised
+from privacy.tokens import tokenizer_of
 from training.detector.blocks import Example, blocks_in, fill
 from training.detector.casing import roughened
 from training.detector.corpora import corpora
@@ -71,7 +71,9 @@ def prepare(texts: Path, data: Path, out: Path, *, seed: int = 1, sizes: Sizes |
 
 def base_pipeline() -> Language:
     """The packaged pipeline with its entity recogniser alone, and our tokenizer."""
-    return customised(spacy.load(BASE, exclude=list(_UNUSED)))
+    pipeline = spacy.load(BASE, exclude=list(_UNUSED))
+    pipeline.tokenizer = tokenizer_of(pipeline)
+    return pipeline
 
 
 def _ours(texts: Path, rng: random.Random, sizes: Sizes) -> Iterator[Example]:
