@@ -35,7 +35,7 @@ from peernet.core.prefixes import address_prefix
 from peernet.core.ring.choosing import choose_rings
 from peernet.core.ring.paths import GUARDS, PathPeer, RingPath, choose_guards
 from peernet.core.suite import CipherSuite, MixedSuite
-from peernet.net.addresses import Address, addresses_by_peer, dialable, parse_peer_address
+from peernet.net.addresses import Address, addresses_by_peer, circuit_relays, dialable, parse_peer_address
 from peernet.net.rings import RingChannel, RingFailed, RingHop, open_ring
 from peernet.node.config import NetworkConfig
 from peernet.node.peer import now_s, swarm_of
@@ -208,11 +208,11 @@ class NetworkView:
         `avoid` names peers that have failed or carry other fragments (`core.ring.choosing`).
         """
         # The lane's ring runs over the same relays, so the nodes that keep a ledger count in their distinctness too.
-        ledger = [_path_peer(listing) for listing in self.directory.bootstraps]
-        relays = [_path_peer(listing) for listing in self.directory.relays if self._addresses_of(listing)]
+        ledger = [self._path_peer(listing) for listing in self.directory.bootstraps]
+        relays = [self._path_peer(listing) for listing in self.directory.relays if self._addresses_of(listing)]
         return choose_rings(
             {relay.peer: relay for relay in relays},
-            [_path_peer(host.listing) for host in hosts],
+            [self._path_peer(host.listing) for host in hosts],
             profile,
             self._guards,
             self._random,
@@ -228,12 +228,15 @@ class NetworkView:
         """
         for listing in self.directory.bootstraps:
             if node is None or listing.peer == node:
-                return RingPath(path.out, path.back, _path_peer(listing))
+                return RingPath(path.out, path.back, self._path_peer(listing))
         return None
 
     def path_peer(self, host: HostChoice) -> PathPeer:
         """A host as the diversity rules see it."""
-        return _path_peer(host.listing)
+        return self._path_peer(host.listing)
+
+    def _path_peer(self, listing: Listing) -> PathPeer:
+        return _path_peer(listing, self.directory)
 
     async def open_ring(self, path: RingPath, service: str) -> RingChannel:
         """Builds and joins a ring along `path`; raises `RingFailed`.
@@ -300,7 +303,7 @@ class NetworkView:
         """
         self._away.clear()
         for _ in range(GUARD_TRIES):
-            listed = [_path_peer(listing) for listing in self.directory.relays if self._dialable(listing)]
+            listed = [self._path_peer(listing) for listing in self.directory.relays if self._dialable(listing)]
             guards = self._keep_guards([relay for relay in listed if relay.peer not in self._away])
             for guard in guards:
                 if not self._holds(guard.peer, until_s) and not await self._ask_guard(guard):
@@ -346,7 +349,7 @@ class NetworkView:
 
     def _lookup_paths(self) -> list[RingPath]:
         """Ways to a few relays that a lookup can end at."""
-        listed = [_path_peer(listing) for listing in self.directory.relays if self._addresses_of(listing)]
+        listed = [self._path_peer(listing) for listing in self.directory.relays if self._addresses_of(listing)]
         guards = self._keep_guards(listed)
         relays = [relay for relay in listed if not relay.conflicts_with(guards)]
         if not guards:
@@ -395,6 +398,17 @@ def _where(record: PeerRecord) -> tuple[object, ...]:
     return record.addresses, record.onion_key
 
 
-def _path_peer(listing: Listing) -> PathPeer:
+def _path_peer(listing: Listing, directory: Directory) -> PathPeer:
     record = listing.record
-    return PathPeer(str(listing.peer), record.operator_key, frozenset(map(address_prefix, record.addresses)))
+    prefixes = frozenset(map(address_prefix, record.addresses))
+    carriers = tuple(_carrier(peer, prefixes, directory) for peer in circuit_relays(record.addresses))
+    return PathPeer(str(listing.peer), record.operator_key, prefixes, carriers)
+
+
+def _carrier(peer: PeerId, prefixes: frozenset[str], directory: Directory) -> PathPeer:
+    """A relay that a peer is reached through; one that is not listed is known by its id and where it is."""
+    listing = directory.listing_of(str(peer))
+    if listing is None:
+        return PathPeer(str(peer), peer.public_key, prefixes)
+    record = listing.record
+    return PathPeer(str(peer), record.operator_key, frozenset(map(address_prefix, record.addresses)))
