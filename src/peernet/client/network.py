@@ -29,6 +29,7 @@ from peernet.core.dht.contact import ID_SIZE
 from peernet.core.dht.records import HostOffer, PeerRecord
 from peernet.core.directory import Directory, Listing
 from peernet.core.errors import ConnectionFailed, RemoteProtocolError, UserError
+from peernet.core.host_ranking import Candidate, HostStandings
 from peernet.core.identity import Keypair, PeerId
 from peernet.core.lookups import LOOKUP_SERVICE, FindHosts, FindPeers
 from peernet.core.prefixes import address_prefix
@@ -52,6 +53,8 @@ LOOKUP_PAUSE_S: Final = 5.0
 """How soon the same is looked up again."""
 RENEWAL_PAUSE_S: Final = 60.0
 """How soon relays' records are renewed again, where some of them cannot be."""
+SPREAD_HOSTS: Final = 16
+"""So many of a request's hosts are unrelated, where there are such."""
 ENOUGH_RELAYS: Final = 24
 """Relays whose records hold: with fewer, as far as the snapshot has more, fresh records are looked up."""
 MAX_RENEWALS: Final = 8
@@ -101,6 +104,7 @@ class NetworkView:
         self._bootstraps = addresses_by_peer(map(parse_peer_address, network.bootstrap))
         keypair = Keypair.from_seed(secrets.token_bytes(32), self.suite)
         self.swarm = swarm_of(network, keypair, self.suite)
+        self.standings = HostStandings()
         self._guards = GuardStore(guards_file)
         self._random = random.SystemRandom()
         self._now_s = clock
@@ -191,7 +195,7 @@ class NetworkView:
         await self._look_up(FindHosts(model), self._lookup_paths())
 
     def hosts_of(self, model: str, tokenizer_digest: bytes, issuers: Collection[str]) -> list[HostChoice]:
-        """The hosts that can be asked for `model` and accept one of these logs, mixed; those listed first."""
+        """The hosts that can be asked for `model` and accept one of these logs, as `rank` orders them."""
         now = self._now_s()
         hosts = [
             HostChoice(listing, offer)
@@ -199,8 +203,36 @@ class NetworkView:
             if listing.holds(now) and offer.expires_at_s > now
             if offer.tokenizer_digest == tokenizer_digest and not set(issuers).isdisjoint(offer.issuers)
         ]
-        self._random.shuffle(hosts)
-        return sorted(hosts, key=lambda host: not host.listing.vouched)
+        return self.rank(hosts)
+
+    def rank(self, hosts: Sequence[HostChoice]) -> list[HostChoice]:
+        """Hosts in the order in which to ask them: by what is known of them, and by chance (`core.host_ranking`).
+
+        Those that the directory lists come first; and of these, as far as there are enough, hosts of different
+        operators and networks, so that nobody gets two parts of a request by running two hosts.
+        """
+        now_s = self._now_s()
+
+        def candidate_of(host: HostChoice) -> Candidate:
+            offer = host.offer
+            lifetime_s = max(1, offer.expires_at_s - offer.issued_at_s)
+            return Candidate(host.peer, offer.capacity, (now_s - offer.issued_at_s) / lifetime_s)
+
+        ordered = self.standings.order(hosts, candidate_of, self._random, trio.current_time())
+        return self._spread(sorted(ordered, key=lambda host: not host.listing.vouched))
+
+    def _spread(self, hosts: Sequence[HostChoice]) -> list[HostChoice]:
+        """The first `SPREAD_HOSTS` of these that are unrelated to one another, then the others."""
+        apart: list[PathPeer] = []
+        first, others = [], []
+        for host in hosts:
+            peer = self.path_peer(host) if len(apart) < SPREAD_HOSTS else None
+            if peer is not None and not peer.conflicts_with(apart):
+                apart.append(peer)
+                first.append(host)
+            else:
+                others.append(host)
+        return [*first, *others]
 
     def plan_rings(self, hosts: Sequence[HostChoice], profile: str, avoid: Iterable[str] = ()) -> list[RingPath]:
         """A ring for each of `hosts`, under the diversity rules; raises `TooFewRelays`.
