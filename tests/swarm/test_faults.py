@@ -214,7 +214,7 @@ async def test_settings_that_cannot_be_are_refused_by_name(tmp_path: Path) -> No
             "'directory_interval_s' must be >= 1: 0",
         ),
         ("chat", "--home", home("profile", "[client]\nprofile = 'secret'\n"), *models, *network, "hi"): (
-            "'profile' must be in ('private', 'fast') (got 'secret')",
+            "'profile' must be in ('private', 'fast', 'paced') (got 'secret')",
         ),
         ("chat", "--home", tmp_path / "hot", *models, *network, "--temperature-thousandths", 9000, "hi"): (
             "'temperature_thousandths' must be <= 2000: 9000",

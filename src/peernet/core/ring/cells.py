@@ -66,6 +66,8 @@ class CellType(IntEnum):
     """Against the arc's direction: so many more data cells may come (2 bytes, big-endian)."""
     END = 5
     """Either way: the ring is over; the body is a reason word."""
+    PAD = 6
+    """Along the arc's direction, on a paced ring: nothing (`pacing`)."""
 
 
 @frozen

@@ -26,7 +26,8 @@ from peernet.core.identity import PeerId
 from peernet.core.ring.cells import CELL_SIZE, CellType, SealedCell, cut_cells
 from peernet.core.ring.endings import Ending
 from peernet.core.ring.hop import Extend, Hop, HopEvent, HopState, Joined, Opened, SendBack, SendOn
-from peernet.core.ring.ring import BACK, OUT, Join, RingEnd, join_cookie
+from peernet.core.ring.pacing import ring_end
+from peernet.core.ring.ring import BACK, OUT, Join, join_cookie
 from peernet.core.suite import CipherSuite
 from peernet.core.wire import decode
 from peernet.net.addresses import dialable
@@ -331,7 +332,7 @@ class RingService:
             await partner.leg.refuse("bad_join")
             raise RemoteProtocolError("a join cookie does not fit its two arcs", reason="bad_join")
         out, back = (leg, partner.leg) if join.role == OUT else (partner.leg, leg)
-        end = RingEnd(client=False)
+        end = ring_end(join.service, client=False)
         return RingChannel(end, out, back, idle_timeout_s=self._limits.idle_timeout_s), join.service
 
     def _fits(self, join: Join, handshake_hash: bytes, partner: _PendingJoin) -> bool:
