@@ -3,7 +3,8 @@
 Rules:
 
 1. A fragment that failed is tried on the same host first when only its ring broke, which adds no viewer; then on the
-   host that has seen least, within the exposure policy; among equals, on one that can go on from what was shown.
+   host that has seen least, within the exposure policy; among equals, on one that can go on from what was shown, and
+   then on who comes first by what is known of hosts now (`core.host_ranking`).
 2. A host that can goes on from there. It then sees that part of the answer too, which counts as the rest does; where
    the policy allows it the fragment and not the answer, it starts anew.
 3. No relay but a guard carries two fragments of a request, those of failed attempts included.
@@ -183,6 +184,7 @@ class Request:
             started_s=self._started_s,
             paced=self._client.config.profile == "paced",
             linger=self._client.linger,
+            standings=self._client.network.standings,
         )
         for number in range(1, MAX_ATTEMPTS + 1):
             run.attempts.append(run.attempt)
@@ -251,7 +253,7 @@ class Request:
                 return self._go_on(run, self._attempt(run.fragment, run.attempt.host, again))
         tried = {attempt.host.peer for attempt in run.attempts}
         candidates = []
-        for host in self._hosts:
+        for host in self._client.network.rank(self._hosts):
             if host.peer in tried or host.peer in self._failed:
                 continue
             would_see = self._would_see(host, run.fragment.prompt.text)
