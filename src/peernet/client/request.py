@@ -149,7 +149,7 @@ class Request:
             )
             for run in self._runs
         )
-        reason = self._plan.why_whole.replace("_", " ")
+        reason = self._plan.reason
         self._emit(Planned(self._plan.mode, self._plan.policy.level.value, profile, planned, reason))
 
     async def run(self) -> Answered:
@@ -288,7 +288,7 @@ class Request:
         policy = self._plan.policy
         if policy.level is Level.STRICT and would_see > policy.max_share:
             return False
-        return would_see < 1.0 or self._plan.mode != "tasks" or policy.level is Level.OPEN
+        return would_see < 1.0 or self._plan.mode == "whole" or policy.level is Level.OPEN
 
     def _standby_path(self, run: _Run, host: HostChoice) -> RingPath | None:
         """A fresh ring for a standby; where the network has no relays left, the fragment's own middles again."""
