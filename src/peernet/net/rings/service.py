@@ -53,6 +53,9 @@ class RingLimits:
     held_bytes_per_neighbour: int = 16 << 20
     """As many as 256 rings may have in flight."""
     command_timeout_s: float = 15.0
+    """How long a leg may take up to the first word of its arc."""
+    standby_timeout_s: float = 240.0
+    """How long an arc that was built up to here may wait for its command: clients build arcs ahead of need."""
     join_timeout_s: float = 5.0
     """How long an arc waits for its partner: both joins leave the client together."""
     build_timeout_s: float = 5.0
@@ -184,15 +187,23 @@ class RingService:
         """Takes a leg through its handshake and its command, then forwards or joins."""
         hop = Hop(self._suite, self._onion_secrets(), secrets.token_bytes(32))
         buffer = bytearray()
-        with trio.fail_after(self._limits.command_timeout_s):
-            command = await self._read_command(stream, hop, buffer)
+        with trio.move_on_after(self._limits.command_timeout_s) as waiting:
+            command = await self._read_command(stream, hop, buffer, waiting)
+        if waiting.cancelled_caught:
+            self.counters["no_command"] += 1
+            raise trio.TooSlowError
         if isinstance(command, Extend):
             await self._forward(stream, hop, buffer, command)
         elif command is not None:
             await self._join(_EndpointLeg(stream, hop, buffer), command)
 
-    async def _read_command(self, stream: PeerStream, hop: Hop, buffer: bytearray) -> Extend | Joined | None:
-        """Answers the handshake and waits for the command; cells after it stay in `buffer`."""
+    async def _read_command(
+        self, stream: PeerStream, hop: Hop, buffer: bytearray, waiting: trio.CancelScope
+    ) -> Extend | Joined | None:
+        """Answers the handshake and waits for the command, longer than `waiting` does so far.
+
+        Cells after it stay in `buffer`.
+        """
         while True:
             if len(buffer) < CELL_SIZE:
                 data = await stream.receive_some()
@@ -205,6 +216,7 @@ class RingService:
             for event in hop.receive(cell):
                 if isinstance(event, SendBack):
                     await stream.send_all(event.cell)
+                    waiting.deadline = trio.current_time() + self._limits.standby_timeout_s
                 elif isinstance(event, Extend | Joined):
                     return event
 
