@@ -207,6 +207,14 @@ def _record(monkeypatch: pytest.MonkeyPatch, seen: dict[str, Seen], script: Scri
 
         return recorded
 
+    def recording_passed(method: Callable[[Hop, bytes], bytes]) -> Callable[[Hop, bytes], bytes]:
+        def recorded(self: Hop, cells: bytes) -> bytes:
+            passed = method(self, cells)
+            mine().cells.extend(cells + passed)
+            return passed
+
+        return recorded
+
     original = net_swarm.PeerConnection
 
     def connection(transport: Any, *arguments: Any, **options: Any) -> Any:
@@ -215,7 +223,8 @@ def _record(monkeypatch: pytest.MonkeyPatch, seen: dict[str, Seen], script: Scri
 
     monkeypatch.setattr(peernet.cli.host, "_load_engine", load)
     monkeypatch.setattr(Hop, "receive", recording(Hop.receive))
-    monkeypatch.setattr(Hop, "receive_back", recording(Hop.receive_back))
+    monkeypatch.setattr(Hop, "pass_on", recording_passed(Hop.pass_on))
+    monkeypatch.setattr(Hop, "pass_back", recording_passed(Hop.pass_back))
     monkeypatch.setattr(net_swarm, "PeerConnection", connection)
 
 

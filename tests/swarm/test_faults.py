@@ -19,7 +19,6 @@ import pytest
 import trio
 from attrs import evolve
 
-import peernet.client.fragment as fragment_module
 from inference.models import DEFAULT_MODEL
 from peernet.cli.local_swarm import LocalSwarm
 from peernet.client.client import Client, PromptRefused
@@ -33,6 +32,7 @@ from peernet.client.events import (
     Planned,
     RingBuilt,
 )
+from peernet.core import host_ranking
 from peernet.core.errors import UserError
 from peernet.core.ledger.entries import Settle, decode_entry
 from peernet.core.ring.paths import TooFewRelays
@@ -214,7 +214,7 @@ async def test_settings_that_cannot_be_are_refused_by_name(tmp_path: Path) -> No
             "'directory_interval_s' must be >= 1: 0",
         ),
         ("chat", "--home", home("profile", "[client]\nprofile = 'secret'\n"), *models, *network, "hi"): (
-            "'profile' must be in ('private', 'fast') (got 'secret')",
+            "'profile' must be in ('private', 'fast', 'paced') (got 'secret')",
         ),
         ("chat", "--home", tmp_path / "hot", *models, *network, "--temperature-thousandths", 9000, "hi"): (
             "'temperature_thousandths' must be <= 2000: 9000",
@@ -662,7 +662,7 @@ async def _host_goes_silent(
 ) -> None:
     """It lives, and its connections too, but no word comes any more; what it was paid it settles."""
     # Long enough for one that only waits for its share of a busy machine.
-    monkeypatch.setattr(fragment_module, "NEXT_TOKEN_TIMEOUT_S", 2.0)
+    monkeypatch.setattr(host_ranking, "NEXT_TOKEN_DEFAULT_S", 2.0)
     watched = _Watched()
     async with _asking(client, NOTE, watched, armed) as asked:
         await take_stall(armed)

@@ -29,13 +29,14 @@ from peernet.core.dht.contact import ID_SIZE
 from peernet.core.dht.records import HostOffer, PeerRecord
 from peernet.core.directory import Directory, Listing
 from peernet.core.errors import ConnectionFailed, RemoteProtocolError, UserError
+from peernet.core.host_ranking import Candidate, HostStandings
 from peernet.core.identity import Keypair, PeerId
 from peernet.core.lookups import LOOKUP_SERVICE, FindHosts, FindPeers
 from peernet.core.prefixes import address_prefix
 from peernet.core.ring.choosing import choose_rings
 from peernet.core.ring.paths import GUARDS, PathPeer, RingPath, choose_guards
 from peernet.core.suite import CipherSuite, MixedSuite
-from peernet.net.addresses import Address, addresses_by_peer, dialable, parse_peer_address
+from peernet.net.addresses import Address, addresses_by_peer, circuit_relays, dialable, parse_peer_address
 from peernet.net.rings import RingChannel, RingFailed, RingHop, open_ring
 from peernet.node.config import NetworkConfig
 from peernet.node.peer import now_s, swarm_of
@@ -52,6 +53,8 @@ LOOKUP_PAUSE_S: Final = 5.0
 """How soon the same is looked up again."""
 RENEWAL_PAUSE_S: Final = 60.0
 """How soon relays' records are renewed again, where some of them cannot be."""
+SPREAD_HOSTS: Final = 16
+"""So many of a request's hosts are unrelated, where there are such."""
 ENOUGH_RELAYS: Final = 24
 """Relays whose records hold: with fewer, as far as the snapshot has more, fresh records are looked up."""
 MAX_RENEWALS: Final = 8
@@ -101,6 +104,7 @@ class NetworkView:
         self._bootstraps = addresses_by_peer(map(parse_peer_address, network.bootstrap))
         keypair = Keypair.from_seed(secrets.token_bytes(32), self.suite)
         self.swarm = swarm_of(network, keypair, self.suite)
+        self.standings = HostStandings()
         self._guards = GuardStore(guards_file)
         self._random = random.SystemRandom()
         self._now_s = clock
@@ -191,7 +195,7 @@ class NetworkView:
         await self._look_up(FindHosts(model), self._lookup_paths())
 
     def hosts_of(self, model: str, tokenizer_digest: bytes, issuers: Collection[str]) -> list[HostChoice]:
-        """The hosts that can be asked for `model` and accept one of these logs, mixed; those listed first."""
+        """The hosts that can be asked for `model` and accept one of these logs, as `rank` orders them."""
         now = self._now_s()
         hosts = [
             HostChoice(listing, offer)
@@ -199,8 +203,36 @@ class NetworkView:
             if listing.holds(now) and offer.expires_at_s > now
             if offer.tokenizer_digest == tokenizer_digest and not set(issuers).isdisjoint(offer.issuers)
         ]
-        self._random.shuffle(hosts)
-        return sorted(hosts, key=lambda host: not host.listing.vouched)
+        return self.rank(hosts)
+
+    def rank(self, hosts: Sequence[HostChoice]) -> list[HostChoice]:
+        """Hosts in the order in which to ask them: by what is known of them, and by chance (`core.host_ranking`).
+
+        Those that the directory lists come first; and of these, as far as there are enough, hosts of different
+        operators and networks, so that nobody gets two parts of a request by running two hosts.
+        """
+        now_s = self._now_s()
+
+        def candidate_of(host: HostChoice) -> Candidate:
+            offer = host.offer
+            lifetime_s = max(1, offer.expires_at_s - offer.issued_at_s)
+            return Candidate(host.peer, offer.capacity, (now_s - offer.issued_at_s) / lifetime_s)
+
+        ordered = self.standings.order(hosts, candidate_of, self._random, trio.current_time())
+        return self._spread(sorted(ordered, key=lambda host: not host.listing.vouched))
+
+    def _spread(self, hosts: Sequence[HostChoice]) -> list[HostChoice]:
+        """The first `SPREAD_HOSTS` of these that are unrelated to one another, then the others."""
+        apart: list[PathPeer] = []
+        first, others = [], []
+        for host in hosts:
+            peer = self.path_peer(host) if len(apart) < SPREAD_HOSTS else None
+            if peer is not None and not peer.conflicts_with(apart):
+                apart.append(peer)
+                first.append(host)
+            else:
+                others.append(host)
+        return [*first, *others]
 
     def plan_rings(self, hosts: Sequence[HostChoice], profile: str, avoid: Iterable[str] = ()) -> list[RingPath]:
         """A ring for each of `hosts`, under the diversity rules; raises `TooFewRelays`.
@@ -208,11 +240,11 @@ class NetworkView:
         `avoid` names peers that have failed or carry other fragments (`core.ring.choosing`).
         """
         # The lane's ring runs over the same relays, so the nodes that keep a ledger count in their distinctness too.
-        ledger = [_path_peer(listing) for listing in self.directory.bootstraps]
-        relays = [_path_peer(listing) for listing in self.directory.relays if self._addresses_of(listing)]
+        ledger = [self._path_peer(listing) for listing in self.directory.bootstraps]
+        relays = [self._path_peer(listing) for listing in self.directory.relays if self._addresses_of(listing)]
         return choose_rings(
             {relay.peer: relay for relay in relays},
-            [_path_peer(host.listing) for host in hosts],
+            [self._path_peer(host.listing) for host in hosts],
             profile,
             self._guards,
             self._random,
@@ -228,12 +260,15 @@ class NetworkView:
         """
         for listing in self.directory.bootstraps:
             if node is None or listing.peer == node:
-                return RingPath(path.out, path.back, _path_peer(listing))
+                return RingPath(path.out, path.back, self._path_peer(listing))
         return None
 
     def path_peer(self, host: HostChoice) -> PathPeer:
         """A host as the diversity rules see it."""
-        return _path_peer(host.listing)
+        return self._path_peer(host.listing)
+
+    def _path_peer(self, listing: Listing) -> PathPeer:
+        return _path_peer(listing, self.directory)
 
     async def open_ring(self, path: RingPath, service: str) -> RingChannel:
         """Builds and joins a ring along `path`; raises `RingFailed`.
@@ -300,7 +335,7 @@ class NetworkView:
         """
         self._away.clear()
         for _ in range(GUARD_TRIES):
-            listed = [_path_peer(listing) for listing in self.directory.relays if self._dialable(listing)]
+            listed = [self._path_peer(listing) for listing in self.directory.relays if self._dialable(listing)]
             guards = self._keep_guards([relay for relay in listed if relay.peer not in self._away])
             for guard in guards:
                 if not self._holds(guard.peer, until_s) and not await self._ask_guard(guard):
@@ -346,7 +381,7 @@ class NetworkView:
 
     def _lookup_paths(self) -> list[RingPath]:
         """Ways to a few relays that a lookup can end at."""
-        listed = [_path_peer(listing) for listing in self.directory.relays if self._addresses_of(listing)]
+        listed = [self._path_peer(listing) for listing in self.directory.relays if self._addresses_of(listing)]
         guards = self._keep_guards(listed)
         relays = [relay for relay in listed if not relay.conflicts_with(guards)]
         if not guards:
@@ -395,6 +430,17 @@ def _where(record: PeerRecord) -> tuple[object, ...]:
     return record.addresses, record.onion_key
 
 
-def _path_peer(listing: Listing) -> PathPeer:
+def _path_peer(listing: Listing, directory: Directory) -> PathPeer:
     record = listing.record
-    return PathPeer(str(listing.peer), record.operator_key, frozenset(map(address_prefix, record.addresses)))
+    prefixes = frozenset(map(address_prefix, record.addresses))
+    carriers = tuple(_carrier(peer, prefixes, directory) for peer in circuit_relays(record.addresses))
+    return PathPeer(str(listing.peer), record.operator_key, prefixes, carriers)
+
+
+def _carrier(peer: PeerId, prefixes: frozenset[str], directory: Directory) -> PathPeer:
+    """A relay that a peer is reached through; one that is not listed is known by its id and where it is."""
+    listing = directory.listing_of(str(peer))
+    if listing is None:
+        return PathPeer(str(peer), peer.public_key, prefixes)
+    record = listing.record
+    return PathPeer(str(peer), record.operator_key, frozenset(map(address_prefix, record.addresses)))

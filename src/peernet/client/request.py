@@ -3,14 +3,17 @@
 Rules:
 
 1. A fragment that failed is tried on the same host first when only its ring broke, which adds no viewer; then on the
-   host that has seen least, within the exposure policy; among equals, on one that can go on from what was shown.
+   host that has seen least, within the exposure policy; among equals, on one that can go on from what was shown, and
+   then on who comes first by what is known of hosts now (`core.host_ranking`).
 2. A host that can goes on from there. It then sees that part of the answer too, which counts as the rest does; where
    the policy allows it the fragment and not the answer, it starts anew.
 3. No relay but a guard carries two fragments of a request, those of failed attempts included.
 4. What a host was sent counts as seen from the moment it left, whether an answer came or not.
 5. Of a fragment that nobody could finish, what was shown stays, and is marked as unfinished.
+6. Fragments do not start together (`core.ring.starts`). A standby starts at once: it carries the same fragment.
 """
 
+import random
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -39,6 +42,7 @@ from peernet.client.network import HostChoice
 from peernet.client.parameters import Sampling
 from peernet.client.seam import prefix_of
 from peernet.core.ring.paths import RingPath, TooFewRelays
+from peernet.core.ring.starts import start_times
 from peernet.core.serving import Turn
 from privacy.exposure import ExposureReceipt, HostExposure, share, share_of_sentences
 from privacy.mention import Mention
@@ -145,14 +149,17 @@ class Request:
             )
             for run in self._runs
         )
-        reason = self._plan.why_whole.replace("_", " ")
+        reason = self._plan.reason
         self._emit(Planned(self._plan.mode, self._plan.policy.level.value, profile, planned, reason))
 
     async def run(self) -> Answered:
-        """Sends all fragments at once and puts their answers together."""
+        """Sends all fragments, each at its time, and puts their answers together."""
+        config = self._client.config
+        within_ms = config.paced_start_ms if config.profile == "paced" else config.start_jitter_ms
+        starts_s = start_times(len(self._runs), within_ms / 1000, random.SystemRandom())
         async with trio.open_nursery() as nursery:
-            for run in self._runs:
-                nursery.start_soon(self._answer_fragment, run)
+            for run, start_s in zip(self._runs, starts_s, strict=True):
+                nursery.start_soon(self._answer_fragment, run, start_s)
         return self._report()
 
     def remember(self) -> dict[int, str]:
@@ -166,7 +173,8 @@ class Request:
                 places[run.fragment.slot] = host
         return places
 
-    async def _answer_fragment(self, run: _Run) -> None:
+    async def _answer_fragment(self, run: _Run, start_s: float) -> None:
+        await trio.sleep(start_s)
         exchange = Exchange(
             network=self._client.network,
             tokenizer=self._tokenizer,
@@ -174,6 +182,9 @@ class Request:
             ledger=self._client.ledger,
             emit=self._pass_on,
             started_s=self._started_s,
+            paced=self._client.config.profile == "paced",
+            linger=self._client.linger,
+            standings=self._client.network.standings,
         )
         for number in range(1, MAX_ATTEMPTS + 1):
             run.attempts.append(run.attempt)
@@ -242,7 +253,7 @@ class Request:
                 return self._go_on(run, self._attempt(run.fragment, run.attempt.host, again))
         tried = {attempt.host.peer for attempt in run.attempts}
         candidates = []
-        for host in self._hosts:
+        for host in self._client.network.rank(self._hosts):
             if host.peer in tried or host.peer in self._failed:
                 continue
             would_see = self._would_see(host, run.fragment.prompt.text)
@@ -277,7 +288,7 @@ class Request:
         policy = self._plan.policy
         if policy.level is Level.STRICT and would_see > policy.max_share:
             return False
-        return would_see < 1.0 or self._plan.mode != "tasks" or policy.level is Level.OPEN
+        return would_see < 1.0 or self._plan.mode == "whole" or policy.level is Level.OPEN
 
     def _standby_path(self, run: _Run, host: HostChoice) -> RingPath | None:
         """A fresh ring for a standby; where the network has no relays left, the fragment's own middles again."""

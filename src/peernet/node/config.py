@@ -100,6 +100,8 @@ class HostConfig:
     """Microcredits a token of the answer."""
     window_tokens: int = field(default=64, validator=ge(1))
     """How many answer tokens the host gives ahead of the vouchers, at most."""
+    paced: bool = True
+    """Whether clients may have their answers at a cadence (profile `paced`): a slot's ring then lasts 10 s or more."""
     relay: bool = False
     """Whether the host also forwards other people's rings."""
     screening: dict[str, float] = field(factory=dict)
@@ -115,6 +117,10 @@ class ClientConfig:
     """How a client treats a prompt."""
 
     profile: str = field(default="private", validator=in_(tuple(PROFILES)))
+    start_jitter_ms: int = field(default=250, validator=[ge(0), le(60_000)])
+    """Within which time the fragments of one request start, at random (`core.ring.starts`)."""
+    paced_start_ms: int = field(default=5000, validator=[ge(0), le(60_000)])
+    """The same under the profile `paced`."""
     policy: str = "standard"
     pseudonyms: str = field(default="tag", validator=in_(PSEUDONYMS))
     """What hosts read in place of names: `tag` (`PERSON_K7`), or `surrogate`, realistic names that are nobody's."""

@@ -4,8 +4,9 @@ Rules (design section 5):
 
 1. A client enters by few guards, which carry all of its rings.
 2. The middles of a request's rings are distinct from one another, from the guards and from the hosts: in peer, in
-   operator and in address prefix (/24 for IPv4, /48 for IPv6). So no relay but the guard carries two fragments.
-3. Profile `private` has a guard and a middle on each arc; `fast` the guard alone on both.
+   operator and in address prefix (/24 for IPv4, /48 for IPv6). So no relay but the guard carries two fragments. Where
+   a peer is reached through others (a host's circuit relays), these count as it does: they see who calls it, and when.
+3. Profiles `private` and `paced` have a guard and a middle on each arc; `fast` the guard alone on both.
 4. The choice is uniform among what the rules allow, with randomness handed in, and made locally from the directory:
    choosing tells nobody anything.
 5. Too few peers is `TooFewRelays`, which says how many more it would take; nothing is relaxed quietly.
@@ -20,7 +21,7 @@ from peernet.core.errors import UserError
 
 __all__ = ["GUARDS", "PROFILES", "PathPeer", "RingPath", "TooFewRelays", "choose_guards", "choose_paths"]
 
-PROFILES: Final = {"private": 1, "fast": 0}
+PROFILES: Final = {"private": 1, "fast": 0, "paced": 1}
 """Each profile with its number of middles an arc."""
 
 GUARDS: Final = 2
@@ -51,13 +52,22 @@ class PathPeer:
     operator: bytes
     prefixes: frozenset[str]
     """As `core.prefixes` has them: of every address that it claims."""
+    carriers: tuple["PathPeer", ...] = ()
+    """The circuit relays that it is reached through."""
 
     def conflicts_with(self, others: Iterable["PathPeer"]) -> bool:
-        """Whether any of `others` is the same peer, of the same operator, or in the same address prefix."""
-        return any(
-            self.peer == other.peer or self.operator == other.operator or self.prefixes & other.prefixes
-            for other in others
-        )
+        """Whether any of `others` is the same peer, of the same operator, or in the same address prefix.
+
+        So it is where that holds of a carrier of either.
+        """
+        for other in others:
+            if self.peer == other.peer or self.operator == other.operator or self.prefixes & other.prefixes:
+                return True
+            if other.carriers and self.conflicts_with(other.carriers):
+                return True
+            if self.carriers and other.conflicts_with(self.carriers):
+                return True
+        return False
 
 
 @frozen

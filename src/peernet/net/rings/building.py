@@ -14,7 +14,8 @@ from peernet.core.identity import PeerId
 from peernet.core.ring.arc import Arc, ArcBuilt, ArcCell, ArcEnded, ArcHop
 from peernet.core.ring.cells import CellType, SealedCell, cut_cells
 from peernet.core.ring.endings import Ending
-from peernet.core.ring.ring import BACK, NONCE_SIZE, OUT, Join, RingEnd, join_cookie
+from peernet.core.ring.pacing import ring_end
+from peernet.core.ring.ring import BACK, NONCE_SIZE, OUT, Join, join_cookie
 from peernet.core.suite import CipherSuite
 from peernet.core.wire import encode
 from peernet.net.addresses import Address
@@ -179,4 +180,4 @@ async def _join(suite: CipherSuite, legs: Mapping[int, _ClientLeg], service: str
             await legs[arc].send(CellType.JOIN, encode(Join(arc, service, nonce, cookie)))
         except ConnectionFailed as error:
             raise RingFailed(f"a ring broke while it was joined: {error}", reason="broken", arc=arc) from error
-    return RingChannel(RingEnd(client=True), legs[OUT], legs[BACK], verdict_s=VERDICT_S)
+    return RingChannel(ring_end(service, client=True), legs[OUT], legs[BACK], verdict_s=VERDICT_S)
