@@ -23,7 +23,6 @@ from typing import Final
 from attrs import define, field, frozen
 
 from peernet.core.errors import LocalProtocolError
-from peernet.core.ring.paths import PROFILES
 from simulations.adversaries import (
     Share,
     fragments_together,
@@ -83,12 +82,11 @@ class Chance:
 
 def by_chance(f: float, profile: str, fragments: int = FRAGMENTS) -> Chance:
     """What colluders of the share `f` find if every choice is hostile with that probability."""
-    way = _path_profile(profile)
     return Chance(
-        by_path=linked_by_path_by_chance(f, way),
-        linked=linked_by_chance(f, way),
+        by_path=linked_by_path_by_chance(f, profile),
+        linked=linked_by_chance(f, profile),
         with_text=text_linked_by_chance(f),
-        request_linked=request_linked_by_chance(f, fragments, way),
+        request_linked=request_linked_by_chance(f, fragments, profile),
         together=fragments_together(f, fragments),
         whole=fragments_whole(f, fragments),
     )
@@ -112,9 +110,7 @@ def collude(
         discovery.add(place, roles=("host",) if host else ("relay",), model="m" if host else None).joined = True
     for count, first in ((relays, 0), (hosts, relays)):
         _rank(discovery, first, count, engine.stream(f"ranks from {first}"))
-    settings = Clients(
-        profile=_path_profile(profile), fragments=fragments, answer_messages=1, request_size=500, handshake_ms=0.0
-    )
+    settings = Clients(profile=profile, fragments=fragments, answer_messages=1, request_size=500, handshake_ms=0.0)
     rings = Rings(discovery, settings, engine.stream("rings"), seen_below=max(shares))
     directory = DirectoryView.of(discovery)
     found = [Findings(f) for f in shares]
@@ -124,11 +120,6 @@ def collude(
         engine.at(_EVERY_S * number, _ask, client, directory, counted.randrange(fragments), found)
     engine.run()
     return found
-
-
-def _path_profile(profile: str) -> str:
-    """The profile whose paths `profile` has."""
-    return "private" if profile == "paced" and profile not in PROFILES else profile
 
 
 def _rank(discovery: Discovery, first: int, count: int, seeded: random.Random) -> None:
