@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 __all__ = ["TYPES", "Cell", "SecondArc", "SecondHop", "Shared", "cookie_of", "frame", "join_body"]
 
-TYPES = {"EXTEND": 1, "JOIN": 2, "DATA": 3, "WINDOW": 4, "END": 5}
+TYPES = {"EXTEND": 1, "JOIN": 2, "DATA": 3, "WINDOW": 4, "END": 5, "PAD": 6}
 NAME = b"Noise_NK_25519_ChaChaPoly_SHA256"
 
 

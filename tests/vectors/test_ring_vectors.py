@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import Path
@@ -10,9 +11,16 @@ from typing import Any
 import pytest
 from cryptography.exceptions import InvalidTag
 
+from peernet.client.network import LOOKUP_RING_TIMEOUT_S, RING_TIMEOUT_S
+from peernet.core.ring.cells import CellType
+from peernet.core.ring.pacing import CLIENT, ENDPOINT, MAX_CATCH_UP, MAX_UNREAD, SLACK_S
+from peernet.core.ring.ring import MAX_RING_MESSAGE, WINDOW_CELLS
+from peernet.net.rings.channel import FAREWELL_S, VERDICT_S
+from peernet.net.rings.service import RingLimits
 from tests.vectors.ring import VECTORS, ring_vectors
 from tests.vectors.second_ring import Cell, SecondArc, SecondHop, cookie_of, frame, join_body
 
+PAGE = Path(__file__).resolve().parents[2].joinpath("docs", "rings.md").read_text("utf-8")
 KEPT = json.loads(VECTORS.read_text("utf-8"))
 ROLES = {"out": 1, "back": 2}
 KEYS = ("message_1", "message_2", "handshake_hash", "to_hop", "from_hop", "layer_outward", "layer_backward")
@@ -107,3 +115,43 @@ def test_a_second_reading_of_the_page_hears_of_a_hop_that_is_not_reached():
     arc.hops = [*arc.hops, SecondHop(bytes(32), bytes(32))]
     arc.records = [*arc.records, bytes.fromhex(third["record"])]
     assert as_kept("broken", arc.build(reaches=2), kept["cells"]) == kept["cells"]
+
+
+# --- numbers of the page ---------------------------------------------------------------------------------------------
+
+
+def test_the_page_has_every_type_of_cell():
+    assert dict(re.findall(r"^\| (\d+) \| ([A-Z]+) \|", PAGE, re.MULTILINE)) == {
+        str(kind.value): kind.name for kind in CellType
+    }
+
+
+def test_the_limits_of_the_page_are_those_of_the_code():
+    limits = RingLimits()
+    said = dict(re.findall(r"^\| ([^|]+) \| ([^|]+) \|$", PAGE.split("### Limits and times")[1], re.MULTILINE))
+    assert [re.findall(r"\d+(?:,\d{3})*", value) for value in said.values()][:10] == [
+        [f"{limits.command_timeout_s:g}"],
+        [f"{limits.standby_timeout_s:g}"],
+        [f"{limits.build_timeout_s:g}"],
+        [f"{limits.join_timeout_s:g}", str(limits.pending_joins)],
+        [f"{limits.idle_timeout_s:g}"],
+        [f"{FAREWELL_S:g}"],
+        [f"{limits.legs:,}", str(limits.legs_per_neighbour)],
+        [str(limits.held_bytes >> 20), str(limits.held_bytes_per_neighbour >> 20)],
+        [f"{RING_TIMEOUT_S:g}", f"{LOOKUP_RING_TIMEOUT_S:g}"],
+        [f"{VERDICT_S:g}"],
+    ]
+    assert f"may have {WINDOW_CELLS} DATA cells under way" in PAGE
+    assert f"at most {MAX_RING_MESSAGE:,} bytes" in PAGE
+
+
+def test_the_cadences_of_the_page_are_those_of_the_code():
+    section = PAGE.split("\n## Paced rings\n")[1]
+    for pace, name in ((CLIENT, "client"), (ENDPOINT, "endpoint")):
+        (said,) = re.findall(rf"^- \*\*The {name}\*\*(.*?)^-", section, re.MULTILINE | re.DOTALL)
+        assert f"one cell every {1000 * pace.interval_s:g} ms" in " ".join(said.split())
+        assert ", ".join(f"{size:,}" for size in pace.burst or pace.total) in " ".join(said.split())
+    assert f"from {1000 * CLIENT.lead_s:g} ms after" in section
+    assert f"at most {MAX_CATCH_UP} cells" in section
+    assert f"{SLACK_S:g} s more" in section
+    assert f"over {MAX_UNREAD >> 20} MiB" in section
