@@ -13,6 +13,7 @@ BENCHMARKS = {
     "screening": "F1 and false refusals of the classifier on texts that it was not trained on, and its speed",
     "ledger": "settlements taken by a log, against bare Ed25519 verifications",
     "detect": "identifiers found in labelled texts, and how fast; options: see its module",
+    "linkability": "whether two hosts or two middles can tell that two rings are of one request, for each profile",
     "restoration": "answers with placeholders, cut at every offset, against what they mean",
 }
 
