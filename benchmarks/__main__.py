@@ -13,6 +13,7 @@ BENCHMARKS = {
     "screening": "F1 and false refusals of the classifier on texts that it was not trained on, and its speed",
     "ledger": "settlements taken by a log, against bare Ed25519 verifications",
     "detect": "identifiers found in labelled texts, and how fast; options: see its module",
+    "exposure": "labelled prompts split over hosts: who is sent what share, and whether the answers come together",
     "restoration": "answers with placeholders, cut at every offset, against what they mean",
 }
 
