@@ -13,10 +13,12 @@ import trio
 from attrs import frozen
 
 from bootstrap.store import LedgerStore
-from peernet.client.events import Answered
+from peernet.client.events import Answered, Event, Planned
 from peernet.core.identity import PeerId
 from peernet.core.ledger.checkpoint import read_unverified
 from peernet.core.ledger.entries import Entry, decode_entry
+from peernet.core.ring.paths import TooFewRelays
+from peernet.node.config import ClientConfig
 from tests.policy.whole_network import CLIENT, Seen, detector, running_network
 
 pytestmark = pytest.mark.swarm
@@ -136,3 +138,64 @@ def test_no_member_was_told_who_the_client_is(run: Run) -> None:
         if name != CLIENT:
             assert key not in bytes(seen.cells), name
             assert str(run.client) not in " ".join(seen.engine), name
+
+
+@frozen
+class Small:
+    """The same request in a network that is too small for its profile."""
+
+    refused: str
+    texts_while_refused: int
+    answered: Answered
+    planned: Planned
+    texts_when_planned: int
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Small]:
+    finder = detector()
+
+    async def ask(monkeypatch: pytest.MonkeyPatch) -> Small:
+        folder = tmp_path_factory.mktemp("small network")
+        async with running_network(folder, monkeypatch, relays=3) as network:
+
+            def texts() -> int:
+                return sum(len(seen.engine) for seen in network.of("host").values())
+
+            refused = "not refused"
+            async with network.client(finder) as client, client.conversation() as session:
+                try:
+                    await session.ask(PROMPT, lambda _: None)
+                except TooFewRelays as error:
+                    refused = str(error)
+            sent = texts()
+            plans: list[tuple[Planned, int]] = []
+
+            def take(event: Event) -> None:
+                if isinstance(event, Planned):
+                    plans.append((event, texts()))
+
+            config = ClientConfig(profile_fallback=True)
+            async with network.client(finder, config) as client, client.conversation() as session:
+                answered = await session.ask(PROMPT, take)
+            ((planned, texts_when_planned),) = plans
+            return Small(refused, sent, answered, planned, texts_when_planned - sent)
+
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        yield trio.run(ask, monkeypatch)
+
+
+def test_a_weaker_profile_is_never_taken_unasked(small: Small) -> None:
+    assert "profile 'private' needs 8 relays" in small.refused
+    assert small.texts_while_refused == 0
+
+
+def test_a_weaker_profile_is_told_of_before_anything_is_sent_and_in_the_receipt(small: Small) -> None:
+    assert small.answered.complete
+    assert small.texts_when_planned == 0
+    assert (small.planned.profile, small.planned.profile_asked) == ("fast", "private")
+    exposure = small.answered.exposure
+    assert (exposure.profile, exposure.profile_asked) == ("fast", "private")
+    for notices in (small.planned.notices, exposure.notices):
+        assert any("weaker than the 'private' asked for" in notice for notice in notices)
+    assert {relay.role for relay in exposure.relays} == {"guard"}

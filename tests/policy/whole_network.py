@@ -6,7 +6,7 @@ variable says whose code runs, since every task inherits it from the command tha
 """
 
 import os
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from functools import cache
@@ -77,6 +77,7 @@ class WholeNetwork:
     """The second byte of its loopback addresses."""
     seen: dict[str, Seen]
     network: NetworkConfig
+    relays: int = RELAYS
 
     @property
     def client_address(self) -> str:
@@ -111,10 +112,15 @@ class WholeNetwork:
         with _as_member(CLIENT):
             async with open_client(self.network, config or ClientConfig(), home, detector=finder) as client:
                 with trio.fail_after(READY_TIMEOUT_S):
-                    while len(client.hosts()) < HOSTS or len(client.network.directory.relays) < RELAYS:
+                    while not self._knows_all(client):
                         await trio.sleep(POLL_S)
                         await client.network.fetch_directory()
                 yield client
+
+    def _knows_all(self, client: Client) -> bool:
+        """Whether its directory has every host and relay, whichever of them it may use."""
+        directory = client.network.directory
+        return len(directory.hosts_of(client.config.model)) == HOSTS and len(directory.relays) == self.relays
 
 
 @asynccontextmanager
@@ -123,8 +129,13 @@ async def running_network(
     monkeypatch: pytest.MonkeyPatch,
     script: Script | None = None,
     host_options: Sequence[str] = (),
+    relays: int = RELAYS,
+    regions: Mapping[str, str] | None = None,
 ) -> AsyncIterator[WholeNetwork]:
-    """One bootstrap node, eight relays and three hosts, each a command of its own."""
+    """One bootstrap node, eight relays and three hosts, each a command of its own.
+
+    `regions` are those that members claim, by their names (`relay-0`, `host-0`).
+    """
     pulled_model()
     seen: dict[str, Seen] = {CLIENT: Seen()}
     _record(monkeypatch, seen, script or Script())
@@ -135,8 +146,9 @@ async def running_network(
         def start(name: str, kind: str, place: int, *words: object) -> None:
             seen[name] = Seen()
             home = ("--home", folder / name, "--listen", f"/ip4/127.{number}.{place}.1/tcp/0", "--json")
+            claim = ("--region", regions[name]) if regions and name in regions else ()
             with _as_member(name):
-                nursery.start_soon(_serve, [kind, *home, *words], name=name)
+                nursery.start_soon(_serve, [kind, *home, *claim, *words], name=name)
 
         crawling = ("--directory-interval-s", 1)
         start("bootstrap-1", "bootstrap", 1, "--test-network", "--write-network", network_file, *crawling)
@@ -144,12 +156,12 @@ async def running_network(
             while not network_file.exists():  # noqa: ASYNC110  (a file wakes nobody)
                 await trio.sleep(POLL_S)
         joining = ("--network", network_file)
-        for place in range(RELAYS):
+        for place in range(relays):
             start(f"relay-{place}", "relay", FIRST_RELAY + place, *joining)
         for place in range(HOSTS):
             start(f"host-{place}", "host", FIRST_HOST + place, *joining, "--models", CACHE, *host_options)
         flags = {"listen": (f"/ip4/127.{number}.200.1/tcp/0",)}
-        yield WholeNetwork(folder, number, seen, load_table(network_file, "network", NetworkConfig, flags))
+        yield WholeNetwork(folder, number, seen, load_table(network_file, "network", NetworkConfig, flags), relays)
         nursery.cancel_scope.cancel()
 
 
