@@ -218,6 +218,7 @@ async def open_client(
         # First what may be wrong with the network: the detector takes a second or two.
         await view.start()
         nursery.start_soon(view.keep_fresh)
+        nursery.start_soon(view.keep_arcs, config.profile, config.warm_ways)
         if detector is None:
             load = partial(Detector.load, languages=config.languages)
             detector = await trio.to_thread.run_sync(load)
