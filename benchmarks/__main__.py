@@ -14,6 +14,8 @@ BENCHMARKS = {
     "ledger": "settlements taken by a log, against bare Ed25519 verifications",
     "collusion": "how often colluders link client and host, or get fragments together, against arithmetic",
     "detect": "identifiers found in labelled texts, and how fast; options: see its module",
+    "linkability": "whether two hosts or two middles can tell that two rings are of one request, for each profile",
+    "exposure": "labelled prompts split over hosts: who is sent what share, and whether the answers come together",
     "restoration": "answers with placeholders, cut at every offset, against what they mean",
 }
 

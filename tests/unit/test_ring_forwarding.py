@@ -222,6 +222,46 @@ async def test_a_client_that_does_not_read_holds_back_the_far_side():
         await r.wait_until_nothing_is_left()
 
 
+@pytest.mark.parametrize("towards", ["end", "client"])
+async def test_a_connection_that_is_full_is_waited_for(towards: str):
+    """Its socket takes nothing at once, and hardly anything may wait for it."""
+    async with relayed(echo) as r:
+        streams = [await r.open() for _ in range(3)]
+        for stream in streams:
+            await stream.send_all(cell(0))
+            await received(stream, CELL_SIZE)
+        outbox = r.middle.connections[getattr(r, towards).peer_id].outbox
+        outbox.high_water = CELL_SIZE
+        outbox._send_now = lambda _: 0
+        waited = 0
+
+        async def use(stream: PeerStream) -> None:
+            nonlocal waited
+            for start in range(0, 200, 20):
+                await stream.send_all(cells(20, start))
+            assert await received(stream, 200 * CELL_SIZE) == cells(200)
+
+        async def watch() -> None:
+            nonlocal waited
+            while True:
+                waited = max(waited, len(outbox._writers))
+                assert outbox.unsent_bytes <= CELL_SIZE + INITIAL_WINDOW
+                await trio.lowlevel.checkpoint()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(watch)
+            async with trio.open_nursery() as users:
+                for stream in streams:
+                    users.start_soon(use, stream)
+            nursery.cancel_scope.cancel()
+        assert waited
+        assert not outbox._writers
+        for stream in streams:
+            stream.reset()
+        assert await r.ended(3) == [CLIENT_GONE] * 3
+        await r.wait_until_nothing_is_left()
+
+
 async def test_a_window_of_a_leg_does_not_grow():
     far = Far()
     async with relayed(far) as r:
@@ -366,7 +406,14 @@ async def flood_until_held(r: Relayed, stream: PeerStream, size: int) -> None:
 
 
 @pytest.mark.parametrize("which", ["max_bytes", "max_bytes_per_neighbour"])
-async def test_the_fullest_leg_is_ended_when_all_hold_too_much(which: str):
+async def test_the_fullest_leg_is_ended_when_all_hold_too_much(which: str, monkeypatch: pytest.MonkeyPatch):
+    end, left = Forwarder.end, []
+
+    def note_left(forwarder: Forwarder, reason: str) -> None:
+        left.append(forwarder._client.held_bytes)
+        end(forwarder, reason)
+
+    monkeypatch.setattr(Forwarder, "end", note_left)
     async with relayed(Far(reads=False), **{which: 230_000}) as r:
         modest, greedy = await r.open(), await r.open()
         await flood_until_held(r, modest, 64 * CELL_SIZE)
@@ -375,7 +422,8 @@ async def test_the_fullest_leg_is_ended_when_all_hold_too_much(which: str):
         assert r.endings == []
         await greedy.send_all(cells(30))
         assert await r.ended() == [FLOODED]
-        # What it held was dropped, and the other leg's was not.
+        # What it held was dropped at once, and the other leg's was not.
+        assert left == [0]
         assert r.held.total == held
         third = await r.open()
         await flood_until_held(r, third, 64 * CELL_SIZE)

@@ -214,8 +214,15 @@ def asks(sentence: str) -> bool:
 
 def bare_instruction(sentence: str) -> str:
     """A sentence from its verb on: without "please", "for each of them"."""
-    bare = OPENERS.sub("", sentence).strip("*_ ")
+    wish = _POLITE.search(sentence)
+    bare = OPENERS.sub("", sentence[wish.end() :] if wish else sentence).strip("*_ ")
     return OPENERS.sub("", _OVER.sub("", bare, count=1))
+
+
+_POLITE: Final = re.compile(
+    r"[,;:–-]\s*(?:so |and |then )?(?:please|kindly|can you|could you|would you)(?: please)?\s+(?=\w+\s+\w)",
+    re.IGNORECASE,
+)
 
 
 _OVER: Final = re.compile(
@@ -224,4 +231,6 @@ _OVER: Final = re.compile(
     r"|put)\b))",
     re.IGNORECASE,
 )
-_PUTTING: Final = word_set("add put give append insert return output include attach prepend note leave")
+_PUTTING: Final = word_set(
+    "add put give append insert return output include attach prepend note leave say tell state decide"
+)

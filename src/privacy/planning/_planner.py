@@ -24,6 +24,7 @@ from privacy.planning._model import (
     WhyWhole,
 )
 from privacy.planning._references import stems
+from privacy.planning._segments import needs_all
 from privacy.planning._sharding import Shards, find_shards
 from privacy.planning._source import Source
 from privacy.planning._units import Unit
@@ -54,6 +55,8 @@ def plan(
     text_in_runs = find_shards(source, hosts, policy)
     if text_in_runs is not None:
         return _shards(source, text_in_runs, hosts, policy, history)
+    if policy.level is not Level.OPEN and needs_all(source.text):
+        return _whole(source, "needs_all", hosts, policy, history)
     units, groups, why_whole = divide(source, policy)
     if why_whole:
         return _whole(source, why_whole, hosts, policy, history)

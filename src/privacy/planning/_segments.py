@@ -23,10 +23,11 @@ from attrs import frozen
 
 from privacy.exposure import sentence_spans
 from privacy.planning._clauses import clause_starts
-from privacy.planning._kinds import OPENERS, kind_of
+from privacy.planning._kinds import OPENERS, first_word, is_plea, kind_of
 from privacy.planning._material import Line as ShownLine
 from privacy.planning._material import is_code
 from privacy.planning._piecewise import MANY, Manner, asks, manner_of
+from privacy.planning._words import CREATING
 
 MAX_HEAD_LINES: Final = 24
 MAX_HEAD_CHARS: Final = 2000
@@ -58,6 +59,21 @@ _LABEL: Final = re.compile(
 _OF_THE_TEXT: Final = re.compile(
     rf"\b(?:above|these|those|this|each|every|all of (?:it|them)|them|everything|the (?:[\w'’-]+ )?(?:{MANY}|text"
     r"|letter|list|table|log|transcript|minutes|essay|article|draft|translation|output|result|document))\b",
+    re.IGNORECASE,
+)
+_TEXT: Final = (
+    r"(?:reviews?|comments?|messages?|e-?mails?|letters?|tickets?|log|table|minutes|lease|contract|diary|notes?|report"
+    r"|manual|interview|chat|statement|testimony|article|essay|story|text|document|transcript|speech|memo|thread|inbox"
+    r"|applicants?|applications?|candidates?|patients?|clauses?|paragraphs?|sections?|chapter|passage|poem|song|script"
+    r"|code|draft|post|page|paper|abstract|survey|answers|feedback|data|figures|numbers|expenses|transactions|excerpt"
+    r"|conversation|dialogue|description|proposal|plan|recipe|case|brief|notatk[aęi]|tekst|text[eo]?|opinie|avis|list"
+    r"|products?|members?|entries|rows?|lines?|events?|situation|offer|policy|agreement|version)"
+)
+_ABOUT_TEXT: Final = re.compile(
+    rf"\b(?:this|these|those|the following|the|my|our|diese[nrsm]?|cet(?:te)?|ces|ce|tę|ten|te|esta?|estos)\s+"
+    rf"(?:[\w'’-]+\s+){{0,2}}?{_TEXT}\b|\b(?:above|below|the following)\b"
+    r"|\bthis\b(?!\s+(?:year|week|month|morning|afternoon|evening|time|way|summer|winter|spring|autumn|weekend))"
+    r"|\bthese\b(?! days)",
     re.IGNORECASE,
 )
 _POINTING: Final = re.compile(
@@ -123,9 +139,10 @@ def lines_of(text: str, start: int, end: int) -> list[Line]:
 def segment(text: str) -> Segments | None:
     """The instruction of a message and its text; None where it is not made of these two (rule 3)."""
     lines = lines_of(text, 0, len(text))
-    if not lines or MARKED.match(text, lines[0].start, lines[0].end):
+    if not lines or _lists_tasks(text, lines):
         return None
-    head, first = _head(text, lines)
+    # What begins with an item has no head.
+    head, first = ([], 0) if MARKED.match(text, lines[0].start, lines[0].end) else _head(text, lines)
     if not head:
         first = _opening(text, lines)
         head = [(lines[0].start, lines[first - 1].end)] if first else []
@@ -143,6 +160,70 @@ def segment(text: str) -> Segments | None:
     if manner is None or not material or _is_code(text, material):
         return None
     return Segments(tuple(instruction), tuple(material), manner)
+
+
+def _lists_tasks(text: str, lines: Sequence[Line]) -> bool:
+    """Whether a message begins with items that are tasks of their own."""
+    items = [match for line in lines[:MAX_HEAD_LINES] if (match := MARKED.match(text, line.start, line.end))]
+    if not items or items[0].start() != lines[0].start:
+        return False
+    ends = {line.start: line.end for line in lines[:MAX_HEAD_LINES]}
+    told = [kind_of(text[item.end() - 1 : ends[item.start()]]) == "task" for item in items]
+    return 2 * sum(told) >= len(told)
+
+
+def needs_all(text: str) -> bool:
+    """Whether a message asks one thing about one text that stands in it, so that nobody looks for tasks in the text.
+
+    Asked of messages that have no segments. Where the text is a list, `_lists` knows better.
+    """
+    lines = lines_of(text, 0, len(text))
+    if len(lines) < 3 or MARKED.match(text, lines[0].start, lines[0].end):
+        return False
+    return _asks_about_rest(text, lines) or _asks_about_above(text, lines)
+
+
+def _asks_about_rest(text: str, lines: Sequence[Line]) -> bool:
+    end = next((n for n, line in enumerate(lines) if n and (line.gap or line.closed)), len(lines))
+    rest = lines[end:]
+    said = text[lines[0].start : lines[end - 1].end]
+    if len(rest) < 2 or rest[-1].end - rest[0].start < MIN_ASKED_ABOUT_CHARS or len(said) > MAX_PARAGRAPH_CHARS:
+        return False
+    marked = MARKED.match(text, rest[0].start, rest[0].end) is not None
+    if (
+        (marked and (_lists_tasks(text, rest) or not _ABOUT_TEXT.search(said)))
+        or is_plea(said)
+        or not _is_all_said(said, creating=_BASED_ON.search(said) is not None)
+    ):
+        return False
+    return _ABOUT_TEXT.search(said) is not None or _is_formed(text, rest)
+
+
+def _asks_about_above(text: str, lines: Sequence[Line]) -> bool:
+    start = next((n for n in range(len(lines) - 1, 0, -1) if lines[n].gap), 0)
+    said = text[lines[start].start : lines[-1].end]
+    above = lines[:start]
+    if len(above) < 2 or above[-1].end - above[0].start < MIN_ASKED_ABOUT_CHARS or len(said) > MAX_PARAGRAPH_CHARS:
+        return False
+    end = next((n for n, line in enumerate(above) if n and line.gap), len(above))
+    first = text[above[0].start : min(above[end - 1].end, above[0].start + MAX_PARAGRAPH_CHARS)]
+    return _ABOUT_TEXT.search(said) is not None and _is_all_said(said, creating=True) and not _instructions(first)
+
+
+def _is_all_said(said: str, *, creating: bool) -> bool:
+    """Whether a paragraph is nothing but what to do with a text."""
+    tasks = _instructions(said)
+    told = [said[start:end] for start, end in sentence_spans(said)]
+    if not tasks or len(told) > MAX_ASKED_SENTENCES or (not creating and first_word(tasks[0]) in CREATING):
+        return False
+    return all(asks(sentence) or kind_of(sentence) in {"task", "remark"} or len(told) > 1 for sentence in told)
+
+
+MIN_ASKED_ABOUT_CHARS: Final = 300
+MAX_ASKED_SENTENCES: Final = 4
+_BASED_ON: Final = re.compile(
+    r"\b(?:based on|from|out of|of|for|about) (?:this|these|the following|the)\b", re.IGNORECASE
+)
 
 
 def _instructions(said: str) -> list[str]:

@@ -78,9 +78,9 @@ class Pace:
         return max(self.burst, default=1) + math.ceil((elapsed_s + SLACK_S) / self.interval_s)
 
 
-CLIENT: Final = Pace(0.16, waiting_bytes=2 * MAX_RING_MESSAGE, lead_s=0.02, burst=(8, 32, 128, 512))
-"""A request of chat with its lane's proof takes a few cells; the largest message takes 262. A cell every 160 ms has a
-voucher at the host before a window of tokens is used up, and a cancellation within 200 ms."""
+CLIENT: Final = Pace(0.16, waiting_bytes=2 * MAX_RING_MESSAGE, lead_s=0.02, burst=(32, 128, 512))
+"""The smallest class holds 30 KB, which fills the context of many a model; the largest message takes 262 cells. A cell
+every 160 ms has a voucher at the host before a window of tokens is used up, and a cancellation within 200 ms."""
 
 ENDPOINT: Final = Pace(0.08, waiting_bytes=4 * BODY_SIZE, total=(128, 512, 2048))
 """Answers of up to 10, 41 and 164 seconds, then a multiple of the last. A reader does not notice 80 ms between two
@@ -141,6 +141,12 @@ class PacedSender(DataSender):
         """Starts the clock where there is something to say."""
         if self._pending:
             self.begin(now_s)
+
+    def abandon(self) -> None:
+        """Forgets what waits, and stops the clock where no cell has left yet."""
+        self.drop()
+        if not self._sent:
+            self._next_s = math.inf
 
     def finish(self, reason: str) -> None:
         """Says END: at the next boundary where there are classes, else in the next cell."""
@@ -268,12 +274,16 @@ class PacedEnd(RingEnd):
         if self._ended is None:
             self._ended = reason
             if self._client:
-                self._sender.drop()
+                self._sender.abandon()
             self._sender.finish(reason)
 
     def cells_to_send(self, now_s: float = 0.0) -> list[CellOut]:
         """What to seal and send now, in order."""
-        if self._over or self._lost_arc is not None or self._muted:
+        if self._muted:
+            # Its arcs close: an END on the back arc would only show that the client had wanted no more.
+            self._over = self._ended is not None
+            return []
+        if self._over or self._lost_arc is not None:
             return self._last_words()
         self._sender.begin_with_a_message(now_s)
         if self._ended is not None and not self._sender.begun:
