@@ -26,8 +26,8 @@ SEEDS: Final = {"private": 1, "fast": 2, "paced": 3}
 CONFIDENCE: Final = 0.95
 LEAST_WITHIN: Final = 0.9
 _ABOUT: Final = {
-    "by_path": "rings: client and host by guard and middle",
-    "linked": "rings: client and host, by guard and middle or guard and host",
+    "by_path": "rings: client and host, by path",
+    "linked": "rings: client and host, by path or by guard and host",
     "with_text": "rings: client and fragment, by guard and host",
     "request_linked": "requests: client and a host",
     "together": "requests: two fragments or more",

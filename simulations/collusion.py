@@ -11,9 +11,9 @@ The requests are independent of one another, so that a share of them has an inte
 What is found stream by stream (`adversaries.linked`) is held against what chance alone gives.
 
 **Profile `paced`** has the paths of `private`. Who only watches a paced ring from its guard and its host sees cadences
-and classes, which many rings have; so by path alone is what watching gives. Who holds a ring's cells back, or alters
-them, at the guard, recognises that at the host in any profile; so `linked` counts guard and host as if they always
-found each other, in `paced` as in the others.
+and classes, which many rings have; where they are many, `by_path` is what watching gives. Who holds a ring's cells
+back, or alters them, at the guard, recognises that at the host in any profile; so `linked` counts guard and host as if
+they always found each other, in `paced` as in the others.
 """
 
 import random
