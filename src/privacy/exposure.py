@@ -30,7 +30,7 @@ __all__ = [
     "sentence_spans", "share", "share_of_sentences", "without_placeholders", "word_set",
 ]  # fmt: skip
 
-Mode = Literal["tasks", "whole"]
+Mode = Literal["tasks", "shards", "whole"]
 
 
 def word_set(text: str) -> frozenset[str]:

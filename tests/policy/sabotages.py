@@ -197,6 +197,32 @@ SABOTAGES: Final = (
         ),
     ),
     Sabotage(
+        "warm-arcs-are-reused",
+        4,
+        "ways that were lent to a request stay ready for the next one",
+        "test_p04_unlinkability.py::test_arcs_that_were_ready_are_lent_to_one_request_and_used_once",
+        (
+            Change(
+                "src/peernet/client/arcs.py",
+                "if ready.way not in (*fitted.taken, *fitted.conflicting)]",
+                "if ready.way not in fitted.conflicting]",
+            ),
+        ),
+    ),
+    Sabotage(
+        "warm-arcs-know-no-rules",
+        4,
+        "a way that is ready takes any place in a request, whatever else stands there",
+        "test_p04_unlinkability.py::test_ways_that_are_ready_stand_on_no_two_fragments",
+        (
+            Change(
+                "src/peernet/core/ring/warm.py",
+                "fitting = free if not met else [place for place in free if met == [place]]",
+                "fitting = free",
+            ),
+        ),
+    ),
+    Sabotage(
         "placeholders-are-global",
         4,
         "one person has the same placeholder at every host",

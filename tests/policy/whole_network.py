@@ -16,7 +16,7 @@ from typing import Any, Final, cast
 
 import pytest
 import trio
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 import peernet.cli.host
 from inference.engine import Generation, Message, Parameters
@@ -25,6 +25,7 @@ from inference.tokenizer import Tokenizer
 from peernet.cli.main import _parse
 from peernet.client.client import Client, open_client
 from peernet.core.ring.hop import Hop
+from peernet.core.ring.warm import ARCS_A_WAY
 from peernet.net import swarm as net_swarm
 from peernet.node.config import ClientConfig, HostConfig, NetworkConfig, load_table
 from peernet.node.home import Home
@@ -32,7 +33,7 @@ from privacy.detection import Detector
 from tests.model_files import CACHE, pulled_model
 from tests.swarm.scripted_peer import Script, ScriptedModel
 
-__all__ = ["CLIENT", "Seen", "WholeNetwork", "detector", "running_network"]
+__all__ = ["CLIENT", "POLL_S", "READY_TIMEOUT_S", "Seen", "WholeNetwork", "detector", "running_network"]
 
 CLIENT: Final = "client"
 HOSTS: Final = 3
@@ -106,15 +107,21 @@ class WholeNetwork:
         return {str(path.relative_to(self.folder)): path.read_bytes() for path in paths}
 
     @asynccontextmanager
-    async def client(self, finder: Detector, config: ClientConfig | None = None) -> AsyncIterator[Client]:
-        """A client that knows all hosts and relays."""
+    async def client(
+        self, finder: Detector, config: ClientConfig | None = None, warm_ways: int = 0
+    ) -> AsyncIterator[Client]:
+        """A client that knows all hosts and relays, and has arcs ready over so many ways."""
+        # Those leave the client at times of their own, and most tests ask what leaves it because of a prompt.
+        configured = evolve(config or ClientConfig(), warm_ways=warm_ways)
         home = Home(self.folder / "client" / "config", self.folder / "client" / "state", CACHE)
         with _as_member(CLIENT):
-            async with open_client(self.network, config or ClientConfig(), home, detector=finder) as client:
+            async with open_client(self.network, configured, home, detector=finder) as client:
                 with trio.fail_after(READY_TIMEOUT_S):
                     while not self._knows_all(client):
                         await trio.sleep(POLL_S)
                         await client.network.fetch_directory()
+                    while client.network.ready_arcs < warm_ways * ARCS_A_WAY:  # noqa: ASYNC110  (relays build them)
+                        await trio.sleep(POLL_S)
                 yield client
 
     def _knows_all(self, client: Client) -> bool:
@@ -219,6 +226,14 @@ def _record(monkeypatch: pytest.MonkeyPatch, seen: dict[str, Seen], script: Scri
 
         return recorded
 
+    def recording_passed(method: Callable[[Hop, bytes], bytes]) -> Callable[[Hop, bytes], bytes]:
+        def recorded(self: Hop, cells: bytes) -> bytes:
+            passed = method(self, cells)
+            mine().cells.extend(cells + passed)
+            return passed
+
+        return recorded
+
     original = net_swarm.PeerConnection
 
     def connection(transport: Any, *arguments: Any, **options: Any) -> Any:
@@ -227,7 +242,8 @@ def _record(monkeypatch: pytest.MonkeyPatch, seen: dict[str, Seen], script: Scri
 
     monkeypatch.setattr(peernet.cli.host, "_load_engine", load)
     monkeypatch.setattr(Hop, "receive", recording(Hop.receive))
-    monkeypatch.setattr(Hop, "receive_back", recording(Hop.receive_back))
+    monkeypatch.setattr(Hop, "pass_on", recording_passed(Hop.pass_on))
+    monkeypatch.setattr(Hop, "pass_back", recording_passed(Hop.pass_back))
     monkeypatch.setattr(net_swarm, "PeerConnection", connection)
 
 

@@ -113,6 +113,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Worl
             tokenizer=None,
             screener=None,
             ledger=SimpleNamespace(logs=[SimpleNamespace(origin="log")]),
+            linger=lambda _: None,
         )
         policy = ExposurePolicy(level, max_share)
         made = plan([ChatMessage("user", PROMPT)], [MENTIONS], len(chosen), policy)

@@ -4,7 +4,7 @@ import argparse
 import sys
 from typing import Any
 
-from peernet.cli.options import add_choice, add_pseudonyms
+from peernet.cli.options import add_choice, add_profile, add_pseudonyms
 from peernet.client.events import Answered, FragmentReport
 
 __all__ = ["add_request", "explain", "finality_of", "result_of"]
@@ -13,7 +13,7 @@ __all__ = ["add_request", "explain", "finality_of", "result_of"]
 def add_request(parser: argparse.ArgumentParser) -> None:
     """The options about how a prompt is treated."""
     group = parser.add_argument_group("request")
-    group.add_argument("--profile", choices=("private", "fast"), help="relays on each arc: guard and middle, or guard")
+    add_profile(group)
     group.add_argument("--policy", choices=("strict", "standard", "open"), help="how much one host may see")
     add_pseudonyms(group)
     add_choice(group)

@@ -7,7 +7,16 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from peernet.cli.options import add_choice, add_home, add_network, add_pseudonyms, home_of, network_of, table_of
+from peernet.cli.options import (
+    add_choice,
+    add_home,
+    add_network,
+    add_profile,
+    add_pseudonyms,
+    home_of,
+    network_of,
+    table_of,
+)
 from peernet.cli.services import add_service, announce, run_service
 
 if TYPE_CHECKING:
@@ -36,7 +45,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     about = "of a whole answer, where the program does not say; default: %(default)s"
     api.add_argument("--max-answer-tokens", type=int, dest="default_tokens", default=1024, metavar="N", help=about)
     group = parser.add_argument_group("request")
-    group.add_argument("--profile", choices=("private", "fast"), help="relays on each arc: guard and middle, or guard")
+    add_profile(group)
     group.add_argument("--policy", choices=("strict", "standard", "open"), help="how much one host may see")
     add_pseudonyms(group)
     add_choice(group)

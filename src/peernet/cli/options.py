@@ -7,6 +7,7 @@ from typing import Any
 
 from attrs import evolve
 
+from peernet.core.ring.paths import PROFILES
 from peernet.node.config import PSEUDONYMS, NetworkConfig, load_table
 from peernet.node.home import Home
 
@@ -14,6 +15,7 @@ __all__ = [
     "add_choice",
     "add_home",
     "add_network",
+    "add_profile",
     "add_pseudonyms",
     "addresses_in",
     "config_file",
@@ -94,6 +96,12 @@ def _add_listening(group: argparse._ArgumentGroup) -> None:
         choices=("home", "busy"),
         help="how much this node bears: home, or busy for one that many lean on",
     )
+
+
+def add_profile(group: argparse._ArgumentGroup) -> None:
+    """`--profile`."""
+    about = "relays on each arc: guard and middle, or guard; paced: as private, at a cadence, which takes longer"
+    group.add_argument("--profile", choices=tuple(PROFILES), help=about)
 
 
 def add_pseudonyms(group: argparse._ArgumentGroup) -> None:

@@ -26,6 +26,7 @@ from peernet.client.session import ChatSession, CountedModel, LanguageRefused, N
 from peernet.core.errors import UserError
 from peernet.core.ledger.policy import LedgerPolicy
 from peernet.core.regions import RegionBound
+from peernet.net.rings import RingChannel
 from peernet.net.tasks import background_nursery
 from peernet.node.config import ClientConfig, NetworkConfig
 from peernet.node.home import Home
@@ -70,6 +71,7 @@ class Client:
         self._counted = {model.name: model}
         self._models = models
         self._nursery = nursery
+        self._lingering: set[RingChannel] = set()
 
     def chat(
         self,
@@ -134,6 +136,20 @@ class Client:
         wanted = model or self._model
         return self.network.hosts_of(wanted.name, wanted.tokenizer.digest, self._issuers)
 
+    def linger(self, ring: RingChannel) -> None:
+        """Remembers a ring that is ended and still fills its class; see `wait_for_rings`."""
+        self._lingering = {other for other in self._lingering if not other.finished.is_set()}
+        if ring.lingers:
+            self._lingering.add(ring)
+
+    async def wait_for_rings(self) -> None:
+        """Waits until every paced ring has filled its class: a client that left earlier would show when it was done.
+
+        Each is over at its boundary, and a farewell later at the latest.
+        """
+        for ring in tuple(self._lingering):
+            await ring.finished.wait()
+
     def hosts_elsewhere(self, model: CountedModel) -> Counter[str]:
         """How many hosts of a model are not asked for the regions that they claim, by these claims."""
         return self.network.hosts_elsewhere(model.name, model.tokenizer.digest, self._issuers)
@@ -171,7 +187,7 @@ async def open_client(
         home: where that and the client's state are; by default the platform's folders.
         models: where models are, if not in the home.
         policy: `strict`, `standard` or `open`, on top of the configuration.
-        profile: `private` or `fast`, on top of the configuration.
+        profile: `private`, `fast` or `paced`, on top of the configuration.
         pseudonyms: `tag` or `surrogate`, on top of the configuration.
         model: what is asked for where a request does not say, on top of the configuration.
         detector: one that is loaded already.
@@ -202,11 +218,14 @@ async def open_client(
         # First what may be wrong with the network: the detector takes a second or two.
         await view.start()
         nursery.start_soon(view.keep_fresh)
+        nursery.start_soon(view.keep_arcs, config.profile, config.warm_ways)
         if detector is None:
             load = partial(Detector.load, languages=config.languages)
             detector = await trio.to_thread.run_sync(load)
         await trio.to_thread.run_sync(screener.load)
-        yield Client(view, config, detector, screener, counted, ledger, home.models, nursery)
+        client = Client(view, config, detector, screener, counted, ledger, home.models, nursery)
+        yield client
+        await client.wait_for_rings()
 
 
 def _message(message: ChatMessage | Mapping[str, str]) -> ChatMessage:

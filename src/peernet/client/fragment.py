@@ -157,6 +157,10 @@ class Exchange:
     ledger: LedgerPolicy
     emit: Callable[[Event], None]
     started_s: float
+    paced: bool = False
+    """Whether its rings are."""
+    linger: Callable[[RingChannel], None] = lambda _: None
+    """Takes a ring that is ended and goes on for a while."""
     standings: HostStandings = Factory(HostStandings)
 
     async def run(self, attempt: Attempt, outcome: Outcome, sending: Callable[[], None]) -> None:
@@ -187,6 +191,9 @@ class Exchange:
 
     async def _run(self, attempt: Attempt, outcome: Outcome, sending: Callable[[], None]) -> None:
         ordinal, host = attempt.fragment.ordinal, attempt.host
+        if self.paced and serving.PACED_FLAG not in host.offer.flags:
+            why = "the host does not answer at a cadence, as profile 'paced' needs"
+            raise AttemptFailed(why, peer=host.peer, reason=serving.NOT_PACED)
         # Now in this host's words, also where it fails before it says any.
         outcome.answer_as_sent = outcome.kept = attempt.kept
         prompt_tokens = self.tokenizer.count_messages([Message(turn.role, turn.content) for turn in attempt.turns])
@@ -212,7 +219,8 @@ class Exchange:
         self.emit(LaneFunded(ordinal, lane.lane.cap_microcredits, lane.finality))
         began = trio.current_time()
         try:
-            ring = await self.network.open_ring(attempt.path, serving.INFER)
+            service = serving.INFER_PACED if self.paced else serving.INFER
+            ring = await self.network.open_ring(attempt.path, service)
         except RingFailed as error:
             hop = failed_hop(error)
             # Both arcs have the host at the same place.
@@ -230,6 +238,7 @@ class Exchange:
             raise AttemptFailed(f"the host broke the protocol: {error.reason}", peer=host.peer) from error
         finally:
             ring.end()
+            self.linger(ring)
 
     async def _fund(self, attempt: Attempt, prompt_tokens: int, max_tokens: int) -> FundedLane:
         offer = attempt.host.offer

@@ -8,7 +8,8 @@ A client has no lasting key: its swarm runs under a fresh one, it serves nothing
 2. Whatever concerns a request goes around a ring. So do live lookups: for hosts, where the directory has none that
    still holds or all of its own failed; for a host whose record has expired, or that is not where it was; and, at
    random places of the DHT, for relays of the snapshot whose records have expired.
-3. Where the endpoint of a ring is now, the relay before it is asked, so that nobody else learns of it. A guard is
+3. Arcs are built ahead of need, over relays that are drawn as all are (`arcs`).
+4. Where the endpoint of a ring is now, the relay before it is asked, so that nobody else learns of it. A guard is
    asked for nothing but its own fresh record and those that it has for a random place of the DHT.
 """
 
@@ -23,9 +24,11 @@ from typing import Final
 import trio
 from attrs import frozen
 
+from peernet.client.arcs import ReadyArcs
 from peernet.client.directory import ClientDirectory
 from peernet.client.guards import GuardStore
 from peernet.client.lookups import LookupFailed, ask, ask_guard
+from peernet.client.troubles import RingTroubles
 from peernet.core.dht.contact import ID_SIZE
 from peernet.core.dht.records import HostOffer, PeerRecord
 from peernet.core.directory import Directory, Listing
@@ -36,16 +39,20 @@ from peernet.core.lookups import LOOKUP_SERVICE, FindHosts, FindPeers
 from peernet.core.prefixes import address_prefix
 from peernet.core.regions import ANYWHERE, RegionBound, claimed
 from peernet.core.ring.choosing import choose_rings
-from peernet.core.ring.paths import GUARDS, PathPeer, RingPath, TooFewRelays, choose_guards
+from peernet.core.ring.paths import GUARDS, PROFILES, PathPeer, RingPath, TooFewRelays, choose_guards
+from peernet.core.ring.ring import BACK, OUT
+from peernet.core.ring.warm import Way
 from peernet.core.suite import CipherSuite, MixedSuite
 from peernet.net.addresses import Address, addresses_by_peer, circuit_relays, dialable, parse_peer_address
-from peernet.net.rings import RingChannel, RingFailed, RingHop, open_ring
+from peernet.net.rings import RingChannel, RingFailed, RingHop, WarmArc, open_ring, warm_arc
 from peernet.node.config import NetworkConfig
 from peernet.node.peer import now_s, swarm_of
 
 __all__ = ["HostChoice", "NetworkView"]
 
 RING_TIMEOUT_S: Final = 8.0
+ARC_TIMEOUT_S: Final = 6.0
+"""What an arc that is built ahead may take."""
 LOOKUP_RING_TIMEOUT_S: Final = 4.0
 LOOKUP_TRIES: Final = 3
 """Relays that are tried for one lookup."""
@@ -128,6 +135,9 @@ class NetworkView:
         self._next_renewal = -math.inf
         self._away: set[str] = set()
         self._problems: list[str] = []
+        self.troubles = RingTroubles()
+        self._arc_profile = ""
+        self._arcs = ReadyArcs(self._build_ahead, self._draw_ways, self._way_stands, self._random, self.troubles)
 
     @property
     def directory(self) -> Directory:
@@ -177,6 +187,7 @@ class NetworkView:
             answers += 1
             if self._known.known and not self._known.overdue:
                 self._away.clear()
+                self._arcs.look_again()
                 return True
         return self._known.known or not answers
 
@@ -195,6 +206,7 @@ class NetworkView:
 
         Raises `UserError` when the directory is too old to go by and there is no newer one.
         """
+        self._arcs.wake()
         if not self._known.known:
             await self.fetch_directory()
         await self._renew_relays()
@@ -266,18 +278,23 @@ class NetworkView:
         `avoid` names peers that have failed or carry other fragments (`core.ring.choosing`). Relays outside of the
         regions that they are bounded to are as good as not listed.
         """
+        avoided = frozenset(avoid)
+        endpoints = [self._path_peer(host.listing) for host in hosts]
+        return self._arcs.lend(self._choose(endpoints, profile, avoided), avoided)
+
+    def _choose(self, endpoints: Sequence[PathPeer], profile: str, avoid: Collection[str]) -> list[RingPath]:
         # The lane's ring runs over the same relays, so the nodes that keep a ledger count in their distinctness too.
         ledger = [self._path_peer(listing) for listing in self.directory.bootstraps]
         relays = [self._path_peer(listing) for listing in self._relays() if self._addresses_of(listing)]
         try:
             return choose_rings(
                 {relay.peer: relay for relay in relays},
-                [self._path_peer(host.listing) for host in hosts],
+                endpoints,
                 profile,
                 self._guards,
                 self._random,
                 shared=ledger,
-                avoid=frozenset(avoid),
+                avoid=avoid,
             )
         except TooFewRelays as error:
             raise TooFewRelays(error.needed, error.usable, profile, str(self._relay_regions)) from error
@@ -436,12 +453,51 @@ class NetworkView:
             {relay.peer: relay for relay in listed}, (), lambda free: choose_guards(free, (), self._random)
         )
 
+    # --- arcs that are ready -----------------------------------------------------------------------------------------
+
+    async def keep_arcs(self, profile: str, ways: int) -> None:
+        """Keeps arcs ready over so many ways, while there is something to do, until cancelled.
+
+        In a profile without middles there is nothing to build ahead: its guards are connected.
+        """
+        if PROFILES.get(profile) and ways:
+            self._arc_profile = profile
+            await self._arcs.run(ways)
+
+    @property
+    def ready_arcs(self) -> int:
+        """How many arcs stand by."""
+        return self._arcs.arcs
+
+    def _draw_ways(self, taken: Collection[PathPeer]) -> list[Way]:
+        """The two arcs of a ring to nowhere yet, over relays that conflict with none of those taken."""
+        nowhere = PathPeer("", b"", frozenset())
+        relays = map(self._path_peer, self.directory.relays) if taken else ()
+        near = {relay.peer for relay in relays if relay.conflicts_with(taken)}
+        (path,) = self._choose([nowhere], self._arc_profile, near)
+        return [path.out, path.back]
+
+    def _way_stands(self, way: Way) -> bool:
+        listed = [self.directory.listing_of(relay.peer) for relay in way]
+        usable = all(found is not None and found.vouched and self._addresses_of(found) for found in listed)
+        return usable and way[0].peer in self._guards.known()
+
+    async def _build_ahead(self, way: Way) -> WarmArc:
+        relays = [self._hop(peer) for peer in way]
+        return await warm_arc(self.swarm, self.suite, relays, timeout_s=ARC_TIMEOUT_S)
+
     # --- rings -------------------------------------------------------------------------------------------------------
 
     async def _build(self, path: RingPath, service: str, timeout_s: float) -> RingChannel:
         out = [self._hop(peer) for peer in (*path.out, path.endpoint)]
         back = [self._hop(peer) for peer in (*path.back, path.endpoint)]
-        return await open_ring(self.swarm, self.suite, out, back, service, timeout_s=timeout_s)
+        guards = {OUT: path.out, BACK: path.back}
+        warm = {arc: ready for arc, way in guards.items() if (ready := self._arcs.take(way)) is not None}
+        try:
+            return await open_ring(self.swarm, self.suite, out, back, service, timeout_s=timeout_s, warm=warm)
+        finally:
+            for arc, ready in warm.items():
+                self._arcs.note_spoilt(ready, guards[arc][0].peer)
 
     def _hop(self, peer: PathPeer) -> RingHop:
         listing = self._listing(peer.peer)

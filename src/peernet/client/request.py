@@ -10,10 +10,12 @@ Rules:
 3. No relay but a guard carries two fragments of a request, those of failed attempts included.
 4. What a host was sent counts as seen from the moment it left, whether an answer came or not.
 5. Of a fragment that nobody could finish, what was shown stays, and is marked as unfinished.
-6. Where the network is too small for the profile, the request is refused with what is missing; or, where the user
+6. Fragments do not start together (`core.ring.starts`). A standby starts at once: it carries the same fragment.
+7. Where the network is too small for the profile, the request is refused with what is missing; or, where the user
    allows it, goes by the next profile down, which the plan and the receipt say. It keeps that one for its standbys.
 """
 
+import random
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -44,6 +46,7 @@ from peernet.client.parameters import Sampling
 from peernet.client.receipt import Sent, host_exposures, relay_uses, share_seen, totals_of
 from peernet.client.seam import prefix_of
 from peernet.core.ring.paths import ProfileUnavailable, RingPath, TooFewRelays, weaker_profiles
+from peernet.core.ring.starts import start_times
 from peernet.core.serving import Turn
 from privacy.exposure import ExposureReceipt, share
 from privacy.mention import Mention
@@ -157,7 +160,7 @@ class Request:
             )
             for run in self._runs
         )
-        reason = self._plan.why_whole.replace("_", " ")
+        reason = self._plan.reason
         self._emit(
             Planned(
                 self._plan.mode,
@@ -198,10 +201,13 @@ class Request:
         return (notice,)
 
     async def run(self) -> Answered:
-        """Sends all fragments at once and puts their answers together."""
+        """Sends all fragments, each at its time, and puts their answers together."""
+        config = self._client.config
+        within_ms = config.paced_start_ms if self._profile == "paced" else config.start_jitter_ms
+        starts_s = start_times(len(self._runs), within_ms / 1000, random.SystemRandom())
         async with trio.open_nursery() as nursery:
-            for run in self._runs:
-                nursery.start_soon(self._answer_fragment, run)
+            for run, start_s in zip(self._runs, starts_s, strict=True):
+                nursery.start_soon(self._answer_fragment, run, start_s)
         return self._report()
 
     def remember(self) -> dict[int, str]:
@@ -215,7 +221,8 @@ class Request:
                 places[run.fragment.slot] = host
         return places
 
-    async def _answer_fragment(self, run: _Run) -> None:
+    async def _answer_fragment(self, run: _Run, start_s: float) -> None:
+        await trio.sleep(start_s)
         exchange = Exchange(
             network=self._client.network,
             tokenizer=self._tokenizer,
@@ -223,6 +230,8 @@ class Request:
             ledger=self._client.ledger,
             emit=self._pass_on,
             started_s=self._started_s,
+            paced=self._profile == "paced",
+            linger=self._client.linger,
             standings=self._client.network.standings,
         )
         for number in range(1, MAX_ATTEMPTS + 1):
@@ -338,7 +347,7 @@ class Request:
         policy = self._plan.policy
         if policy.level is Level.STRICT and would_see > policy.max_share:
             return False
-        return would_see < 1.0 or self._plan.mode != "tasks" or policy.level is Level.OPEN
+        return would_see < 1.0 or self._plan.mode == "whole" or policy.level is Level.OPEN
 
     def _standby_path(self, run: _Run, host: HostChoice) -> RingPath | None:
         """A fresh ring for a standby; where the network has no relays left, the fragment's own middles again."""

@@ -1,4 +1,4 @@
-"""What client and host say to each other on a ring that is joined for `INFER`.
+"""What client and host say to each other on a ring that is joined for `INFER`, or at a cadence for `INFER_PACED`.
 
     client                                       host
     Ask (lane's proof, prompt, parameters)  ->
@@ -11,7 +11,9 @@
 
 At any point the host may send Refused, which ends the exchange, and the client may end the ring, which cancels the
 generation. Both sides count tokens with the model's pinned tokenizer: the answer's text so far decides, not what an
-engine says. Nothing here names the client, its account, or the request that a fragment belongs to.
+engine says. A host whose offer has the flag `PACED_FLAG` takes `INFER_PACED` as well, where the same is said at a
+cadence (`core.ring.pacing`); any other refuses the join, before it has been told anything. Nothing here names the
+client, its account, or the request that a fragment belongs to.
 """
 
 from typing import Final
@@ -19,11 +21,27 @@ from typing import Final
 from attrs import field, frozen
 
 from peernet.core.metering import LaneOpening, Receipt, Voucher
+from peernet.core.ring.pacing import PACED
 from peernet.core.wire import MessageSet
 
-__all__ = ["INFER", "Ask", "Delta", "Finished", "FromClient", "FromHost", "Pay", "Refused", "Settled", "Turn"]
+__all__ = [
+    "INFER",
+    "INFER_PACED",
+    "PACED_FLAG",
+    "Ask",
+    "Delta",
+    "Finished",
+    "FromClient",
+    "FromHost",
+    "Pay",
+    "Refused",
+    "Settled",
+    "Turn",
+]
 
 INFER: Final = "infer"
+INFER_PACED: Final = INFER + PACED
+PACED_FLAG: Final = "paced"
 
 
 @frozen
@@ -101,6 +119,7 @@ ENGINE: Final = "engine_failed"
 UNPAID: Final = "unpaid"
 LEDGER: Final = "ledger_unreachable"
 NO_PREFIX: Final = "no_prefix"
+NOT_PACED: Final = "not_paced"
 BAD_REQUEST: Final = "bad_request"
 FINAL_REASONS: Final = frozenset({CONTEXT, SCREENED, BAD_REQUEST})
 """Refusals that every other host would repeat."""

@@ -10,6 +10,8 @@
    the quorum does not come within `FINALITY_TIMEOUT_S` after that, the answer ends there, as at its full length.
 5. When the ring ends, the generation is cancelled; when the engine fails, the client is told with a word. What was
    paid is settled in either case, and by then the slot is free again: the client may be back over another ring.
+6. Rings are served as they come and, unless the configuration says otherwise, at a cadence; the engine is then read no
+   faster than the cells leave. Such a ring fills its class after its slot is free.
 """
 
 import secrets
@@ -91,6 +93,8 @@ class HostService:
         self._free = config.parallel
         self._lanes: dict[bytes, int] = {}
         peer.rings.serve(serving.INFER, self._serve)
+        if config.paced:
+            peer.rings.serve(serving.INFER_PACED, self._serve)
         peer.swarm.handle(OFFERS_PROTOCOL, self._serve_offers)
         peer.publish(self._offer)
         peer.publish(self._provider)
@@ -122,7 +126,7 @@ class HostService:
             region=self._peer.network.region,
             issuers=tuple(log.origin for log in self._policy.logs)[:MAX_LIST_LENGTH],
             payout_key=self._payout_key,
-            flags=tuple(sorted(model.capabilities)),
+            flags=tuple(sorted({*model.capabilities, *((serving.PACED_FLAG,) if self._config.paced else ())})),
         )
 
     def _provider(self) -> ProviderRecord:

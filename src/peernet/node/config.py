@@ -108,6 +108,8 @@ class HostConfig:
     """Microcredits a token of the answer."""
     window_tokens: int = field(default=64, validator=ge(1))
     """How many answer tokens the host gives ahead of the vouchers, at most."""
+    paced: bool = True
+    """Whether clients may have their answers at a cadence (profile `paced`): a slot's ring then lasts 10 s or more."""
     relay: bool = False
     """Whether the host also forwards other people's rings."""
     screening: dict[str, float] = field(factory=dict)
@@ -123,6 +125,10 @@ class ClientConfig:
     """How a client treats a prompt."""
 
     profile: str = field(default="private", validator=in_(tuple(PROFILES)))
+    start_jitter_ms: int = field(default=250, validator=[ge(0), le(60_000)])
+    """Within which time the fragments of one request start, at random (`core.ring.starts`)."""
+    paced_start_ms: int = field(default=5000, validator=[ge(0), le(60_000)])
+    """The same under the profile `paced`."""
     profile_fallback: bool = False
     """Whether a request goes by the next profile down where the network is too small for this; the receipt says so."""
     host_regions: tuple[str, ...] = field(default=(), validator=_are_regions)
@@ -146,6 +152,9 @@ class ClientConfig:
     """What becomes of a prompt in another language: sent as under the policy `strict` at most, or refused."""
     detection_timeout_s: float = field(default=10.0, validator=[gt(0), le(600)])
     """How long looking for identifiers may take before the request is given up, nothing sent."""
+    warm_ways: int = field(default=6, validator=[ge(0), le(32)])
+    """Over how many ways (a guard and a middle each) arcs are kept ready while the client is in use; 0 for none.
+    A fragment takes two."""
 
 
 def load_table(path: Path, table: str, kind: type[T], flags: Mapping[str, Any]) -> T:

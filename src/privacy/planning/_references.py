@@ -45,10 +45,16 @@ _CLAUSE_BREAK: Final = re.compile(
     r"[,;:(]|\b(?:and|or|but|if|when|because|since|so|that|which|while|who|whether|where)\b", re.IGNORECASE
 )
 _SEQUENCE: Final = re.compile(
-    r"^\W*(?:then|after that|afterwards|once done|when done|what about|how about|why not)\b"
-    r"|^\W*(?:and|or|but)\s+(?:\S+\s+){0,3}\S+\?$",
+    r"^\W*(?:(?:and|or|but)\s+)?(?:then|after that|afterwards|once done|when done|what about|how about|why not)\b"
+    r"|^\W*(?P<short>and|or|but)\s+(?:\S+\s+){0,3}\S+\?$",
     re.I,
 )
+_ASKS_ITSELF: Final = re.compile(r"^\W*(?:and|or|but)\s+(?:who|what|where|when|why)\s+\S+\s+\S", re.IGNORECASE)
+_THE_THING: Final = re.compile(
+    r"^(?:explain|describe|list|give|show|tell|name|outline|add|state)\s+(?:me\s+|us\s+)?(?:all\s+)?the\s+[\w'’-]+[.?!]?$",
+    re.IGNORECASE,
+)
+"""An instruction about a thing that nothing says which it is: "Explain the rules."."""
 
 _RELATIVE_THING: Final = re.compile(
     r"\b(?:examples?|titles?|summar(?:y|ies)|reasons?|details?|pros|cons|advantages|disadvantages|conclusions?|captions?"
@@ -85,10 +91,15 @@ def reference_of(unit: Unit) -> _Reference:
     text = _EXPLETIVE.sub(" ", unit.text)
     if _BACK_TO_ALL.search(text):
         return "all"
-    is_next = _SEQUENCE.match(text) is not None
+    sequence = _SEQUENCE.match(text)
+    is_next = sequence is not None and not (
+        sequence["short"] and _ASKS_ITSELF.match(text) and len(stems(OPENERS.sub("", text))) > 1
+    )
     if (is_next and not unit.row) or ((is_next or unit.clause) and _leans(text)):
         return "previous"
     bare = OPENERS.sub("", text)
+    if unit.item is None and _THE_THING.match(bare):
+        return "previous"
     if _is_told_in_prose(unit, bare) and _KNOWN_THING.search(text):
         return "previous"
     words = [word.casefold() for word in re.findall(r"[\w'’-]+", bare)]

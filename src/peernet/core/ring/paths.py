@@ -6,7 +6,7 @@ Rules (design section 5):
 2. The middles of a request's rings are distinct from one another, from the guards and from the hosts: in peer, in
    operator and in address prefix (/24 for IPv4, /48 for IPv6). So no relay but the guard carries two fragments. Where
    a peer is reached through others (a host's circuit relays), these count as it does: they see who calls it, and when.
-3. Profile `private` has a guard and a middle on each arc; `fast` the guard alone on both.
+3. Profiles `private` and `paced` have a guard and a middle on each arc; `fast` the guard alone on both.
 4. The choice is uniform among what the rules allow, with randomness handed in, and made locally from the directory:
    choosing tells nobody anything.
 5. Too few peers is `TooFewRelays`, which says how many more it would take; nothing is relaxed quietly. Whoever allows
@@ -32,7 +32,7 @@ __all__ = [
     "weaker_profiles",
 ]
 
-PROFILES: Final = {"private": 1, "fast": 0}
+PROFILES: Final = {"private": 1, "fast": 0, "paced": 1}
 """Each profile with its number of middles an arc."""
 
 _STRONGEST_FIRST: Final = ("paced", "private", "fast")

@@ -20,7 +20,8 @@ Both ends run the same rules over their two arcs:
 
 from collections import deque
 from collections.abc import Callable
-from typing import Final
+from math import inf
+from typing import ClassVar, Final
 
 from attrs import Attribute, field, frozen
 
@@ -131,7 +132,11 @@ class DataReceiver:
             raise RemoteProtocolError("more data cells than the window allows", reason="window_overrun")
         self._allowed -= 1
         self._consumed += 1
-        self._frames.feed(cell.body)
+        self.take(cell.body)
+
+    def take(self, body: bytes) -> None:
+        """Takes the next bytes of the stream; raises `RemoteProtocolError` for a message over the limit."""
+        self._frames.feed(body)
         while (message := self._frames.next()) is not None:
             self._messages.append(message)
 
@@ -168,6 +173,9 @@ class RingEnd:
     Args:
         client: whether this is the client's end (data leaves on the out arc) or the endpoint's (on the back arc).
     """
+
+    paced: ClassVar[bool] = False
+    """Whether cells leave by a clock (`pacing`), and not when there is something to say."""
 
     def __init__(self, *, client: bool) -> None:
         self._sending_arc, self._receiving_arc = (OUT, BACK) if client else (BACK, OUT)
@@ -208,7 +216,16 @@ class RingEnd:
         """Whether queued messages wait to be sent, for the other side's window at the latest."""
         return self._sender.blocked
 
-    def receive(self, arc: int, cell: SealedCell) -> None:
+    @property
+    def next_slot_s(self) -> float:
+        """When a cell is due by the clock; never here."""
+        return inf
+
+    def remaining_s(self, now_s: float) -> float:
+        """How long the ring goes on by its clock once it is ended; not at all here."""
+        return 0.0
+
+    def receive(self, arc: int, cell: SealedCell, now_s: float = 0.0) -> None:
         """Takes a cell from one of the arcs; raises `RemoteProtocolError` for what may not come there."""
         if self._over:
             return
@@ -265,21 +282,29 @@ class RingEnd:
         self._over = self._broken = True
         self._sender.drop()
 
-    def cells_to_send(self) -> list[CellOut]:
+    def cells_to_send(self, now_s: float = 0.0) -> list[CellOut]:
         """What to seal and send now, in order."""
-        if self._over:
-            return []
-        if self._lost_arc is not None:
-            self._over = self._broken = True
-            return [CellOut(OUT + BACK - self._lost_arc, CellType.END, ARC_LOST.encode())]
+        if self._over or self._lost_arc is not None:
+            return self._last_words()
         # Nothing is pending on a muted arc.
         cells = [CellOut(self._sending_arc, CellType.DATA, body) for body in self._sender.bodies_to_send()]
         if self._ended is None:
             if window := self._receiver.window_to_send():
                 cells.append(CellOut(self._receiving_arc, CellType.WINDOW, window))
         elif self._client or not self._sender.blocked:
-            self._sender.drop()
-            arc = self._receiving_arc if self._muted else self._sending_arc
-            cells.append(CellOut(arc, CellType.END, self._ended.encode()))
-            self._over = True
+            cells += self._last_words()
         return cells
+
+    def _last_words(self) -> list[CellOut]:
+        """The END that is still to be said, if any; nothing follows it."""
+        if self._over:
+            return []
+        if self._lost_arc is not None:
+            self._over = self._broken = True
+            return [CellOut(OUT + BACK - self._lost_arc, CellType.END, ARC_LOST.encode())]
+        if self._ended is None:
+            return []
+        self._sender.drop()
+        self._over = True
+        arc = self._receiving_arc if self._muted else self._sending_arc
+        return [CellOut(arc, CellType.END, self._ended.encode())]

@@ -5,11 +5,14 @@ Rules:
 1. Reading and writing are tasks of their own, so that a caller who is cancelled breaks no cell.
 2. A ring on which nothing passes ends after `IDLE_TIMEOUT_S`. One that is ended lets its last cells leave for
    `FAREWELL_S`, and no longer.
-3. A client's ring that ends with one arc hears what the other has to say of it, for `VERDICT_S` at most: the two
+3. A paced ring (`core.ring.pacing`) that is ended goes on up to its boundary, and for `FAREWELL_S` beyond at most.
+   Only what comes counts as passing: what leaves by the clock shows nothing.
+4. A client's ring that ends with one arc hears what the other has to say of it, for `VERDICT_S` at most: the two
    together tell who ended it (`core.ring.endings`). Who reads from the ring is told at once.
 """
 
 from collections.abc import Mapping
+from math import inf
 from typing import Final, Protocol
 
 import trio
@@ -69,7 +72,7 @@ class RingChannel:
     """One end of a joined ring: whole messages both ways.
 
     `run` drives it; `send` and `receive` may then be used, each by one task at a time. `verdict_s` bounds the wait of
-    rule 3; an endpoint has nothing to wait for.
+    rule 4; an endpoint has nothing to wait for.
     """
 
     def __init__(
@@ -96,6 +99,11 @@ class RingChannel:
     def ended(self) -> str | None:
         """Why the ring is over, or None."""
         return self._end.ended
+
+    @property
+    def lingers(self) -> bool:
+        """Whether it is ended and goes on up to its boundary: paced rings do."""
+        return self._end.paced and self._end.ended is not None and not self.finished.is_set()
 
     @property
     def endings(self) -> Mapping[int, Ending]:
@@ -147,7 +155,10 @@ class RingChannel:
         return message
 
     def end(self, reason: str = "done") -> None:
-        """Ends the ring behind what has been queued, if that leaves within `FAREWELL_S`; `run` then returns."""
+        """Ends the ring behind what has been queued, if that leaves within `FAREWELL_S`; `run` then returns.
+
+        A paced ring lasts up to its boundary.
+        """
         if self._end.ended is None:
             self._end.end(reason)
             self._bound()
@@ -155,14 +166,16 @@ class RingChannel:
 
     def _bound(self) -> None:
         """Sets how long `run` may go on without anything passing, and how long at all once the ring is ended."""
-        bound_s = self._idle_timeout_s if self._end.ended is None else FAREWELL_S
-        self._scope.deadline = trio.current_time() + bound_s
+        now = trio.current_time()
+        bound_s = self._idle_timeout_s if self._end.ended is None else FAREWELL_S + self._end.remaining_s(now)
+        self._scope.deadline = now + bound_s
 
     async def _read(self, arc: int, leg: Leg) -> None:
         try:
             while (cells := await leg.receive()) is not None:
+                now = trio.current_time()
                 for cell in cells:
-                    self._end.receive(arc, cell)
+                    self._end.receive(arc, cell, now)
                 if self._end.broken and (leg.ending is not None or not self._verdict_s):
                     break
                 self._note_progress()
@@ -186,20 +199,30 @@ class RingChannel:
     async def _write(self) -> None:
         while not self._end.over:
             self._work = trio.Event()
-            cells = self._end.cells_to_send()
+            cells = self._end.cells_to_send(trio.current_time())
             for cell in cells:
                 try:
                     await self._legs[cell.arc].send(cell.type, cell.body)
                 except ConnectionFailed:
                     self._end.lose(cell.arc, "broken")
             if cells:
-                self._note_progress()
+                if not self._end.paced:
+                    self._note_progress()
                 self._announce()
             elif not self._end.over:
-                await self._work.wait()
+                await self._wait_for_work()
+
+    async def _wait_for_work(self) -> None:
+        """Waits until there is something to say, or until a cell is due by the clock."""
+        due_s = self._end.next_slot_s
+        if due_s == inf:
+            await self._work.wait()
+            return
+        with trio.move_on_at(due_s):
+            await self._work.wait()
 
     def _note_progress(self) -> None:
-        if self._end.ended is None:
+        if self._end.ended is None or self._end.paced:
             self._bound()
 
     def _wake(self) -> None:
