@@ -8,6 +8,7 @@ from peernet.core.errors import UserError
 BENCHMARKS = {
     "overlay": "connections and streams against raw trio TCP",
     "ring": "what a ring adds to a round trip, and what a relay can carry",
+    "failover": "a stall noticed, the answer continued, a cancel at the engine, over real rings",
     "floods": "a good peer's echo while others flood the node, against quiet",
     "growth": "time of detection by the length of one line, 1 KB to 1 MB, for lines made to be slow",
     "screening": "F1 and false refusals of the classifier on texts that it was not trained on, and its speed",

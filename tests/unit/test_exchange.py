@@ -425,6 +425,23 @@ async def test_a_stall_is_noticed_by_what_this_host_took_before(autojump_clock: 
         assert standing.errors.at(trio.current_time()) == pytest.approx(1.0)
 
 
+@pytest.mark.parametrize("at", [0, 3])
+async def test_a_client_that_leaves_ends_the_generation_without_waiting_for_anything(autojump_clock: object, at: int):
+    """At the prompt and in mid-answer: no timer is on the way, so the clock does not move."""
+    engine = ScriptedEngine(answer, stall_after=at)
+    async with hosts_of(engine) as (client, (host,)):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(client.ask, host)
+            await trio.testing.wait_all_tasks_blocked()
+            assert (await engine.health()).generating == 1
+            began_s = trio.current_time()
+            nursery.cancel_scope.cancel()
+        await trio.testing.wait_all_tasks_blocked()
+        assert (await engine.health()).generating == 0
+        assert trio.current_time() == began_s
+        assert host.service._free == HostConfig().parallel
+
+
 async def test_a_host_without_a_place_is_busy_and_not_in_error(autojump_clock: object):
     async with hosts_of(ScriptedEngine(answer)) as (client, (host,)):
         host.service._free = 0
