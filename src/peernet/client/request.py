@@ -181,6 +181,7 @@ class Request:
                 await exchange.run(run.attempt, run.outcome, partial(run.sent_to.append, run.attempt))
                 break
             except AttemptFailed as error:
+                self._client.network.troubles.note(*error.trouble)
                 if error.peer is not None:
                     self._failed.add(error.peer)
                 self._suspects |= error.suspects
