@@ -87,7 +87,8 @@ class Seen:
         in_order = [int(number) for number in _NUMBER.findall(text)] == list(range(1, len(self.prompt.parts) + 1))
         document = self.prompt.document
         if in_order and self.prompt.merge == "text" and document is not None:
-            return _NUMBER.sub("", text).strip() == document.text.strip()
+            # A name comes back in its fullest form, which may be written in other letters.
+            return _NUMBER.sub("", text).strip().casefold() == document.text.strip().casefold()
         return in_order
 
 
@@ -97,16 +98,16 @@ def answer_of(prompt: Prompt, masked: str, mapping: Mapping[str, str]) -> str:
     A text comes back as it was sent, placeholders and all; of a list and of summaries there is a line a part.
     """
     clear, places = _restored(masked, mapping)
-    seen = [
-        (number, clear.find(part[0]), len(part[0]))
-        for number, part in enumerate(prompt.parts, start=1)
-        if all(words in clear for words in part)
-    ]
+    seen: list[tuple[int, int, int]] = []
+    for number, part in enumerate(prompt.parts, start=1):
+        found = [re.search(re.escape(words), clear, re.IGNORECASE) for words in part]
+        if found[0] is not None and all(found):
+            seen.append((number, *found[0].span()))
     if prompt.merge != "text" or prompt.document is None:
         mark = "- " if prompt.merge == "list" else ""
         return "\n".join(f"{mark}⟦{number}⟧ answered" for number, _, _ in seen) or "Nothing."
     document = prompt.document
-    records = [f"⟦{number}⟧{masked[places[at] : places[at + size]]}" for number, at, size in seen]
+    records = [f"⟦{number}⟧{masked[places[start] : places[end]]}" for number, start, end in seen]
     header = document.before if document.before and document.before.strip() in clear else ""
     return header + document.join.join(records)
 

@@ -32,7 +32,7 @@ from peernet.core.host_ranking import HostStandings
 from peernet.core.ledger.checkpoint import Checkpoint
 from peernet.core.ledger.policy import Finality, LedgerPolicy
 from peernet.core.ledger.proofs import LogProof
-from peernet.core.metering import ClientMeter, LaneExhausted, price, verify_receipt
+from peernet.core.metering import ClientMeter, LaneExhausted, Voucher, price, verify_receipt
 from peernet.core.ring.endings import blame
 from peernet.core.ring.paths import PathPeer, RingPath
 from peernet.core.ring.ring import OUT
@@ -73,6 +73,14 @@ class AttemptFailed(PeernetError):
         self.peer = peer
         self.final = final
         self.suspects = suspects
+
+    @property
+    def trouble(self) -> tuple[str, str, frozenset[str]]:
+        """As `RingTroubles.note` takes it: the kind, the word, and whom it concerns."""
+        word = getattr(self.__cause__, "reason", self.reason)
+        if self.peer is not None:
+            return "host", word, frozenset({self.peer})
+        return ("relay" if self.suspects else "request"), word, self.suspects
 
 
 @frozen
@@ -344,6 +352,10 @@ class _Answer:
             match message:
                 case Delta() as delta:
                     await self._take(ring, delta)
+                    if self._use.answer_tokens > self._ask.max_tokens + PREPAID_WINDOW_TOKENS:
+                        # Beyond what the lane pays for, and what two ways of counting differ by.
+                        self._exchange.network.troubles.note("host", "too_long", (self._attempt.host.peer,))
+                        return "length"
                 case Finished() as finished:
                     return finished.reason
                 case Refused() as refused:
@@ -386,6 +398,8 @@ class _Answer:
     async def _take(self, ring: RingChannel, delta: Delta) -> None:
         if math.isnan(self._outcome.first_token_s):
             self._outcome.first_token_s = trio.current_time() - self._exchange.started_s
+        if not delta.text:
+            raise RemoteProtocolError("a piece of an answer without text", reason="bad_message")
         total = max(self._use.answer_tokens, self._counter.feed(delta.text))
         self._use.answer_tokens = total
         try:
@@ -434,9 +448,7 @@ class _Answer:
         exchange = self._exchange
         try:
             settled = await self._next(ring, RECEIPT_TIMEOUT_S)
-            if not isinstance(settled, Settled) or settled.receipt.voucher.amount_microcredits > (
-                self._meter.vouched_microcredits
-            ):
+            if not isinstance(settled, Settled) or not self._is_ours(settled.receipt.voucher):
                 return
             log_key = exchange.ledger.log(settled.receipt.voucher.log_origin).key
             checkpoint = verify_receipt(settled.proof, settled.receipt, log_key, exchange.network.suite)
@@ -447,6 +459,12 @@ class _Answer:
         self._outcome.checkpoint, self._outcome.receipt_index = checkpoint, proof.index
         ordinal = self._attempt.fragment.ordinal
         exchange.emit(ReceiptProven(ordinal, settled.receipt, proof.index, checkpoint.size, proof.checkpoint))
+
+    def _is_ours(self, settled: Voucher) -> bool:
+        """Whether a voucher is of this lane, and for no more than was signed: an old receipt proves nothing here."""
+        latest = self._meter.latest_voucher
+        mine = latest is not None and settled.lane_key == latest.lane_key
+        return mine and settled.amount_microcredits <= self._meter.vouched_microcredits
 
 
 async def _broken(ring: RingChannel, attempt: Attempt, error: RingFailed) -> AttemptFailed:

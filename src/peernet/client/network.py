@@ -495,6 +495,9 @@ class NetworkView:
         warm = {arc: ready for arc, way in guards.items() if (ready := self._arcs.take(way)) is not None}
         try:
             return await open_ring(self.swarm, self.suite, out, back, service, timeout_s=timeout_s, warm=warm)
+        except RingFailed as error:
+            self.troubles.note("not_built", error.reason)
+            raise
         finally:
             for arc, ready in warm.items():
                 self._arcs.note_spoilt(ready, guards[arc][0].peer)

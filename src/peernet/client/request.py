@@ -242,6 +242,7 @@ class Request:
                 await exchange.run(run.attempt, run.outcome, partial(self._note_sent, run))
                 break
             except AttemptFailed as error:
+                self._client.network.troubles.note(*error.trouble)
                 if error.peer is not None:
                     self._failed.add(error.peer)
                 self._suspects |= error.suspects

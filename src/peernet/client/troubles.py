@@ -3,10 +3,10 @@
 A count has a kind of ours and, behind a colon, the word that a ring ended with. That word may be a peer's: one that no
 code of ours says is counted as `other`, so that nobody can fill a client's memory with kinds.
 
-    not_built:WORD     a ring was not built
-    relay:WORD         a ring broke, and a relay may have done it
-    host:WORD          a host broke the protocol, fell silent, went, or refused
-    ledger:WORD        no lane was to be had
+    not_built:WORD     a ring, or an arc ahead of one, was not built
+    relay:WORD         a request's ring failed, and one of its relays may have done it
+    host:WORD          a host broke the protocol, fell silent, went, refused, or said more than it was asked for
+    request:WORD       an attempt failed, and nobody on its ring did it
     warm:WORD          what became of the arcs that were built ahead
 
 Which peers were in question is counted too, in memory alone and for as long as the client runs. Nobody is left out for
@@ -31,10 +31,10 @@ _WORDS: Final = frozenset(
         *("bad_address", "bad_lifetime", "bad_text", "from_future", "nonces_used_up", "not_canonical"),
         *("unknown_message",),
         # What hosts and the ledger say (`core.serving`, `core.ledger.messages`).
-        *("bad_grant", "bad_request", "context", "engine", "lane", "ledger", "model", "no_prefix", "screened"),
-        *("unpaid", "refused", "over_grant"),
+        *("bad_grant", "bad_lane", "bad_request", "context_overflow", "engine_failed", "ledger_unreachable"),
+        *("no_model", "no_prefix", "over_grant", "refused", "screened", "unpaid"),
         # What the client itself finds.
-        *("silent", "gone", "aged", "built", "conflicting", "died", "used"),
+        *("silent", "failed", "aged", "built", "conflicting", "died", "used"),
     }
 )
 

@@ -55,6 +55,7 @@ _EXAMPLES: Final = re.compile(
 _ANSWERING: Final = re.compile(
     r"^(?:answer|respond|reply|write|explain|do (?:not|n't)|format|make)\s+(?:in|with|as|briefly|concisely|only|each"
     r"|every|all|everything|it|them|your answers?|using|like|at most|under|less|sure|the answers?)\b"
+    r"|^make (?:people|readers|everyone|everybody|guests|the (?:reader|audience|guests)s?) \w+"
     r"|^(?:ask|apologi[sz]e|request)\s+(?:for|to|that|whether|if)\b"
     r"|^(?:explain|say|state|write|point out|tell \w+)\s+that\b"
     r"|^do not\b|^think step|^show your (?:work|reasoning)|^explain your (?:reasoning|answers?)",

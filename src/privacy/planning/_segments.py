@@ -196,7 +196,8 @@ def _asks_about_rest(text: str, lines: Sequence[Line]) -> bool:
         or not _is_all_said(said, creating=_BASED_ON.search(said) is not None)
     ):
         return False
-    return _ABOUT_TEXT.search(said) is not None or _is_formed(text, rest)
+    announced = said.endswith(":") and not marked
+    return announced or _ABOUT_TEXT.search(said) is not None or _is_formed(text, rest)
 
 
 def _asks_about_above(text: str, lines: Sequence[Line]) -> bool:
@@ -219,7 +220,7 @@ def _is_all_said(said: str, *, creating: bool) -> bool:
     return all(asks(sentence) or kind_of(sentence) in {"task", "remark"} or len(told) > 1 for sentence in told)
 
 
-MIN_ASKED_ABOUT_CHARS: Final = 300
+MIN_ASKED_ABOUT_CHARS: Final = 150
 MAX_ASKED_SENTENCES: Final = 4
 _BASED_ON: Final = re.compile(
     r"\b(?:based on|from|out of|of|for|about) (?:this|these|the following|the)\b", re.IGNORECASE
