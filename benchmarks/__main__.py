@@ -8,12 +8,15 @@ from peernet.core.errors import UserError
 BENCHMARKS = {
     "overlay": "connections and streams against raw trio TCP",
     "ring": "what a ring adds to a round trip, and what a relay can carry",
+    "failover": "a stall noticed, the answer continued, a cancel at the engine, over real rings",
     "floods": "a good peer's echo while others flood the node, against quiet",
     "growth": "time of detection by the length of one line, 1 KB to 1 MB, for lines made to be slow",
     "screening": "F1 and false refusals of the classifier on texts that it was not trained on, and its speed",
     "ledger": "settlements taken by a log, against bare Ed25519 verifications",
+    "collusion": "how often colluders link client and host, or get fragments together, against arithmetic",
     "detect": "identifiers found in labelled texts, and how fast; options: see its module",
     "linkability": "whether two hosts or two middles can tell that two rings are of one request, for each profile",
+    "exposure": "labelled prompts split over hosts: who is sent what share, and whether the answers come together",
     "restoration": "answers with placeholders, cut at every offset, against what they mean",
 }
 

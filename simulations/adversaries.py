@@ -6,7 +6,8 @@ The hostile share f is the same among relays and among hosts. Colluders keep the
    sure. That is the linking of the design's threat: with two arcs, about 2f^2 of all rings.
 2. **By timing.** A guard and the host recognise each other's traffic without the middle. It is counted as if that
    always worked, which is the worst case: with what rule 1 gives, 3f^2 to 4f^2.
-3. A request is **read together** when hosts in one hand got more than one of its fragments.
+3. A request is **read together** when hosts in one hand got more than one of its fragments, and **read whole** when
+   they got all of them.
 4. A client is **met** when one of its guards is hostile.
 
 `linked` works on what the colluders saw in an event run (`rings.Sighting`), stream by stream. `exposure_of` works on a
@@ -36,14 +37,19 @@ __all__ = [
     "exposure_of",
     "follow",
     "fragments_together",
+    "fragments_whole",
     "linked",
     "linked_by_chance",
     "linked_by_path_by_chance",
     "met_by_chance",
+    "request_linked_by_chance",
+    "text_linked_by_chance",
 ]
 
 DAY_S: Final = 24 * 3600.0
 _OPERATOR: Final = b"the colluders"
+_HALVINGS: Final = 50
+_TERMS: Final = 400
 
 
 @frozen
@@ -76,6 +82,16 @@ class Share:
         """The share, 0 when nothing was counted."""
         return self.hits / self.count if self.count else 0.0
 
+    def interval(self, confidence: float = 0.95) -> tuple[float, float]:
+        """What the true share lies in with that confidence, if the counted were independent; (0, 1) for none.
+
+        The interval of Clopper and Pearson (Biometrika 26, 1934), which is never too short.
+        """
+        tail, misses = (1 - confidence) / 2, self.count - self.hits
+        low = _share_with(lambda p: beta_cdf(p, self.hits, misses + 1), tail) if self.hits else 0.0
+        high = _share_with(lambda p: beta_cdf(p, self.hits + 1, misses), 1 - tail) if misses else 1.0
+        return low, high
+
 
 def exposure_of(path: RingPath, is_hostile: Callable[[PathPeer], bool]) -> Exposure:
     """What the hostile ones among the peers of a ring can say of it."""
@@ -92,12 +108,12 @@ def linked(sightings: Sequence[Sighting], client: int, host: int, share: float) 
     guards = [sighting for sighting in pool if sighting.neighbours[0] == client]
     by_path = False
     for guard in guards:
-        beyond = guard.neighbours[1]
+        beyond = {guard.neighbours[1]}
         following = onward.get(guard.legs[1])
         # The guard knows whom it sent the stream to; a colluder there knows where it went from there.
-        if following is not None and following.place == beyond:
-            beyond = following.neighbours[1]
-        by_path |= beyond == host
+        if following is not None and following.place in beyond:
+            beyond.add(following.neighbours[1])
+        by_path |= host in beyond
     return Exposure(by_path, bool(guards) and any(sighting.place == host for sighting in pool))
 
 
@@ -123,6 +139,25 @@ def fragments_together(f: float, fragments: int) -> float:
     return float(1 - honest**fragments - fragments * f * honest ** (fragments - 1))
 
 
+def fragments_whole(f: float, fragments: int) -> float:
+    """The probability that hosts in one hand get all of a request's fragments."""
+    return float(f**fragments)
+
+
+def text_linked_by_chance(f: float) -> float:
+    """The probability of rule 2 alone: the host, and a guard of the ring; the same in every profile."""
+    return f * _over_guards(f, 1 - (1 - f) ** 2)
+
+
+def request_linked_by_chance(f: float, fragments: int, profile: str = "private") -> float:
+    """The probability that at least one ring of a request is linked: all have the same guards, and else nothing."""
+    honest = 1 - f
+    # Linked are so many of the rings with a hostile guard on one arc, and on both.
+    one, both = (1 - honest**2, 1 - honest**3) if PROFILES[profile] else (1.0, 1.0)
+    one_hostile = one / 2 + both / 4
+    return 2 * f * honest * (1 - (1 - one_hostile) ** fragments) + f * f * (1 - (1 - both) ** fragments)
+
+
 def met_by_chance(f: float, guards: float = GUARDS) -> float:
     """The probability that one of so many guards is hostile."""
     return float(1 - (1 - f) ** guards)
@@ -131,6 +166,34 @@ def met_by_chance(f: float, guards: float = GUARDS) -> float:
 def _over_guards(same: float, different: float) -> float:
     """Of a ring whose arcs each take one of `GUARDS` guards at random."""
     return (same + (GUARDS - 1) * different) / GUARDS
+
+
+def _share_with(cdf: Callable[[float], float], wanted: float) -> float:
+    """Where a rising function of a share has a value, by halving."""
+    low, high = 0.0, 1.0
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if cdf(middle) < wanted else (low, middle)
+    return (low + high) / 2
+
+
+def beta_cdf(x: float, a: float, b: float) -> float:
+    """The distribution function of Beta(a, b): its continued fraction (Abramowitz and Stegun, 26.5.8)."""
+    if not 0 < x < 1:
+        return float(x >= 1)
+    if x > (a + 1) / (a + b + 2):
+        return 1 - beta_cdf(1 - x, b, a)
+    front = math.exp(math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x)) / a
+    # From the inside out; with x below the mean so many terms are more than enough.
+    value = 1.0
+    for n in range(_TERMS, 0, -1):
+        m = n // 2
+        if n % 2:
+            term = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
+        else:
+            term = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
+        value = 1 + term / value
+    return front / value
 
 
 @frozen
@@ -161,6 +224,7 @@ class WeeksReport:
     by_path: Share
     linked: Share
     together: Share
+    whole: Share
     days: tuple[DayOfClients, ...]
     refused: int
     """Requests for which the directory had too few relays."""
@@ -229,7 +293,7 @@ def follow(scenario: Scenario, share: float, seeded: random.Random) -> WeeksRepo
     population = _Population(scenario, share, seeded)
     now_s = 0.0
     clients = [_Client(GuardBook(lambda: now_s)) for _ in range(settings.clients)]
-    together = Share()
+    together, whole = Share(), Share()
     refused = 0
     days = []
     hosts = population.hosts
@@ -246,6 +310,7 @@ def follow(scenario: Scenario, share: float, seeded: random.Random) -> WeeksRepo
                     refused += 1
                     continue
                 together.add(sum(map(population.is_hostile, chosen)) > 1)
+                whole.add(all(map(population.is_hostile, chosen)))
                 for path in paths:
                     exposure = exposure_of(path, population.is_hostile)
                     client.by_path.add(exposure.by_path)
@@ -277,6 +342,7 @@ def follow(scenario: Scenario, share: float, seeded: random.Random) -> WeeksRepo
         by_path=_sum([client.by_path for client in clients]),
         linked=_sum([client.linked for client in clients]),
         together=together,
+        whole=whole,
         days=tuple(days),
         refused=refused,
         path_error=_error([client.by_path.value for client in clients]),

@@ -24,14 +24,15 @@ from peernet._version import __version__
 from peernet.core.errors import UserError
 from simulations.adversaries import (
     DayOfClients,
-    Share,
+    WeeksReport,
     fragments_together,
+    fragments_whole,
     linked_by_chance,
     linked_by_path_by_chance,
     met_by_chance,
 )
 from simulations.metrics import Figures
-from simulations.running import Results
+from simulations.running import Colluders, Results
 from simulations.scenario import Scenario
 
 __all__ = ["AdversaryRow", "adversary_rows", "empty_folder", "summary_lines", "write_report"]
@@ -59,6 +60,9 @@ class AdversaryRow:
     together: float
     """Of the requests, those of which hosts in one hand got more than one fragment."""
     together_expected: float
+    whole: float
+    """Those of which they got all."""
+    whole_expected: float
     met: float
     """Of the clients, those that had a hostile guard at the end of the run."""
     met_expected: float
@@ -77,22 +81,9 @@ def empty_folder(path: Path) -> Path:
 
 def adversary_rows(scenario: Scenario, results: Results) -> list[AdversaryRow]:
     """A row for each share, of the event run and of the weeks."""
-    hour = [
-        _row(scenario, "hour", seen.share, seen.by_path, seen.linked, seen.together, seen.met.value, None, None)
-        for seen in results.colluders
-    ]
+    hour = [_row(scenario, "hour", seen, seen.met.value, None, None) for seen in results.colluders]
     weeks = [
-        _row(
-            scenario,
-            "weeks",
-            found.share,
-            found.by_path,
-            found.linked,
-            found.together,
-            found.days[-1].met_now,
-            found.path_error,
-            found.linked_error,
-        )
+        _row(scenario, "weeks", found, found.days[-1].met_now, found.path_error, found.linked_error)
         for found in results.weeks
     ]
     return [*hour, *weeks]
@@ -101,29 +92,28 @@ def adversary_rows(scenario: Scenario, results: Results) -> list[AdversaryRow]:
 def _row(
     scenario: Scenario,
     source: str,
-    share: float,
-    by_path: Share,
-    linked: Share,
-    together: Share,
+    found: Colluders | WeeksReport,
     met: float,
     path_error: float | None,
     linked_error: float | None,
 ) -> AdversaryRow:
-    profile = scenario.clients.profile
+    profile, fragments, share = scenario.clients.profile, scenario.clients.fragments, found.share
     return AdversaryRow(
         source=source,
         share=share,
-        rings=by_path.count,
-        linked_by_path=by_path.value,
+        rings=found.by_path.count,
+        linked_by_path=found.by_path.value,
         by_path_expected=linked_by_path_by_chance(share, profile),
         two_f_squared=2 * share * share,
         by_path_error=path_error,
-        linked=linked.value,
+        linked=found.linked.value,
         linked_expected=linked_by_chance(share, profile),
         linked_error=linked_error,
-        requests=together.count,
-        together=together.value,
-        together_expected=fragments_together(share, scenario.clients.fragments),
+        requests=found.together.count,
+        together=found.together.value,
+        together_expected=fragments_together(share, fragments),
+        whole=found.whole.value,
+        whole_expected=fragments_whole(share, fragments),
         met=met,
         met_expected=met_by_chance(share),
     )
@@ -202,14 +192,18 @@ def _adversary_lines(scenario: Scenario, rows: Sequence[AdversaryRow], results: 
     for source, title in titles.items():
         yield ""
         yield f"{title} (in brackets: by chance)"
-        yield "      f   linked by path       2f^2   or by timing         fragments together   guard hostile"
+        yield (
+            "      f   linked by path       2f^2   or by timing         fragments together   all fragments        "
+            "guard hostile"
+        )
         for row in rows:
             if row.source != source:
                 continue
             yield (
                 f"  {row.share:5.2f}   {_beside(row.linked_by_path, row.by_path_expected)}"
                 f"  {100 * row.two_f_squared:6.2f} %  {_beside(row.linked, row.linked_expected)}"
-                f"  {_beside(row.together, row.together_expected)}  {_beside(row.met, row.met_expected)}"
+                f"  {_beside(row.together, row.together_expected)}  {_beside(row.whole, row.whole_expected)}"
+                f"  {_beside(row.met, row.met_expected)}"
             )
     yield ""
     yield "Clients that ever had a hostile guard, and ever a ring linked (in brackets: with new guards every time)"

@@ -39,6 +39,7 @@ class Colluders:
     by_path: Share
     linked: Share
     together: Share
+    whole: Share
     met: Share
     """Clients one of whose guards at the end is hostile."""
 
@@ -103,7 +104,7 @@ class _World:
         self._rows: list[Figures] = []
         self._delivered = 0
         self._delivered_before = 0
-        self._colluders = [Colluders(share, Share(), Share(), Share(), Share()) for share in shares]
+        self._colluders = [Colluders(share, *(Share() for _ in range(5))) for share in shares]
 
     def run(self) -> None:
         """From the first node to the end."""
@@ -273,7 +274,9 @@ class _World:
                     case.linked.add(exposure.linked)
         reached = [host for host, ring in outcome.rings if ring.build_s >= 0]
         for case in self._colluders:
-            case.together.add(sum(host.rank < case.share for host in reached) > 1)
+            hostile = sum(host.rank < case.share for host in reached)
+            case.together.add(hostile > 1)
+            case.whole.add(hostile >= outcome.fragments)
         self.engine.note(f"request {client.place} {outcome.answered} {len(outcome.rings)}")
 
     def _note_ring(self, ring: RingOutcome) -> None:

@@ -56,16 +56,20 @@ class Lost:
 
 
 class MemoryArc:
-    """One arc: the client's `Arc`, its hops, and the legs between them; `Leg` i leads to hop i."""
+    """One arc: the client's `Arc`, its hops, and the legs between them; `Leg` i leads to hop i.
 
-    def __init__(self, name: bytes, hops: int = 3) -> None:
+    With `ahead`, it is built up to its last relay, until `extend` is called.
+    """
+
+    def __init__(self, name: bytes, hops: int = 3, *, ahead: bool = False) -> None:
         secrets = [SUITE.hash("SHA256", name + b"onion" + bytes([number])) for number in range(hops)]
         self.records = [b"record of hop %d on " % number + name for number in range(hops)]
         described = [
             ArcHop(SUITE.x25519_public(secret), record, SUITE.hash("SHA256", name + b"client" + secret))
             for secret, record in zip(secrets, self.records, strict=True)
         ]
-        self.arc = Arc(SUITE, described)
+        self.endpoint = described[-1]
+        self.arc = Arc(SUITE, described[:-1], whole=False) if ahead else Arc(SUITE, described)
         self.hops = [Hop(SUITE, (secret,), SUITE.hash("SHA256", name + b"hop" + secret)) for secret in secrets]
         self.legs = [Leg() for _ in range(hops)]
         self.dead: set[int] = set()
@@ -76,6 +80,11 @@ class MemoryArc:
     def start(self) -> None:
         """Sends the guard's handshake."""
         self.arc.start()
+        self.flush()
+
+    def extend(self) -> None:
+        """Names the endpoint."""
+        self.arc.extend(self.endpoint)
         self.flush()
 
     def flush(self) -> None:

@@ -9,12 +9,16 @@ Rules (promise P3; design section 6, step 8):
    numerator. The placeholder itself counts as no word at all. A host that got the whole of a masked prompt therefore
    shows a share below 1; `mode` is what says that it got the whole.
 3. Where the count cannot be exact it errs towards more exposure.
-4. A receipt holds numbers, host ids and labels; never a word of the prompt (P5).
+4. A receipt holds numbers, ids of hosts and relays, and labels; never a word of the prompt (P5). What its JSON says
+   is in docs/privacy.md.
+5. What all hosts saw together is counted as if they were one: what two of them were given is given once.
+6. Where a host or a relay is, is its own claim, and called so.
 """
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import cached_property
 from typing import Any, Final, Literal
 
 from attrs import field, frozen, validators
@@ -22,11 +26,11 @@ from attrs import field, frozen, validators
 from privacy.mention import LABELS
 
 __all__ = [
-    "COLUMNS", "ExposureReceipt", "HostExposure", "Mode", "content_words", "sentence_spans", "share",
-    "share_of_sentences", "without_placeholders", "word_set",
+    "COLUMNS", "ExposureReceipt", "ExposureTotals", "HostExposure", "Mode", "RelayUse", "content_words",
+    "sentence_spans", "share", "share_of_sentences", "without_placeholders", "word_set",
 ]  # fmt: skip
 
-Mode = Literal["tasks", "whole"]
+Mode = Literal["tasks", "shards", "whole"]
 
 
 def word_set(text: str) -> frozenset[str]:
@@ -81,29 +85,43 @@ def share(original_text: str, sent_texts: Iterable[str], placeholders: Collectio
     tag (`PERSON_K7`) is one. Where the original has no content word at all, all of its words count; where it has no
     word, any text is the whole.
     """
-    sent = [without_placeholders(text, placeholders) for text in dict.fromkeys(sent_texts)]
-    whole = content_words(original_text)
-    counted = content_words
-    if not whole:
-        whole, counted = Counter(_words(original_text)), lambda text: Counter(_words(text))
-    if not whole:
-        return 1.0 if any(text.strip() for text in sent) else 0.0
-    given: Counter[str] = Counter()
-    for text in sent:
-        given.update(counted(text))
-    return (whole & given).total() / whole.total()
+    return _Given(sent_texts, placeholders).share_of(original_text)
 
 
 def share_of_sentences(
     original_text: str, sent_texts: Iterable[str], placeholders: Collection[str] | None = None
 ) -> float:
     """The fraction, 0 to 1, of the sentences of `original_text` of which a host was given at least half the words."""
-    sent = list(sent_texts)
+    given = _Given(sent_texts, placeholders)
     sentences = [original_text[start:end] for start, end in sentence_spans(original_text)]
     if not sentences:
         return 0.0
-    seen = [sentence for sentence in sentences if share(sentence, sent, placeholders) >= _SEEN_SENTENCE_SHARE]
+    seen = [sentence for sentence in sentences if given.share_of(sentence) >= _SEEN_SENTENCE_SHARE]
     return len(seen) / len(sentences)
+
+
+class _Given:
+    """The words that a host was given, counted once for all that they are compared with."""
+
+    def __init__(self, sent_texts: Iterable[str], placeholders: Collection[str] | None) -> None:
+        self._texts = [without_placeholders(text, placeholders) for text in dict.fromkeys(sent_texts)]
+
+    def share_of(self, original_text: str) -> float:
+        """See `share`."""
+        whole, given = content_words(original_text), self._content_words
+        if not whole:
+            whole, given = Counter(_words(original_text)), self._words
+        if not whole:
+            return 1.0 if any(text.strip() for text in self._texts) else 0.0
+        return (whole & given).total() / whole.total()
+
+    @cached_property
+    def _content_words(self) -> Counter[str]:
+        return Counter(word for text in self._texts for word in content_words(text).elements())
+
+    @cached_property
+    def _words(self) -> Counter[str]:
+        return Counter(word for text in self._texts for word in _words(text))
 
 
 _ABBREVIATIONS: Final = word_set(
@@ -191,26 +209,33 @@ class HostExposure:
     """See `share`."""
     share_of_sentences: float = _unit_interval()
     """See `share_of_sentences`."""
-    identities_seen: int = 0
-    """Identities that it was given in clear."""
+    identifiers_in_clear: Mapping[str, int] = field(factory=dict, converter=_counted)
+    """How many identifiers it was given as they are, by label."""
     identifiers_masked: Mapping[str, int] = field(factory=dict, converter=_counted)
-    """How many identifiers it was given as placeholders, by label."""
+    """How many it was given as placeholders, by label."""
     retries: int = 0
+    """How often it was sent a fragment again."""
     standby: bool = False
     """Whether it came in for another host."""
     continued: tuple[int, ...] = ()
     """The ordinals of those fragments of which it was given what another host had answered so far."""
 
+    @property
+    def identities_seen(self) -> int:
+        """Identities that it was given in clear."""
+        return sum(self.identifiers_in_clear.values())
+
     def to_json(self) -> dict[str, Any]:
         """A dictionary that `json` can write."""
         return {
             "host": self.host,
-            "region": self.region,
+            "region_claimed": self.region,
             "fragments": list(self.fragments),
             "mode": self.mode,
             "share_of_words": round(self.share_of_words, 4),
             "share_of_sentences": round(self.share_of_sentences, 4),
             "identities_seen": self.identities_seen,
+            "identifiers_in_clear": dict(sorted(self.identifiers_in_clear.items())),
             "identifiers_masked": dict(sorted(self.identifiers_masked.items())),
             "retries": self.retries,
             "standby": self.standby,
@@ -218,7 +243,57 @@ class HostExposure:
         }
 
 
-COLUMNS: Final = ("host", "region", "fragments", "words", "sentences", "in clear", "masked", "retries", "standby")
+@frozen
+class RelayUse:
+    """A relay that carried rings of a request: what it did, and where it claims to be. It saw no text."""
+
+    relay: str
+    """Its peer id."""
+    region: str
+    """As the relay claims it."""
+    role: Literal["guard", "middle"]
+    """A guard knows the client's address; a middle knows a guard and a host."""
+    fragments: tuple[int, ...]
+    """The ordinals of the fragments that it carried."""
+
+    def to_json(self) -> dict[str, Any]:
+        """A dictionary that `json` can write."""
+        return {
+            "relay": self.relay,
+            "region_claimed": self.region,
+            "role": self.role,
+            "fragments": list(self.fragments),
+        }
+
+
+@frozen
+class ExposureTotals:
+    """What all hosts of a request saw together, as one host would have that had been given all of it."""
+
+    share_of_words: float = _unit_interval()
+    share_of_sentences: float = _unit_interval()
+    identifiers_found: Mapping[str, int] = field(factory=dict, converter=_counted)
+    """How many were found in the request, by label."""
+    identifiers_in_clear: Mapping[str, int] = field(factory=dict, converter=_counted)
+    """How many some host was given as they are."""
+    identifiers_masked: Mapping[str, int] = field(factory=dict, converter=_counted)
+    """How many some host was given as placeholders."""
+
+    def to_json(self) -> dict[str, Any]:
+        """A dictionary that `json` can write."""
+        return {
+            "share_of_words": round(self.share_of_words, 4),
+            "share_of_sentences": round(self.share_of_sentences, 4),
+            "identifiers_found": dict(sorted(self.identifiers_found.items())),
+            "identifiers_in_clear": dict(sorted(self.identifiers_in_clear.items())),
+            "identifiers_masked": dict(sorted(self.identifiers_masked.items())),
+        }
+
+
+COLUMNS: Final = (
+    "host", "claims to be in", "fragments", "of your words", "of your sentences", "in clear", "masked", "again",
+    "standby",
+)  # fmt: skip
 """The headings of `ExposureReceipt.rows`."""
 
 
@@ -231,42 +306,104 @@ class ExposureReceipt:
     policy: str
     """`strict`, `standard` or `open`."""
     profile: str
-    """`private`, `fast` or `paced`."""
+    """`private`, `fast` or `paced`: the one that the rings were of."""
     guards: tuple[str, ...] = ()
     """The peer ids of the guards that carried the rings: they know the client's address and no text."""
     notices: tuple[str, ...] = ()
     """What else the user should know, in fixed sentences of ours: a stale directory, history left out."""
+    profile_asked: str = ""
+    """The profile that was asked for; another one than `profile` where the network was too small for it."""
+    relays: tuple[RelayUse, ...] = ()
+    """All relays of all rings, the guards first."""
+    totals: ExposureTotals | None = None
+    """None where nothing was counted."""
+
+    @property
+    def largest_view(self) -> HostExposure | None:
+        """The host that saw most of the words; None where nothing was sent."""
+        return max(self.hosts, key=lambda host: host.share_of_words, default=None)
 
     @property
     def largest_share(self) -> float:
         """The share of words of the host that saw most; 0 where nothing was sent."""
-        return max((host.share_of_words for host in self.hosts), default=0.0)
+        return 0.0 if self.largest_view is None else self.largest_view.share_of_words
+
+    @property
+    def retries(self) -> int:
+        """How often hosts were sent a fragment again, over all hosts."""
+        return sum(host.retries for host in self.hosts)
+
+    @property
+    def standbys(self) -> int:
+        """How many hosts came in for another one."""
+        return sum(host.standby for host in self.hosts)
+
+    @property
+    def weakened(self) -> bool:
+        """Whether the rings were of a weaker profile than was asked for."""
+        return self.profile_asked not in {"", self.profile}
 
     def to_json(self) -> dict[str, Any]:
         """A dictionary that `json` can write."""
+        largest = self.largest_view
         return {
             "mode": self.mode,
             "policy": self.policy,
             "profile": self.profile,
+            "profile_asked": self.profile_asked or self.profile,
             "largest_share": round(self.largest_share, 4),
+            "largest_view": None if largest is None else largest.host,
+            "totals": {
+                "hosts": len(self.hosts),
+                "retries": self.retries,
+                "standbys": self.standbys,
+                **({} if self.totals is None else self.totals.to_json()),
+            },
             "guards": list(self.guards),
+            "relays": [relay.to_json() for relay in self.relays],
+            "regions_claimed": {
+                "hosts": _regions(host.region for host in self.hosts),
+                "relays": _regions(relay.region for relay in self.relays),
+            },
             "hosts": [host.to_json() for host in self.hosts],
             "notices": list(self.notices),
         }
 
-    def rows(self) -> list[tuple[str, ...]]:
-        """A table of strings, one row a host, under `COLUMNS`."""
-        return [
+    def rows(self, name: Callable[[str], str] = str) -> list[tuple[str, ...]]:
+        """A table of strings under `COLUMNS`: a row a host, and of several hosts one for all; `name` shortens ids."""
+        rows: list[tuple[str, ...]] = [
             (
-                host.host,
+                name(host.host),
                 host.region,
                 ", ".join(str(ordinal + 1) for ordinal in host.fragments),
                 f"{host.share_of_words:.0%}",
                 f"{host.share_of_sentences:.0%}",
-                str(host.identities_seen),
-                ", ".join(f"{count} {label}" for label, count in sorted(host.identifiers_masked.items())),
-                str(host.retries),
+                _kinds(host.identifiers_in_clear),
+                _kinds(host.identifiers_masked),
+                str(host.retries or ""),
                 "yes" if host.standby else "",
             )
             for host in self.hosts
         ]
+        totals = self.totals
+        if totals is not None and len(rows) > 1:
+            rows.append((
+                f"all {len(rows)} together",
+                "",
+                "",
+                f"{totals.share_of_words:.0%}",
+                f"{totals.share_of_sentences:.0%}",
+                _kinds(totals.identifiers_in_clear),
+                _kinds(totals.identifiers_masked),
+                str(self.retries or ""),
+                str(self.standbys or ""),
+            ))  # fmt: skip
+        return rows
+
+
+def _kinds(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {label}" for label, count in sorted(counts.items())) or "none"
+
+
+def _regions(claims: Iterable[str]) -> list[str]:
+    return sorted({claim for claim in claims if claim})

@@ -61,6 +61,7 @@ __all__ = [
     "PlacedPseudonym",
     "Randomness",
     "Style",
+    "by_label",
 ]
 
 MAX_IDENTITIES: Final = 4096
@@ -212,14 +213,15 @@ class Conversation(Guarded):
             self._views[host] = HostView(self, surrogates)
         return self._views[host]
 
-    def identities_in_clear(self, sent_texts: Sequence[str]) -> int:
-        """How many of the identities have a form that stands in `sent_texts` as it is: for the receipt."""
+    def identities_in_clear(self, sent_texts: Sequence[str]) -> list[Identity]:
+        """Those of the identities that have a form which stands in `sent_texts` as it is: for the receipt."""
         self.check()
         folded = [text.casefold() for text in sent_texts]
-        return sum(
-            any(has_word(text, form.casefold()) for form in identity.forms for text in folded)
+        return [
+            identity
             for identity in self._identities
-        )
+            if any(has_word(text, form.casefold()) for form in identity.forms for text in folded)
+        ]
 
     def is_unseen(self, text: str) -> bool:
         """Whether `text` stands nowhere in the conversation."""
@@ -292,6 +294,11 @@ class Conversation(Guarded):
             index = (index + 1) % pool
 
 
+def by_label(identities: Iterable[Identity]) -> dict[str, int]:
+    """How many different ones there are, by label."""
+    return dict(sorted(Counter(identity.label for identity in dict.fromkeys(identities)).items()))
+
+
 class HostView(Guarded):
     """The conversation as one host knows it: made by `Conversation.view`."""
 
@@ -339,14 +346,13 @@ class HostView(Guarded):
         """What is no word of the user's, when words are counted: see `exposure.share`; None for whatever is a tag."""
         return None if self._surrogates is None else tuple(self._originals)
 
-    def masked_in(self, texts: Sequence[str]) -> dict[str, int]:
-        """How many identities stand in `texts` as placeholders that were sent, by label."""
+    def masked_in(self, texts: Sequence[str]) -> list[Identity]:
+        """The identities that stand in `texts` as placeholders that were sent."""
         sent = {name: owner for name, owner in self._owners.items() if name not in self._unsent}
-        found = dict.fromkeys(owner for name, owner in sent.items() if any(name in text for text in texts))
-        return dict(Counter(owner.label for owner in found))
+        return list(dict.fromkeys(owner for name, owner in sent.items() if any(name in text for text in texts)))
 
-    def identities_in_clear(self, texts: Sequence[str]) -> int:
-        """How many identities this host was given in clear, if it was sent `texts`: for the receipt."""
+    def identities_in_clear(self, texts: Sequence[str]) -> list[Identity]:
+        """The identities that this host was given in clear, if it was sent `texts`: for the receipt."""
         clear = [without_placeholders(text, self.hidden_words) for text in texts]
         return self._conversation.identities_in_clear(clear)
 

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import field, frozen
 from threadpoolctl import ThreadpoolController
 
+from privacy._lean_spacy import import_spacy
 from privacy._network import Reader, reader_of
 from privacy._shapes import (
     AMBIGUOUS_NAMES,
@@ -333,7 +334,7 @@ def load_model(name: str | Path = PACKAGED_MODEL, language: str = "en") -> "Lang
 
     Raises `OSError` where it is not there.
     """
-    import spacy
+    spacy = import_spacy()
     from spacy.attrs import LOWER, NORM, PREFIX, SHAPE, SUFFIX
     from spacy.vocab import create_vocab
 
@@ -344,4 +345,5 @@ def load_model(name: str | Path = PACKAGED_MODEL, language: str = "en") -> "Lang
     vocab: Any = create_vocab(language, spacy.util.get_lang_class(language).Defaults)
     getters = vocab.lex_attr_getters
     vocab.lex_attr_getters = {key: getters[key] for key in (LOWER, NORM, PREFIX, SHAPE, SUFFIX)}
-    return spacy.load(name, vocab=vocab, exclude=list(_UNUSED_PIPES))
+    pipeline: Language = spacy.load(name, vocab=vocab, exclude=list(_UNUSED_PIPES))
+    return pipeline

@@ -51,6 +51,8 @@ class Sabotage:
 
 SESSION: Final = "src/peernet/client/session.py"
 REQUEST: Final = "src/peernet/client/request.py"
+NETWORK: Final = "src/peernet/client/network.py"
+RECEIPT: Final = "src/peernet/client/receipt.py"
 SCREEN: Final = "src/privacy/screening/screen.py"
 HOST: Final = "src/peernet/host/service.py"
 ENTRIES: Final = "src/peernet/core/ledger/entries.py"
@@ -161,9 +163,23 @@ SABOTAGES: Final = (
         "test_p03_exposure.py::test_the_receipt_says_what_each_host_saw",
         (
             Change(
-                REQUEST,
-                "share_of_words=share(self._text, texts, view.hidden_words)",
-                "share_of_words=share(self._text, texts, view.hidden_words) / 2",
+                RECEIPT,
+                "share_of_words=self.share_of(original)",
+                "share_of_words=self.share_of(original) / 2",
+            ),
+        ),
+    ),
+    Sabotage(
+        "standby-is-not-counted",
+        3,
+        "the receipt leaves out who came in for another host",
+        "test_p03_exposure.py::test_a_standby_has_seen_it_and_so_has_the_host_that_stalled",
+        (
+            Change(
+                RECEIPT,
+                "return tuple(sight.exposure(original, fragments) for sight in _sights(sent))",
+                "return tuple(sight.exposure(original, fragments) for sight in _sights(sent)"
+                " if not sight.sent[0].standby)",
             ),
         ),
     ),
@@ -181,6 +197,32 @@ SABOTAGES: Final = (
         ),
     ),
     Sabotage(
+        "warm-arcs-are-reused",
+        4,
+        "ways that were lent to a request stay ready for the next one",
+        "test_p04_unlinkability.py::test_arcs_that_were_ready_are_lent_to_one_request_and_used_once",
+        (
+            Change(
+                "src/peernet/client/arcs.py",
+                "if ready.way not in (*fitted.taken, *fitted.conflicting)]",
+                "if ready.way not in fitted.conflicting]",
+            ),
+        ),
+    ),
+    Sabotage(
+        "warm-arcs-know-no-rules",
+        4,
+        "a way that is ready takes any place in a request, whatever else stands there",
+        "test_p04_unlinkability.py::test_ways_that_are_ready_stand_on_no_two_fragments",
+        (
+            Change(
+                "src/peernet/core/ring/warm.py",
+                "fitting = free if not met else [place for place in free if met == [place]]",
+                "fitting = free",
+            ),
+        ),
+    ),
+    Sabotage(
         "placeholders-are-global",
         4,
         "one person has the same placeholder at every host",
@@ -193,6 +235,26 @@ SABOTAGES: Final = (
         "a host is paid to the key that it is known by",
         "test_p04_unlinkability.py::test_the_ledger_ties_nothing_to_a_peer_or_to_another_fragment",
         (Change("src/peernet/cli/host.py", 'home.seed("payout")', 'home.seed("identity")'),),
+    ),
+    Sabotage(
+        "fallback-is-silent",
+        4,
+        "a request goes by a weaker profile, and nobody is told",
+        "test_p04_unlinkability.py::test_a_weaker_profile_is_told_of_before_anything_is_sent_and_in_the_receipt",
+        (Change(REQUEST, "if self._profile == asked or self._unavailable is None:", "if True:"),),
+    ),
+    Sabotage(
+        "fallback-is-not-asked-for",
+        4,
+        "a weaker profile is taken wherever the network is too small, allowed or not",
+        "test_p04_unlinkability.py::test_a_weaker_profile_is_never_taken_unasked",
+        (
+            Change(
+                REQUEST,
+                "weaker_profiles(config.profile) if config.profile_fallback else ()",
+                "weaker_profiles(config.profile)",
+            ),
+        ),
     ),
     Sabotage(
         "host-logs-the-prompt",
@@ -275,7 +337,27 @@ SABOTAGES: Final = (
         12,
         "the receipt does not say where a host claims to be",
         "test_p12_notice.py::test_the_receipt_names_the_region_that_each_host_claims",
-        (Change(REQUEST, "region=sent[0].host.offer.region", 'region=""'),),
+        (Change(RECEIPT, "region=host.offer.region", 'region=""'),),
+    ),
+    Sabotage(
+        "host-regions-are-ignored",
+        12,
+        "hosts are asked wherever they claim to be",
+        "test_p12_notice.py::test_only_hosts_that_claim_a_region_of_the_bound_are_given_anything",
+        (Change(NETWORK, "host for host in hosts if self._host_regions.admits(*host.claimed_regions)", "*hosts"),),
+    ),
+    Sabotage(
+        "relay-regions-are-ignored",
+        12,
+        "relays are used wherever they claim to be",
+        "test_p12_notice.py::test_only_relays_that_claim_a_region_of_the_bound_carry_anything",
+        (
+            Change(
+                NETWORK,
+                "for listing in self.directory.relays if self._relay_regions.admits(listing.record.region)",
+                "for listing in self.directory.relays",
+            ),
+        ),
     ),
     Sabotage(
         "readme-promises-too-much",

@@ -1,26 +1,36 @@
 """P4: nobody but the client knows both who asks and what; no relay but a guard has two fragments of a request.
 
-What each member saw is taken from its own sockets, cells and engine; who stood where, from the directory.
+What each member saw is taken from its own sockets, cells and engine; who stood where, from the directory. The client
+has some arcs ready, and builds the others for the request.
 """
 
+import random
 import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 import trio
 from attrs import frozen
 
+import peernet.client.arcs as arcs_module
 from bootstrap.store import LedgerStore
-from peernet.client.events import Answered
+from peernet.client.events import Answered, Event, Planned
 from peernet.core.identity import PeerId
 from peernet.core.ledger.checkpoint import read_unverified
 from peernet.core.ledger.entries import Entry, decode_entry
-from tests.policy.whole_network import CLIENT, Seen, detector, running_network
+from peernet.core.ring.arc import Arc
+from peernet.core.ring.cells import CellType
+from peernet.core.ring.paths import PathPeer, RingPath, TooFewRelays, choose_paths
+from peernet.core.ring.warm import Way, fit_ways
+from peernet.node.config import ClientConfig
+from tests.policy.whole_network import CLIENT, POLL_S, READY_TIMEOUT_S, Seen, detector, running_network
 
 pytestmark = pytest.mark.swarm
 
+WARM_WAYS = 4
 PROMPT = """\
 1. Write a short thank-you note to Maria Kowalska for the harvest festival in October.
 2. Ask Maria Kowalska in one line whether she likes mushrooms, chestnuts and barley.
@@ -40,6 +50,12 @@ class Run:
     client: PeerId
     entries: tuple[Entry, ...]
     leaves: tuple[bytes, ...]
+    ready_used: int
+    """How many arcs of the request were ready before it."""
+    joins: tuple[int, ...]
+    """How many rings each of the client's arcs was joined to."""
+    planned: tuple[RingPath, RingPath]
+    """The rings of two further requests, one planned right after the other, with ways ready for both."""
 
 
 @pytest.fixture(scope="module")
@@ -48,9 +64,19 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
 
     async def ask(monkeypatch: pytest.MonkeyPatch) -> Run:
         folder = tmp_path_factory.mktemp("network")
-        async with running_network(folder, monkeypatch) as network, network.client(finder) as client:
+        joins = _count_joins(monkeypatch)
+        monkeypatch.setattr(arcs_module, "REFILL_PAUSE_S", (0.0, 0.1))
+        async with (
+            running_network(folder, monkeypatch) as network,
+            network.client(finder, warm_ways=WARM_WAYS) as client,
+        ):
             async with client.conversation() as session:
                 answered = await session.ask(PROMPT, lambda _: None)
+            ready_used = client.network.troubles.counters["warm:used"]
+            with trio.fail_after(READY_TIMEOUT_S):
+                while len(client.network._arcs.ways) < WARM_WAYS:  # noqa: ASYNC110  (relays build them)
+                    await trio.sleep(POLL_S)
+            planned = tuple(client.network.plan_rings(client.hosts()[:1], "private")[0] for _ in range(2))
             leaves = [leaf for path in folder.rglob("ledger.sqlite") for leaf in leaves_of(path)]
             member = {
                 str(item.peer): network.name_at(item.record.addresses[0]) for item in client.network.directory.listings
@@ -63,10 +89,26 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
                 client.network.swarm.peer_id,
                 tuple(map(decode_entry, leaves)),
                 tuple(leaves),
+                ready_used,
+                tuple(joins.values()),
+                cast("tuple[RingPath, RingPath]", planned),
             )
 
     with pytest.MonkeyPatch.context() as monkeypatch:
         yield trio.run(ask, monkeypatch)
+
+
+def _count_joins(monkeypatch: pytest.MonkeyPatch) -> Counter[Arc]:
+    """To how many rings each arc of this process is joined, by its owner."""
+    joins: Counter[Arc] = Counter()
+    send = Arc.send
+
+    def counted(arc: Arc, kind: CellType, body: bytes) -> None:
+        joins[arc] += kind is CellType.JOIN
+        send(arc, kind, body)
+
+    monkeypatch.setattr(Arc, "send", counted)
+    return joins
 
 
 def leaves_of(path: Path) -> list[bytes]:
@@ -107,6 +149,31 @@ def test_no_relay_but_a_guard_has_two_fragments(run: Run) -> None:
     assert carried == {*middles, *guards(run)}
 
 
+def test_arcs_that_were_ready_are_lent_to_one_request_and_used_once(run: Run) -> None:
+    assert run.ready_used == 2 * WARM_WAYS
+    assert set(run.joins) == {1}
+    first, second = run.planned
+    assert not {first.out[1], first.back[1]} & {second.out[1], second.back[1]}
+
+
+def test_ways_that_are_ready_stand_on_no_two_fragments() -> None:
+    chance = random.Random(4)
+    relays = [_stranger(f"relay {number}") for number in range(8)]
+    guards, middles = relays[:2], relays[2:]
+    hosts = [_stranger(f"host {number}") for number in range(3)]
+    for _ in range(50):
+        ways: list[Way] = [(chance.choice(guards), middle) for middle in chance.sample(middles, 3)]
+        fitted = fit_ways(choose_paths(relays, guards, hosts, "private", chance), ways)
+        assert fitted.taken
+        placed = [arc[1] for path in fitted.paths for arc in (path.out, path.back)]
+        assert len(set(placed)) == 2 * len(hosts)
+
+
+def _stranger(name: str) -> PathPeer:
+    """A peer that has nothing in common with another one."""
+    return PathPeer(name, name.encode(), frozenset({name}))
+
+
 def test_two_hosts_cannot_match_their_placeholders(run: Run) -> None:
     names = [
         set(re.findall(r"\b[A-Z]+_[A-Z]\d+\b", " ".join(seen.engine)))
@@ -136,3 +203,64 @@ def test_no_member_was_told_who_the_client_is(run: Run) -> None:
         if name != CLIENT:
             assert key not in bytes(seen.cells), name
             assert str(run.client) not in " ".join(seen.engine), name
+
+
+@frozen
+class Small:
+    """The same request in a network that is too small for its profile."""
+
+    refused: str
+    texts_while_refused: int
+    answered: Answered
+    planned: Planned
+    texts_when_planned: int
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Small]:
+    finder = detector()
+
+    async def ask(monkeypatch: pytest.MonkeyPatch) -> Small:
+        folder = tmp_path_factory.mktemp("small network")
+        async with running_network(folder, monkeypatch, relays=3) as network:
+
+            def texts() -> int:
+                return sum(len(seen.engine) for seen in network.of("host").values())
+
+            refused = "not refused"
+            async with network.client(finder) as client, client.conversation() as session:
+                try:
+                    await session.ask(PROMPT, lambda _: None)
+                except TooFewRelays as error:
+                    refused = str(error)
+            sent = texts()
+            plans: list[tuple[Planned, int]] = []
+
+            def take(event: Event) -> None:
+                if isinstance(event, Planned):
+                    plans.append((event, texts()))
+
+            config = ClientConfig(profile_fallback=True)
+            async with network.client(finder, config) as client, client.conversation() as session:
+                answered = await session.ask(PROMPT, take)
+            ((planned, texts_when_planned),) = plans
+            return Small(refused, sent, answered, planned, texts_when_planned - sent)
+
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        yield trio.run(ask, monkeypatch)
+
+
+def test_a_weaker_profile_is_never_taken_unasked(small: Small) -> None:
+    assert "profile 'private' needs 8 relays" in small.refused
+    assert small.texts_while_refused == 0
+
+
+def test_a_weaker_profile_is_told_of_before_anything_is_sent_and_in_the_receipt(small: Small) -> None:
+    assert small.answered.complete
+    assert small.texts_when_planned == 0
+    assert (small.planned.profile, small.planned.profile_asked) == ("fast", "private")
+    exposure = small.answered.exposure
+    assert (exposure.profile, exposure.profile_asked) == ("fast", "private")
+    for notices in (small.planned.notices, exposure.notices):
+        assert any("weaker than the 'private' asked for" in notice for notice in notices)
+    assert {relay.role for relay in exposure.relays} == {"guard"}

@@ -6,7 +6,7 @@ variable says whose code runs, since every task inherits it from the command tha
 """
 
 import os
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from functools import cache
@@ -16,7 +16,7 @@ from typing import Any, Final, cast
 
 import pytest
 import trio
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 import peernet.cli.host
 from inference.engine import Generation, Message, Parameters
@@ -25,6 +25,7 @@ from inference.tokenizer import Tokenizer
 from peernet.cli.main import _parse
 from peernet.client.client import Client, open_client
 from peernet.core.ring.hop import Hop
+from peernet.core.ring.warm import ARCS_A_WAY
 from peernet.net import swarm as net_swarm
 from peernet.node.config import ClientConfig, HostConfig, NetworkConfig, load_table
 from peernet.node.home import Home
@@ -32,7 +33,7 @@ from privacy.detection import Detector
 from tests.model_files import CACHE, pulled_model
 from tests.swarm.scripted_peer import Script, ScriptedModel
 
-__all__ = ["CLIENT", "Seen", "WholeNetwork", "detector", "running_network"]
+__all__ = ["CLIENT", "POLL_S", "READY_TIMEOUT_S", "Seen", "WholeNetwork", "detector", "running_network"]
 
 CLIENT: Final = "client"
 HOSTS: Final = 3
@@ -77,6 +78,7 @@ class WholeNetwork:
     """The second byte of its loopback addresses."""
     seen: dict[str, Seen]
     network: NetworkConfig
+    relays: int = RELAYS
 
     @property
     def client_address(self) -> str:
@@ -105,16 +107,27 @@ class WholeNetwork:
         return {str(path.relative_to(self.folder)): path.read_bytes() for path in paths}
 
     @asynccontextmanager
-    async def client(self, finder: Detector, config: ClientConfig | None = None) -> AsyncIterator[Client]:
-        """A client that knows all hosts and relays."""
+    async def client(
+        self, finder: Detector, config: ClientConfig | None = None, warm_ways: int = 0
+    ) -> AsyncIterator[Client]:
+        """A client that knows all hosts and relays, and has arcs ready over so many ways."""
+        # Those leave the client at times of their own, and most tests ask what leaves it because of a prompt.
+        configured = evolve(config or ClientConfig(), warm_ways=warm_ways)
         home = Home(self.folder / "client" / "config", self.folder / "client" / "state", CACHE)
         with _as_member(CLIENT):
-            async with open_client(self.network, config or ClientConfig(), home, detector=finder) as client:
+            async with open_client(self.network, configured, home, detector=finder) as client:
                 with trio.fail_after(READY_TIMEOUT_S):
-                    while len(client.hosts()) < HOSTS or len(client.network.directory.relays) < RELAYS:
+                    while not self._knows_all(client):
                         await trio.sleep(POLL_S)
                         await client.network.fetch_directory()
+                    while client.network.ready_arcs < warm_ways * ARCS_A_WAY:  # noqa: ASYNC110  (relays build them)
+                        await trio.sleep(POLL_S)
                 yield client
+
+    def _knows_all(self, client: Client) -> bool:
+        """Whether its directory has every host and relay, whichever of them it may use."""
+        directory = client.network.directory
+        return len(directory.hosts_of(client.config.model)) == HOSTS and len(directory.relays) == self.relays
 
 
 @asynccontextmanager
@@ -123,8 +136,13 @@ async def running_network(
     monkeypatch: pytest.MonkeyPatch,
     script: Script | None = None,
     host_options: Sequence[str] = (),
+    relays: int = RELAYS,
+    regions: Mapping[str, str] | None = None,
 ) -> AsyncIterator[WholeNetwork]:
-    """One bootstrap node, eight relays and three hosts, each a command of its own."""
+    """One bootstrap node, eight relays and three hosts, each a command of its own.
+
+    `regions` are those that members claim, by their names (`relay-0`, `host-0`).
+    """
     pulled_model()
     seen: dict[str, Seen] = {CLIENT: Seen()}
     _record(monkeypatch, seen, script or Script())
@@ -135,8 +153,9 @@ async def running_network(
         def start(name: str, kind: str, place: int, *words: object) -> None:
             seen[name] = Seen()
             home = ("--home", folder / name, "--listen", f"/ip4/127.{number}.{place}.1/tcp/0", "--json")
+            claim = ("--region", regions[name]) if regions and name in regions else ()
             with _as_member(name):
-                nursery.start_soon(_serve, [kind, *home, *words], name=name)
+                nursery.start_soon(_serve, [kind, *home, *claim, *words], name=name)
 
         crawling = ("--directory-interval-s", 1)
         start("bootstrap-1", "bootstrap", 1, "--test-network", "--write-network", network_file, *crawling)
@@ -144,12 +163,12 @@ async def running_network(
             while not network_file.exists():  # noqa: ASYNC110  (a file wakes nobody)
                 await trio.sleep(POLL_S)
         joining = ("--network", network_file)
-        for place in range(RELAYS):
+        for place in range(relays):
             start(f"relay-{place}", "relay", FIRST_RELAY + place, *joining)
         for place in range(HOSTS):
             start(f"host-{place}", "host", FIRST_HOST + place, *joining, "--models", CACHE, *host_options)
         flags = {"listen": (f"/ip4/127.{number}.200.1/tcp/0",)}
-        yield WholeNetwork(folder, number, seen, load_table(network_file, "network", NetworkConfig, flags))
+        yield WholeNetwork(folder, number, seen, load_table(network_file, "network", NetworkConfig, flags), relays)
         nursery.cancel_scope.cancel()
 
 
@@ -207,6 +226,14 @@ def _record(monkeypatch: pytest.MonkeyPatch, seen: dict[str, Seen], script: Scri
 
         return recorded
 
+    def recording_passed(method: Callable[[Hop, bytes], bytes]) -> Callable[[Hop, bytes], bytes]:
+        def recorded(self: Hop, cells: bytes) -> bytes:
+            passed = method(self, cells)
+            mine().cells.extend(cells + passed)
+            return passed
+
+        return recorded
+
     original = net_swarm.PeerConnection
 
     def connection(transport: Any, *arguments: Any, **options: Any) -> Any:
@@ -215,7 +242,8 @@ def _record(monkeypatch: pytest.MonkeyPatch, seen: dict[str, Seen], script: Scri
 
     monkeypatch.setattr(peernet.cli.host, "_load_engine", load)
     monkeypatch.setattr(Hop, "receive", recording(Hop.receive))
-    monkeypatch.setattr(Hop, "receive_back", recording(Hop.receive_back))
+    monkeypatch.setattr(Hop, "pass_on", recording_passed(Hop.pass_on))
+    monkeypatch.setattr(Hop, "pass_back", recording_passed(Hop.pass_back))
     monkeypatch.setattr(net_swarm, "PeerConnection", connection)
 
 

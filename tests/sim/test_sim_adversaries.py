@@ -73,6 +73,12 @@ def test_what_was_seen_is_put_together_stream_by_stream(share: float, by_path: b
     assert (exposure.by_path, exposure.by_timing) == (by_path, by_timing)
 
 
+def test_without_middles_a_guard_knows_the_host_also_where_that_is_hostile():
+    fast = [Sighting(0.1, 1, (1, 2), (0, 3)), Sighting(0.25, 3, (2, 4), (1, 5))]
+    for share in (0.2, 0.3):
+        assert linked(fast, 0, 3, share).by_path
+
+
 def test_streams_that_do_not_meet_say_nothing():
     apart = [SEEN[0], evolve(SEEN[1], legs=(9, 3))]
     assert not linked(apart, 0, 3, 1.0).linked

@@ -100,8 +100,18 @@ def record_cells() -> None:
 
         return recorded
 
+    def recording_passed(method: Any) -> Any:
+        def recorded(self: Hop, cells: bytes) -> bytes:
+            passed: bytes = method(self, cells)
+            with path.open("ab") as file:
+                file.write(cells + passed)
+            return passed
+
+        return recorded
+
     Hop.receive = recording(Hop.receive)
-    Hop.receive_back = recording(Hop.receive_back)
+    Hop.pass_on = recording_passed(Hop.pass_on)
+    Hop.pass_back = recording_passed(Hop.pass_back)
 
 
 def record_wire() -> None:

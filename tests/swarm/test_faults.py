@@ -19,7 +19,6 @@ import pytest
 import trio
 from attrs import evolve
 
-import peernet.client.fragment as fragment_module
 from inference.models import DEFAULT_MODEL
 from peernet.cli.local_swarm import LocalSwarm
 from peernet.client.client import Client, PromptRefused
@@ -33,6 +32,7 @@ from peernet.client.events import (
     Planned,
     RingBuilt,
 )
+from peernet.core import host_ranking
 from peernet.core.errors import UserError
 from peernet.core.ledger.entries import Settle, decode_entry
 from peernet.core.ring.paths import TooFewRelays
@@ -305,7 +305,8 @@ async def test_requests_that_cannot_be_made_leave_nothing_behind(
     # With seven relays a request of three fragments lacks one; dear hosts make a lane for a long answer too large.
     async with (
         scripted_swarm(tmp_path, script, hosts=3, relays=7, host_options=("--answer-price", "100")) as swarm,
-        client_of(swarm, config=ClientConfig(max_answer_tokens=64)) as client,
+        # Arcs that are built ahead leave the client at times of their own.
+        client_of(swarm, config=ClientConfig(max_answer_tokens=64, warm_ways=0)) as client,
     ):
         sent = _Sent(monkeypatch)
         await _refused_before_anything_leaves(client, sent)
@@ -523,7 +524,8 @@ async def test_peers_that_die(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     armed = tmp_path / "armed"
     async with (
         scripted_swarm(tmp_path, Script(armed=str(armed), stall_after=IN_A_PLACEHOLDER), hosts=4, relays=8) as swarm,
-        client_of(swarm) as client,
+        # A relay that shall die has to be on the ring, and not on one that was ready.
+        client_of(swarm, config=ClientConfig(warm_ways=0)) as client,
     ):
         calm = await _ask(client, THREE_PARTS, _Watched())
         assert [fragment.restarts + fragment.continuations for fragment in calm.fragments] == [0, 0, 0]
@@ -662,7 +664,7 @@ async def _host_goes_silent(
 ) -> None:
     """It lives, and its connections too, but no word comes any more; what it was paid it settles."""
     # Long enough for one that only waits for its share of a busy machine.
-    monkeypatch.setattr(fragment_module, "NEXT_TOKEN_TIMEOUT_S", 2.0)
+    monkeypatch.setattr(host_ranking, "NEXT_TOKEN_DEFAULT_S", 2.0)
     watched = _Watched()
     async with _asking(client, NOTE, watched, armed) as asked:
         await take_stall(armed)

@@ -12,7 +12,7 @@ from attrs import evolve
 import bootstrap.directory as signing
 import peernet.client.network as client_network
 import peernet.node.directory_mirror as mirror
-from peernet.client.network import HostChoice, NetworkView, _path_peer
+from peernet.client.network import HostChoice, NetworkView
 from peernet.core import serving
 from peernet.core.dht.records import sign_record
 from peernet.core.directory import MAX_KEPT_AGE_S, OVERDUE_S, check_seal, make_snapshot, sign_directory
@@ -295,7 +295,7 @@ async def test_a_directory_whose_records_have_expired_is_renewed_by_lookups_and_
         client._known._refresh()
         if first_dead:
             # Those chosen as guards first are gone: others stand in.
-            for guard in client._keep_guards([_path_peer(relay) for relay in client.directory.relays]):
+            for guard in client._keep_guards([client._path_peer(relay) for relay in client.directory.relays]):
                 await network.stop(network.name_of(guard.peer))
         await client.make_ready(MODEL, lambda: hosts_of(client))
         (host,) = hosts_of(client)

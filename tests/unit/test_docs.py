@@ -22,11 +22,7 @@ from peernet.core.dht.messages import FindNode, Ping, encode_message
 from peernet.core.ledger.entries import Grant, encode_entry
 from peernet.core.ledger.messages import ReadFile, TlogMessages
 from peernet.core.metering import LaneTerms
-from peernet.core.noise import HandshakeState
-from peernet.core.ring.cells import HANDSHAKE_PROLOGUE, HANDSHAKE_PROTOCOL, CellType, layer_of, seal_cell
-from peernet.core.ring.ring import OUT, Join, join_cookie
 from peernet.core.serving import Delta, Finished, FromHost
-from peernet.core.suite import MixedSuite
 from peernet.core.wire import encode, frame
 from tests.connection_example import connection_examples
 
@@ -277,31 +273,7 @@ python -m peernet identity --home x   # a comment; and another
 
 
 def examples() -> dict[str, bytes]:
-    suite = MixedSuite()
     terms = LaneTerms(bytes(32), 2, 5, 32)
-    join = Join(OUT, "infer", bytes(16), bytes(32))
-    onion = b"\x01" * 32
-    client = HandshakeState(
-        suite,
-        HANDSHAKE_PROTOCOL,
-        initiator=True,
-        prologue=HANDSHAKE_PROLOGUE,
-        remote_static=suite.x25519_public(onion),
-        ephemeral=b"\x02" * 32,
-    )
-    hop = HandshakeState(
-        suite,
-        HANDSHAKE_PROTOCOL,
-        initiator=False,
-        prologue=HANDSHAKE_PROLOGUE,
-        static=onion,
-        ephemeral=b"\x03" * 32,
-    )
-    first = client.write_message()
-    hop.read_message(first)
-    second = hop.write_message()
-    client.read_message(second)
-    to_hop, from_hop = client.split()
     return {
         "Ping, framed": frame(encode_message(Ping())),
         "FindNode(00..13)": encode_message(FindNode(bytes(range(20)))),
@@ -313,14 +285,6 @@ def examples() -> dict[str, bytes]:
         "Grant(01 * 32, 1000, 120, 60, that)": encode_entry(
             Grant(b"\x01" * 32, 1000, 120, 60, terms.commit(bytes(32)))
         ),
-        "NK message 1": first,
-        "NK message 2": second,
-        "handshake hash": client.handshake_hash,
-        "layer outward, first 32 bytes": layer_of(suite, to_hop).update(bytes(32)),
-        "layer back, first 32 bytes": layer_of(suite, from_hop).update(bytes(32)),
-        "Join(1, 'infer', 00 * 16, 00 * 32)": encode(join),
-        "JOIN cell of it, first 16 bytes": seal_cell(to_hop, CellType.JOIN, encode(join))[:16],
-        "cookie, nonce 00 * 16, 04 * 32, 05 * 32": join_cookie(suite, bytes(16), b"\x04" * 32, b"\x05" * 32),
     } | connection_examples()
 
 

@@ -15,10 +15,12 @@ from peernet.client.events import (
     FragmentPlanned,
     FragmentReport,
     FragmentRestarted,
+    FragmentSent,
     FragmentText,
     Planned,
+    RingBuilt,
 )
-from privacy.exposure import ExposureReceipt, HostExposure
+from privacy.exposure import ExposureReceipt, ExposureTotals, HostExposure, RelayUse
 
 FIRST, SECOND = "12D3KooWfirst1", "12D3KooWother2"
 PLANNED = Planned("whole", "standard", "private", (FragmentPlanned(0, FIRST, "Write.", 1.0),), "")
@@ -58,7 +60,17 @@ def answered(fragment: FragmentReport) -> Answered:
         HostExposure(FIRST, "", (0,), "whole", 1.0, 1.0),
         HostExposure(SECOND, "", (0,), "whole", 1.0, 1.0, standby=True, continued=(0,)),
     )
-    exposure = ExposureReceipt(hosts, "whole", "standard", "private")
+    exposure = ExposureReceipt(
+        hosts,
+        "whole",
+        "standard",
+        "private",
+        relays=(
+            RelayUse("12D3KooWguard3", "eu-central", "guard", (0,)),
+            RelayUse("12D3KooWmiddl4", "", "middle", (0,)),
+        ),
+        totals=ExposureTotals(1.0, 1.0),
+    )
     return Answered("Dear Sir", exposure, (fragment,), {}, "log", 0, None, 1.0)
 
 
@@ -103,3 +115,50 @@ def test_programs_are_told_as_well():
 def test_what_is_missing_is_explained(unfinished: bool, deed: str, capsys: pytest.CaptureFixture[str]):
     explain(answered(report(failure="all hosts died", unfinished=unfinished)))
     assert capsys.readouterr().err == f"peernet: it could not be {deed}: all hosts died\n"
+
+
+RING = RingBuilt(0, FIRST, ("12D3KooWguard3", "12D3KooWmiddl4"), ("12D3KooWguard3", "12D3KooWmiddl5"), 0.012)
+
+
+def test_where_nothing_moves_each_step_is_a_line_when_it_happens():
+    text = drawn([PLANNED, RING, FragmentSent(0, FIRST, 0.31, standby=False), FragmentSent(0, SECOND, 0.4, True)])
+    assert text.splitlines()[-3:] == [
+        "fragment 1: ring built in 12 ms: you → …guard3 → …middl4 → …first1, and you ← …guard3 ← …middl5 ← …first1",
+        "fragment 1: sent to …first1, who has now 31% of your words so far",
+        "fragment 1: sent to …other2 (a standby), who has now 40% of your words so far",
+    ]
+
+
+def test_on_a_terminal_what_each_host_has_seen_so_far_is_drawn_below_the_answers():
+    out = io.StringIO()
+    drawing = RequestDrawing(Console(width=120, force_terminal=True, file=out), "Write.")
+    for event in (PLANNED, RING, FragmentSent(0, FIRST, 0.25, standby=False), FragmentSent(0, SECOND, 1.0, True)):
+        drawing.on_event(event)
+    drawing.close()
+    assert "…first1 has seen" in out.getvalue()
+    assert "25%" in out.getvalue()
+    assert "100%, a standby" in out.getvalue()
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_weaker_profile_is_said_plainly(terminal: bool):
+    notice = "This request goes by profile 'fast', which is weaker than the 'private' asked for"
+    planned = Planned("whole", "standard", "fast", PLANNED.fragments, "", "private", (notice,))
+    text = " ".join(drawn([planned], terminal=terminal).split())
+    assert "profile fast instead of private" in text
+    assert notice in text
+
+
+def test_relays_are_named_with_what_they_know_and_claim():
+    text = drawn([PLANNED, answered(report())])
+    assert "guards …guard3 (claims eu-central) know your address, and none of your words" in text
+    assert "middles …middl4 know a guard and a host, and none of your words" in text
+    assert "the largest single view is that of …first1: 100% of your words" in text
+    assert "all 2 together" in text
+
+
+def test_a_column_that_says_nothing_takes_no_room():
+    text = drawn([PLANNED, answered(report())])
+    assert "claims to be in" not in text
+    assert "again" not in text
+    assert "of your sentences" in text

@@ -136,6 +136,7 @@ class Host:
     async def ring(self, nursery: trio.Nursery) -> RingChannel:
         out, back = arc(), arc()
         self._legs = [out[0], back[0]]
+        self.alive = trio.CancelScope()
         ring = RingChannel(RingEnd(client=True), out[0], back[0], verdict_s=0.5)
         nursery.start_soon(ring.run)
         nursery.start_soon(self._serve, RingChannel(RingEnd(client=False), out[1], back[1]))
@@ -218,6 +219,7 @@ class Client:
         network = SimpleNamespace(suite=SUITE, open_ring=self._open_ring)
         self._parameters = parameters
         self._exchange = Exchange(cast("Any", network), cast("Any", tokens), Screen(), POLICY, self.events.append, 0.0)
+        self.standings = self._exchange.standings
 
     async def _open_ring(self, path: RingPath, _: str) -> RingChannel:
         return await self._hosts[path.endpoint.peer].ring(self._nursery)
@@ -403,6 +405,60 @@ async def test_a_host_that_lives_settles_what_it_was_paid_when_its_ring_broke(au
         (settled,) = host.settler.taken
         assert settled.receipt.voucher.amount_microcredits == client.outcome.amount_microcredits > 0
         assert host.service._free == HostConfig().parallel
+
+
+async def test_a_stall_is_noticed_by_what_this_host_took_before(autojump_clock: object):
+    """The first answers teach; then the deadline is a few times their longest gap, and not the default."""
+    paused = ScriptedEngine(answer, seconds_per_token=1.0)
+    async with hosts_of(paused) as (client, (host,)):
+        await client.ask(host)
+        client.outcome = Outcome()
+        paused._stall_after = 3
+        began = trio.current_time()
+        with pytest.raises(AttemptFailed, match="the host was silent for 4 s") as raised:
+            await client.ask(host)
+        assert raised.value.peer == host.choice.peer
+        assert trio.current_time() - began == pytest.approx(3 * 1.0 + 4.0, abs=0.1)
+        # It was a stall, and nobody's second error of the same attempt.
+        standing = client.standings._standings[host.choice.peer]
+        assert (standing.doublings, standing.running) == (1, 0)
+        assert standing.errors.at(trio.current_time()) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("at", [0, 3])
+async def test_a_client_that_leaves_ends_the_generation_without_waiting_for_anything(autojump_clock: object, at: int):
+    """At the prompt and in mid-answer: no timer is on the way, so the clock does not move."""
+    engine = ScriptedEngine(answer, stall_after=at)
+    async with hosts_of(engine) as (client, (host,)):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(client.ask, host)
+            await trio.testing.wait_all_tasks_blocked()
+            assert (await engine.health()).generating == 1
+            began_s = trio.current_time()
+            nursery.cancel_scope.cancel()
+        await trio.testing.wait_all_tasks_blocked()
+        assert (await engine.health()).generating == 0
+        assert trio.current_time() == began_s
+        assert host.service._free == HostConfig().parallel
+
+
+async def test_a_host_without_a_place_is_busy_and_not_in_error(autojump_clock: object):
+    async with hosts_of(ScriptedEngine(answer)) as (client, (host,)):
+        host.service._free = 0
+        with pytest.raises(AttemptFailed, match="slots are taken"):
+            await client.ask(host)
+        standing = client.standings._standings[host.choice.peer]
+        assert standing.refusals.at(trio.current_time()) == pytest.approx(1.0)
+        assert standing.errors.at(trio.current_time()) == 0.0
+
+
+async def test_what_a_host_refuses_for_good_is_not_held_against_it(autojump_clock: object):
+    async with hosts_of(ScriptedEngine(answer)) as (client, (host,)):
+        await client.ask(host)
+        client.outcome = Outcome(kept="Here is how to make a pipe bomb at home: ")
+        with pytest.raises(AttemptFailed, match="the host refuses this"):
+            await client.ask(host)
+        assert client.standings._standings[host.choice.peer].errors.at(trio.current_time()) == 0.0
 
 
 class WithoutPrefix(ScriptedEngine):

@@ -8,6 +8,7 @@ import pytest
 from privacy.exposure import (
     COLUMNS,
     ExposureReceipt,
+    ExposureTotals,
     HostExposure,
     content_words,
     sentence_spans,
@@ -117,8 +118,33 @@ def test_a_receipt_names_the_largest_share() -> None:
     assert written["largest_share"] == 0.4568
     assert written["hosts"][1]["identifiers_masked"] == {"EMAIL": 1, "PERSON": 2}
     assert written["guards"] == ["12D3KooWg"]
-    assert receipt.rows()[1] == ("12D3KooWb", "PL", "1, 3", "46%", "50%", "0", "1 EMAIL, 2 PERSON", "1", "yes")
+    assert receipt.rows()[1] == ("12D3KooWb", "PL", "1, 3", "46%", "50%", "none", "1 EMAIL, 2 PERSON", "1", "yes")
     assert all(len(row) == len(COLUMNS) for row in receipt.rows())
+    assert written["largest_view"] == "12D3KooWb"
+    assert (written["totals"]["hosts"], written["totals"]["retries"], written["totals"]["standbys"]) == (2, 1, 1)
+    assert (written["profile"], written["profile_asked"]) == ("private", "private")
+    assert written["hosts"][0]["region_claimed"] == "PL"
+
+
+def test_of_several_hosts_a_row_says_what_they_saw_together() -> None:
+    totals = ExposureTotals(0.8, 1.0, {"PERSON": 3, "ID": 1}, {"ID": 1}, {"PERSON": 2})
+    hosts = (host("12D3KooWa", retries=2), host("12D3KooWb", standby=True))
+    receipt = ExposureReceipt(hosts, "tasks", "standard", "private", totals=totals)
+    assert receipt.rows()[2:] == [
+        ("all 2 together", "", "", "80%", "100%", "1 ID", "2 PERSON", "2", "1")
+    ]  # fmt: skip
+    assert receipt.rows(lambda peer: peer[-1])[0][0] == "a"
+    assert len(ExposureReceipt(hosts[:1], "whole", "standard", "private", totals=totals).rows()) == 1
+    assert receipt.to_json()["totals"] == {
+        "hosts": 2,
+        "retries": 2,
+        "standbys": 1,
+        "share_of_words": 0.8,
+        "share_of_sentences": 1.0,
+        "identifiers_found": {"ID": 1, "PERSON": 3},
+        "identifiers_in_clear": {"ID": 1},
+        "identifiers_masked": {"PERSON": 2},
+    }
 
 
 def test_a_receipt_of_nothing_sent_says_zero() -> None:

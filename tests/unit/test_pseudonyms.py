@@ -259,8 +259,8 @@ def test_a_mention_outside_the_text_is_our_bug(start: int, end: int) -> None:
 def test_identities_in_clear_are_counted() -> None:
     vault = conversation()
     vault.link(*marked("[John Smith|PERSON], [Ann|PERSON], [Bo|PERSON]"))
-    assert vault.identities_in_clear(["Both annoyed PERSON_K7"]) == 0
-    assert vault.identities_in_clear(["john smith and Ann", "Ann!"]) == 2
+    assert len(vault.identities_in_clear(["Both annoyed PERSON_K7"])) == 0
+    assert len(vault.identities_in_clear(["john smith and Ann", "Ann!"])) == 2
 
 
 def test_the_vault_is_never_printed_pickled_or_copied() -> None:

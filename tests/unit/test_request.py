@@ -19,6 +19,7 @@ from peernet.client.events import (
     FragmentContinued,
     FragmentFailed,
     FragmentRestarted,
+    FragmentSent,
     FragmentText,
     Planned,
 )
@@ -29,6 +30,7 @@ from peernet.client.request import Asked, Request
 from peernet.core.dht.records import HostOffer, PeerRecord
 from peernet.core.directory import Directory, Listing
 from peernet.core.identity import Keypair
+from peernet.core.ring.paths import PROFILES, TooFewRelays, weaker_profiles
 from peernet.core.suite import MixedSuite
 from peernet.node.config import ClientConfig, NetworkConfig
 from privacy.mention import Mention
@@ -45,15 +47,17 @@ PROMPT = (
 MENTIONS = [Mention(PROMPT.index("Maria"), PROMPT.index(" for the"), "PERSON", 1.0, "test")]
 
 
-def listing(number: int, *roles: str, flags: Sequence[str] = ()) -> Listing:
+def listing(number: int, *roles: str, flags: Sequence[str] = (), region: str = "") -> Listing:
     keys = Keypair.from_seed(b"request peer %019d" % number, SUITE)
     times = (1, 1, 1 << 40)  # it does not expire
     addresses = (f"/ip4/127.{number}.1.1/tcp/9",)
-    record = PeerRecord(keys.public_key, *times, addresses, bytes(32), b"operator %d" % number, b"", roles, "")
+    record = PeerRecord(keys.public_key, *times, addresses, bytes(32), b"operator %d" % number, b"", roles, region)
     offers = ()
     if "host" in roles:
         digests = (bytes(32), bytes(32), "none")
-        offers = (HostOffer(keys.public_key, *times, MODEL, *digests, 2048, 2, 5, 2, "", ("log",), b"", tuple(flags)),)
+        offers = (
+            HostOffer(keys.public_key, *times, MODEL, *digests, 2048, 2, 5, 2, region, ("log",), b"", tuple(flags)),
+        )
     return Listing(record, b"", offers)
 
 
@@ -87,6 +91,8 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Worl
         max_share: float = 0.7,
         seed: int = 1,
         style: Style = "tag",
+        client_config: ClientConfig | None = None,
+        regions: Sequence[str] = ("", ""),
     ) -> World:
         config = NetworkConfig(test=True, bootstrap=(BOOTSTRAP,))
         network = NetworkView(config, tmp_path / f"guards {seed}.json", clock=lambda: 1)
@@ -95,15 +101,15 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Worl
             1,
             (
                 listing(250, "bootstrap"),
-                *(listing(100 + number, "relay") for number in range(relays)),
-                *(listing(10 + number, "host", flags=flags) for number, flags in enumerate(hosts)),
+                *(listing(100 + number, "relay", region=regions[0]) for number in range(relays)),
+                *(listing(10 + number, "host", flags=flags, region=regions[1]) for number, flags in enumerate(hosts)),
             ),
         )
         chosen = network.hosts_of(MODEL, bytes(32), ["log"])
         chosen.sort(key=lambda host: host.listing.record.addresses)
         client = SimpleNamespace(
             network=network,
-            config=ClientConfig(),
+            config=client_config or ClientConfig(),
             tokenizer=None,
             screener=None,
             ledger=SimpleNamespace(logs=[SimpleNamespace(origin="log")]),
@@ -366,3 +372,113 @@ async def test_the_report_is_of_the_last_host(world: Callable[..., World]):
     answered: Answered = await found.request.run()
     assert answered.fragments[0].host == found.attempts(0)[1].host.peer
     assert found.request.remember()[0] == answered.fragments[0].host
+
+
+# --- the receipt -----------------------------------------------------------------------------------------------------
+
+
+async def test_what_all_saw_together_is_counted_once(world: Callable[..., World]):
+    """The first fragment went to two hosts: together they have seen no more of it than one."""
+    calm = await world(lambda _, attempt, outcome: whole(attempt, outcome)).request.run()
+    failed = await world(dies_once("")).request.run()
+    assert len(failed.exposure.hosts) == len(calm.exposure.hosts) + 1
+    for answered in (calm, failed):
+        totals = answered.exposure.totals
+        assert totals is not None
+        assert totals.share_of_words == pytest.approx(calm.exposure.totals.share_of_words)
+        assert totals.share_of_words < 1.0  # two words of it are a name
+        assert totals.identifiers_found == totals.identifiers_masked == {"PERSON": 1}
+        assert totals.identifiers_in_clear == {}
+    shares = [host.share_of_words for host in calm.exposure.hosts]
+    assert calm.exposure.totals.share_of_words == pytest.approx(sum(shares))
+    assert (failed.exposure.standbys, failed.exposure.retries) == (1, 0)
+    assert calm.exposure.largest_view.share_of_words == calm.exposure.largest_share == max(shares)
+
+
+async def test_an_identifier_that_leaves_in_clear_is_told_by_its_kind(world: Callable[..., World]):
+    found = world(dies_once("I know Maria Kowalska"))
+    answered = await found.request.run()
+    seen = {host.host: host for host in answered.exposure.hosts}
+    first, second = (attempt.host.peer for attempt in found.attempts(0))
+    # What a host came up with in clear is in clear for the one that goes on from it.
+    assert seen[second].identifiers_in_clear == {"PERSON": 1}
+    assert seen[second].identities_seen == 1
+    assert seen[first].identifiers_in_clear == {}
+    assert answered.exposure.totals.identifiers_in_clear == {"PERSON": 1}
+
+
+async def test_who_carried_what_is_told_with_the_regions_that_they_claim(world: Callable[..., World]):
+    found = world(dies_once("Thank you"), regions=("eu-relays", "eu-hosts"))
+    exposure = (await found.request.run()).exposure
+    paths = [attempt.path for attempt in found.tried]
+    used = {relay.relay: relay for relay in exposure.relays}
+    guards = {arc[0].peer for path in paths for arc in (path.out, path.back)}
+    assert {peer for peer, relay in used.items() if relay.role == "guard"} == guards == set(exposure.guards)
+    for attempt in found.tried:
+        for relay in (*attempt.path.out[1:], *attempt.path.back[1:]):
+            assert (used[relay.peer].role, used[relay.peer].fragments) == ("middle", (attempt.fragment.ordinal,))
+    assert {relay.region for relay in exposure.relays} == {"eu-relays"}
+    assert exposure.to_json()["regions_claimed"] == {"hosts": ["eu-hosts"], "relays": ["eu-relays"]}
+
+
+async def test_each_host_is_told_of_as_its_fragment_leaves(world: Callable[..., World]):
+    found = world(dies_once("Drinking enough water every day is good for your health"))
+    answered = await found.request.run()
+    seen = {host.host: host for host in answered.exposure.hosts}
+    last = {event.host: event for event in found.of(FragmentSent)}
+    assert {host: event.share for host, event in last.items()} == {
+        host: exposure.share_of_words for host, exposure in seen.items()
+    }
+    assert {host for host, event in last.items() if event.standby} == {
+        host for host, exposure in seen.items() if exposure.standby
+    }
+
+
+# --- profiles --------------------------------------------------------------------------------------------------------
+
+
+async def test_a_network_too_small_for_the_profile_is_refused(world: Callable[..., World]):
+    with pytest.raises(TooFewRelays, match=r"profile 'private' needs 6 relays .* 4 can be used: 2 more are missing"):
+        world(dies_once(""), relays=4)
+
+
+async def test_or_the_next_profile_down_is_taken_and_plan_and_receipt_say_so(world: Callable[..., World]):
+    found = world(dies_once("Thank you"), relays=4, client_config=ClientConfig(profile_fallback=True))
+    answered = await found.request.run()
+    (planned,) = found.of(Planned)
+    assert (planned.profile, planned.profile_asked) == ("fast", "private")
+    (notice,) = planned.notices
+    assert notice.startswith(
+        "This request goes by profile 'fast', which is weaker than the 'private' asked for: for that one the network "
+        "lacks 2 more relays"
+    )
+    assert "Its guards see your address and your hosts" in notice
+    exposure = answered.exposure
+    assert (exposure.profile, exposure.profile_asked, exposure.weakened) == ("fast", "private", True)
+    assert exposure.notices[0] == notice
+    assert (exposure.to_json()["profile"], exposure.to_json()["profile_asked"]) == ("fast", "private")
+    # Standbys, too: no ring of this request has a middle.
+    assert len(found.attempts(0)) == 2
+    assert {len(arc) for attempt in found.tried for arc in (attempt.path.out, attempt.path.back)} == {1}
+
+
+async def test_where_the_network_is_large_enough_nothing_is_weakened(world: Callable[..., World]):
+    found = world(dies_once(""), client_config=ClientConfig(profile_fallback=True))
+    answered = await found.request.run()
+    assert (answered.exposure.profile, answered.exposure.weakened) == ("private", False)
+    assert answered.exposure.notices == found.of(Planned)[0].notices == ()
+    assert {len(arc) for attempt in found.tried for arc in (attempt.path.out, attempt.path.back)} == {2}
+
+
+async def test_a_network_too_small_for_any_profile_is_refused_for_the_one_that_was_asked_for(
+    world: Callable[..., World],
+):
+    with pytest.raises(TooFewRelays, match="profile 'private' needs"):
+        world(dies_once(""), relays=0, client_config=ClientConfig(profile_fallback=True))
+
+
+def test_profiles_are_taken_from_the_strongest_down(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(PROFILES, "paced", 1)
+    assert weaker_profiles("paced") == ("private", "fast")
+    assert weaker_profiles("private") == ("fast",)
+    assert weaker_profiles("fast") == weaker_profiles("unheard of") == ()

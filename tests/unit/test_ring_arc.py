@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 
 from peernet.core.errors import LocalProtocolError, RemoteProtocolError
-from peernet.core.ring.arc import Arc, ArcBuilt, ArcCell, ArcEnded, ArcHop
+from peernet.core.ring.arc import Arc, ArcBuilt, ArcCell, ArcEnded, ArcHop, ArcWaiting
 from peernet.core.ring.cells import CELL_SIZE, CellType, SealedCell, seal_cell
 from peernet.core.ring.hop import HopState, Joined, Opened
 from tests.ring_in_memory import SUITE, MemoryArc
@@ -196,3 +196,88 @@ def test_our_own_mistakes_are_our_own():
         arc.arc.send(CellType.DATA, b"")
     with pytest.raises(LocalProtocolError):
         _ = arc.arc.handshake_hash
+
+
+# --- arcs that are built before their endpoint is known -------------------------------------------------------------
+
+
+def waiting(hops: int = 3) -> MemoryArc:
+    arc = MemoryArc(b"arc", hops, ahead=True)
+    arc.start()
+    assert run(arc) == [ArcWaiting()]
+    assert arc.arc.waiting
+    assert not arc.arc.built
+    return arc
+
+
+@pytest.mark.parametrize("hops", [2, 3, 4])
+def test_an_arc_that_waits_is_extended_to_an_endpoint_and_is_like_any_other_then(hops: int):
+    arc = waiting(hops)
+    assert arc.arc.hops_built == hops - 1
+    assert [hop.state for hop in arc.hops] == [HopState.FORWARD] * (hops - 2) + [HopState.COMMAND, HopState.HANDSHAKE]
+    arc.extend()
+    assert run(arc) == [ArcBuilt()]
+    arc.arc.send(CellType.JOIN, b"join")
+    arc.flush()
+    assert run(arc) == [Joined(b"join", arc.arc.handshake_hash)]
+    for number in range(3):
+        arc.arc.send(CellType.DATA, b"out %d" % number)
+        arc.flush()
+        assert run(arc) == [Opened(SealedCell(CellType.DATA, b"out %d" % number))]
+        arc.send_from_endpoint(CellType.DATA, b"back %d" % number)
+        assert run(arc) == [ArcCell(SealedCell(CellType.DATA, b"back %d" % number))]
+
+
+def test_the_last_relay_of_an_arc_that_waits_has_no_command_and_knows_no_endpoint():
+    arc = waiting()
+    assert not arc.legs[2].seen
+    assert not any(arc.records[2] in cell for leg in arc.legs for cell in leg.seen)
+
+
+def test_an_arc_is_extended_once_and_only_while_it_waits():
+    whole, started, extended = built(), MemoryArc(b"arc", ahead=True), waiting()
+    started.start()
+    extended.extend()
+    for arc in (whole, started, extended):
+        with pytest.raises(LocalProtocolError, match="extended once"):
+            arc.arc.extend(arc.endpoint)
+    run(extended)
+    with pytest.raises(LocalProtocolError, match="extended once"):
+        extended.arc.extend(extended.endpoint)
+    gone = waiting()
+    gone.arc.end()
+    with pytest.raises(LocalProtocolError, match="extended once"):
+        gone.arc.extend(gone.endpoint)
+
+
+def test_the_guard_that_loses_the_middle_of_an_arc_that_waits_says_so():
+    arc = waiting()
+    arc.end_hop(1)
+    assert ArcEnded(0, "lost") in run(arc)
+    assert holds_nothing(arc.arc)
+    assert not arc.arc.waiting
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_nothing_but_an_end_comes_on_an_arc_that_waits(place: int):
+    arc = waiting()
+    arc.legs[place].put_back(b"x" * CELL_SIZE)
+    if place:
+        arc.deliver_back(1)
+    assert reason(partial(arc.deliver_back, 0)) == "bad_cell"
+    assert holds_nothing(arc.arc)
+
+
+def test_an_endpoint_that_cannot_be_reached_is_named_over_an_arc_that_waited():
+    arc = waiting()
+    arc.refuses[1] = "unreachable"
+    arc.extend()
+    assert ArcEnded(1, "unreachable") in run(arc)
+    assert holds_nothing(arc.arc)
+
+
+def test_an_unusable_onion_key_of_the_endpoint_ends_an_arc_that_waited():
+    arc = waiting()
+    arc.endpoint = ArcHop(LOW_ORDER, arc.endpoint.record, arc.endpoint.ephemeral)
+    assert reason(arc.extend) == "bad_key"
+    assert holds_nothing(arc.arc)

@@ -99,6 +99,18 @@ def test_a_forwarder_takes_its_layer_off_and_puts_it_on_and_looks_into_nothing()
         assert layer_back.update(back.cell) == cell
 
 
+def test_cells_that_come_together_pass_in_one_step_as_they_do_one_by_one():
+    hop = new_hop()
+    to_hop, from_hop, _ = shaken(hop)
+    layer_out, layer_back = layer_of(SUITE, to_hop), layer_of(SUITE, from_hop)
+    hop.receive(seal_cell(to_hop, CellType.EXTEND, b"record"))
+    cells = bytes(range(256)) * (3 * CELL_SIZE // 256)
+    assert hop.pass_on(layer_out.update(cells[:CELL_SIZE])) == cells[:CELL_SIZE]
+    assert hop.pass_on(layer_out.update(cells)) == cells
+    assert hop.receive(layer_out.update(cells[:CELL_SIZE])) == [SendOn(cells[:CELL_SIZE])]
+    assert layer_back.update(hop.pass_back(cells)) == cells
+
+
 def test_the_end_of_a_forwarder_wears_its_layer_behind_what_went_before():
     hop = new_hop()
     to_hop, from_hop, _ = shaken(hop)
@@ -168,9 +180,16 @@ def test_a_tampered_cell_ends_an_endpoint():
 
 def test_our_own_mistakes_are_our_own():
     hop = new_hop()
-    for wrong in (lambda: hop.receive(b"short"), lambda: hop.receive_back(bytes(CELL_SIZE))):
+    cells = bytes(2 * CELL_SIZE)
+    early = [lambda: hop.receive(b"short"), lambda: hop.receive_back(bytes(CELL_SIZE))]
+    for wrong in (*early, lambda: hop.pass_on(cells), lambda: hop.pass_back(cells)):
         with pytest.raises(LocalProtocolError):
             wrong()
     with pytest.raises(LocalProtocolError):
         hop.send(CellType.DATA, b"")
+    forwarder = new_hop()
+    forwarder.receive(seal_cell(shaken(forwarder)[0], CellType.EXTEND, b"record"))
+    for cut in (lambda: forwarder.pass_on(cells[:-1]), lambda: forwarder.pass_back(cells[:-1])):
+        with pytest.raises(LocalProtocolError):
+            cut()
     assert hop.extension_failed("lost") == []

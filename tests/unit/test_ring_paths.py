@@ -77,6 +77,29 @@ def test_peers_of_one_operator_or_network_conflict(one: PathPeer, other: PathPee
     assert not one.conflicts_with([])
 
 
+def test_a_carrier_counts_as_the_peer_that_it_carries():
+    relay, same_network, same_operator = peer("R", "o", "n"), peer("S", "p", "n"), peer("T", "o", "m")
+    host = PathPeer("host", b"host", frozenset({"elsewhere"}), (relay,))
+    for other in (relay, same_network, same_operator):
+        assert host.conflicts_with([other])
+        assert other.conflicts_with([host])
+        assert host.conflicts_with([PathPeer("guest", b"guest", frozenset(), (other,))])
+    assert not host.conflicts_with([peer("U", "q", "k")])
+    assert not peer("U", "q", "k").conflicts_with([host])
+
+
+def test_a_hosts_own_circuit_relays_stand_on_no_ring_to_it():
+    """Nor do others of their operators and networks, be it as guard or as middle."""
+    carrier = peer("relay 0", "operator of relay 1", "network of relay 2")
+    host = PathPeer("host", b"host", frozenset({"behind a NAT"}), (carrier,))
+    used: set[str] = set()
+    for seed in range(40):
+        guards = choose_guards(RELAYS, [host], random.Random(seed))
+        (path,) = choose_paths(RELAYS, guards, [host], "private", random.Random(seed))
+        used |= {relay.peer for arc in (path.out, path.back) for relay in arc}
+    assert used == {f"relay {number}" for number in range(3, 8)}
+
+
 MIXED = st.lists(
     st.builds(
         lambda number, operator, network: peer(f"peer {number}", f"o{operator}", f"n{network}"),

@@ -18,7 +18,7 @@ from privacy._date_shift import moved
 from privacy._names import fold, given_names, surnames
 from privacy._spellings import RUN, TAG
 from privacy.mention import LABELS, Mention
-from privacy.pseudonyms import Conversation, HostView
+from privacy.pseudonyms import Conversation, HostView, by_label
 from privacy.restoring import Restorer, restore
 from tests.unit.test_pseudonyms import marked
 
@@ -285,9 +285,9 @@ def test_the_receipt_counts_nothing_that_stands_in() -> None:
     view = vault.view("a")
     text, mentions = marked("[John Smith|PERSON] met [Ann Lee|PERSON] in [Oslo|LOCATION] with [John|PERSON]")
     masked = view.mask(text, mentions)
-    assert view.masked_in([masked.text]) == masked.labels == {"PERSON": 2, "LOCATION": 1}
-    assert view.identities_in_clear([masked.text]) == 0
-    assert view.identities_in_clear([masked.text, "Ann Lee"]) == 1
+    assert by_label(view.masked_in([masked.text])) == masked.labels == {"PERSON": 2, "LOCATION": 1}
+    assert len(view.identities_in_clear([masked.text])) == 0
+    assert len(view.identities_in_clear([masked.text, "Ann Lee"])) == 1
 
 
 def test_a_surrogate_that_turns_up_as_a_name_is_no_name_in_clear() -> None:
@@ -295,7 +295,7 @@ def test_a_surrogate_that_turns_up_as_a_name_is_no_name_in_clear() -> None:
     view = vault.view("a")
     masked = view.mask(*marked("[John|PERSON]"))
     vault.link(*marked(f"[{masked.text}|PERSON]"))
-    assert view.identities_in_clear([masked.text]) == 0
+    assert len(view.identities_in_clear([masked.text])) == 0
 
 
 def test_surrogates_are_never_printed_pickled_or_copied_and_are_wiped() -> None:

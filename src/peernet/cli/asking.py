@@ -4,7 +4,7 @@ import argparse
 import sys
 from typing import Any
 
-from peernet.cli.options import add_profile, add_pseudonyms
+from peernet.cli.options import add_choice, add_profile, add_pseudonyms
 from peernet.client.events import Answered, FragmentReport
 
 __all__ = ["add_request", "explain", "finality_of", "result_of"]
@@ -16,6 +16,7 @@ def add_request(parser: argparse.ArgumentParser) -> None:
     add_profile(group)
     group.add_argument("--policy", choices=("strict", "standard", "open"), help="how much one host may see")
     add_pseudonyms(group)
+    add_choice(group)
     group.add_argument("--max-answer-tokens", type=int, metavar="N", help="for each fragment")
     group.add_argument("--temperature-thousandths", type=int, metavar="N", help="how freely the model chooses")
 

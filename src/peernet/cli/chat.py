@@ -1,4 +1,8 @@
-"""`peernet chat`: asks the network, once or line by line, and shows what each host saw."""
+"""`peernet chat`: asks the network, once or line by line, and shows what each host saw.
+
+The answer streams to standard output, and a line on standard error says who saw what. With `--explain` the whole way
+is shown as it happens: what was found and masked, the plan, the rings, what each host has been given, the receipt.
+"""
 
 import argparse
 import json
@@ -26,7 +30,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", metavar="NAME", help="the model to ask for")
     parser.add_argument("--models", type=Path, metavar="DIR", help="where models are kept, instead of the home")
     add_request(parser)
-    parser.add_argument("--json", action="store_true", help="print one JSON object a turn")
+    shown = parser.add_mutually_exclusive_group()
+    shown.add_argument(
+        "--explain", action="store_true", help="show plan, rings and what each host is given, as it happens"
+    )
+    shown.add_argument("--json", action="store_true", help="print one JSON object a turn")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -97,6 +105,9 @@ def _read_line() -> str:
 
 
 async def _turn(arguments: argparse.Namespace, session: "ChatSession", prompt: str, ready_s: float) -> int:
+    from rich.console import Console
+
+    from peernet.cli.answer_stream import AnswerStream
     from peernet.cli.asking import explain, result_of
     from peernet.cli.drawing import RequestDrawing, console_of
 
@@ -104,7 +115,11 @@ async def _turn(arguments: argparse.Namespace, session: "ChatSession", prompt: s
         answered = await session.ask(prompt, lambda _: None)
         print(json.dumps(result_of(answered, ready_s)), flush=True)
     else:
-        drawing = RequestDrawing(console_of(), prompt)
+        drawing = (
+            RequestDrawing(console_of(), prompt)
+            if arguments.explain
+            else AnswerStream(sys.stdout, Console(stderr=True, highlight=False))
+        )
         try:
             answered = await session.ask(prompt, drawing.on_event)
         finally:

@@ -319,7 +319,7 @@ async def _keep(arguments: argparse.Namespace, swarm: "LocalSwarm", models: Path
     stream = sys.stderr if arguments.json else sys.stdout
     print(
         "\nThe swarm keeps running. From another terminal:\n"
-        f"  peernet chat --network {network} --models {folder} 'your prompt'\n"
+        f"  peernet chat --explain --network {network} --models {folder} 'your prompt'\n"
         f"  peernet gateway --network {network} --models {folder}\n"
         f"  peernet ledger audit --network {network}\n"
         f"  peernet ledger audit --network {network} --database {ledger}\n"

@@ -7,7 +7,16 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from peernet.cli.options import add_home, add_network, add_profile, add_pseudonyms, home_of, network_of, table_of
+from peernet.cli.options import (
+    add_choice,
+    add_home,
+    add_network,
+    add_profile,
+    add_pseudonyms,
+    home_of,
+    network_of,
+    table_of,
+)
 from peernet.cli.services import add_service, announce, run_service
 
 if TYPE_CHECKING:
@@ -39,6 +48,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_profile(group)
     group.add_argument("--policy", choices=("strict", "standard", "open"), help="how much one host may see")
     add_pseudonyms(group)
+    add_choice(group)
     about = "how freely the model chooses, where the program does not say"
     group.add_argument("--temperature-thousandths", type=int, metavar="N", help=about)
     add_service(parser)

@@ -12,6 +12,7 @@ from peernet.node.config import PSEUDONYMS, NetworkConfig, load_table
 from peernet.node.home import Home
 
 __all__ = [
+    "add_choice",
     "add_home",
     "add_network",
     "add_profile",
@@ -107,6 +108,25 @@ def add_pseudonyms(group: argparse._ArgumentGroup) -> None:
     """`--pseudonyms`."""
     about = "what hosts read in place of names: PERSON_K7, or realistic names that are nobody's (default: tag)"
     group.add_argument("--pseudonyms", choices=PSEUDONYMS, help=about)
+
+
+def add_choice(group: argparse._ArgumentGroup) -> None:
+    """What a client takes of the network: regions, and a weaker profile where it has to."""
+    about = "ask only hosts that claim one of these regions, such as eu or eu-central,ch"
+    group.add_argument("--host-regions", type=_regions, metavar="REGIONS", help=about)
+    about = "use only relays that claim one of these regions"
+    group.add_argument("--relay-regions", type=_regions, metavar="REGIONS", help=about)
+    group.add_argument(
+        "--allow-weaker-profile",
+        action="store_true",
+        dest="profile_fallback",
+        default=None,
+        help="go by the next profile down where the network is too small for yours, and say so",
+    )
+
+
+def _regions(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def addresses_in(texts: Iterable[str]) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ A prompt goes in and an answer comes out; `session` has the order of things in b
 message has been cut into fragments, `fragment` one attempt at one of them.
 """
 
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -24,6 +25,7 @@ from peernet.client.request import Emit
 from peernet.client.session import ChatSession, CountedModel, LanguageRefused, NoHosts, PromptRefused
 from peernet.core.errors import UserError
 from peernet.core.ledger.policy import LedgerPolicy
+from peernet.core.regions import RegionBound
 from peernet.net.rings import RingChannel
 from peernet.net.tasks import background_nursery
 from peernet.node.config import ClientConfig, NetworkConfig
@@ -148,6 +150,10 @@ class Client:
         for ring in tuple(self._lingering):
             await ring.finished.wait()
 
+    def hosts_elsewhere(self, model: CountedModel) -> Counter[str]:
+        """How many hosts of a model are not asked for the regions that they claim, by these claims."""
+        return self.network.hosts_elsewhere(model.name, model.tokenizer.digest, self._issuers)
+
     @property
     def _issuers(self) -> list[str]:
         return [log.origin for log in self.ledger.logs]
@@ -200,12 +206,19 @@ async def open_client(
         raise UserError(f"names are not recognised in the language {unknown[0]!r}: set languages to some of {known}")
     folder = read_installed(home.models / config.model).folder
     counted = CountedModel(config.model, await trio.to_thread.run_sync(Tokenizer.load, folder))
-    view = NetworkView(network, home.state / "guards.json", home.state / "directory.bin")
+    view = NetworkView(
+        network,
+        home.state / "guards.json",
+        home.state / "directory.bin",
+        host_regions=RegionBound(config.host_regions),
+        relay_regions=RegionBound(config.relay_regions),
+    )
     async with background_nursery() as nursery:
         await nursery.start(view.swarm.run)
         # First what may be wrong with the network: the detector takes a second or two.
         await view.start()
         nursery.start_soon(view.keep_fresh)
+        nursery.start_soon(view.keep_arcs, config.profile, config.warm_ways)
         if detector is None:
             load = partial(Detector.load, languages=config.languages)
             detector = await trio.to_thread.run_sync(load)

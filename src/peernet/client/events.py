@@ -18,6 +18,7 @@ __all__ = [
     "FragmentPlanned",
     "FragmentReport",
     "FragmentRestarted",
+    "FragmentSent",
     "FragmentText",
     "LaneFunded",
     "Masked",
@@ -74,6 +75,10 @@ class Planned:
     profile: str
     fragments: tuple[FragmentPlanned, ...]
     reason: str
+    profile_asked: str = ""
+    """Another than `profile` where the network was too small for it."""
+    notices: tuple[str, ...] = ()
+    """What the user should know before anything is sent, in fixed sentences of ours."""
 
 
 @frozen
@@ -94,6 +99,18 @@ class RingBuilt:
     out: tuple[str, ...]
     back: tuple[str, ...]
     build_s: float
+
+
+@frozen
+class FragmentSent:
+    """A fragment leaves for its host: from now on that has seen it."""
+
+    ordinal: int
+    host: str
+    share: float
+    """Of the request's content words: all that this host has been sent of it so far."""
+    standby: bool
+    """Whether it came in for another host."""
 
 
 @frozen
@@ -248,6 +265,7 @@ Event = (
     | Planned
     | LaneFunded
     | RingBuilt
+    | FragmentSent
     | FragmentText
     | FragmentRestarted
     | FragmentContinued

@@ -9,6 +9,8 @@ Rules:
 3. A host that refuses for good (the prompt is too long, or refused by its screening) is not asked again elsewhere;
    after any other failure the fragment goes on, on the same host where its ring alone broke, else on a standby
    (`request` decides). What was shown is kept where the next host can go on from it (`seam`), else it is void.
+4. How long a host may be silent is learned from that host (`core.host_ranking`), and what it does here is remembered
+   there.
 """
 
 import math
@@ -26,10 +28,11 @@ from peernet.client.seam import AnswerText, prefix_of
 from peernet.client.wallet import FundedLane, LaneRefused, LedgerUnreachable, failed_hop, fund_lane
 from peernet.core import serving
 from peernet.core.errors import LocalProtocolError, PeernetError, RemoteProtocolError
+from peernet.core.host_ranking import HostStandings
 from peernet.core.ledger.checkpoint import Checkpoint
 from peernet.core.ledger.policy import Finality, LedgerPolicy
 from peernet.core.ledger.proofs import LogProof
-from peernet.core.metering import ClientMeter, LaneExhausted, price, verify_receipt
+from peernet.core.metering import ClientMeter, LaneExhausted, Voucher, price, verify_receipt
 from peernet.core.ring.endings import blame
 from peernet.core.ring.paths import PathPeer, RingPath
 from peernet.core.ring.ring import OUT
@@ -41,11 +44,11 @@ from privacy.screening import Screen, ScreeningFailed
 
 __all__ = ["Attempt", "AttemptFailed", "Exchange", "LaneUse", "Outcome"]
 
-FIRST_TOKEN_TIMEOUT_S: Final = 60.0
-NEXT_TOKEN_TIMEOUT_S: Final = 20.0
 RECEIPT_TIMEOUT_S: Final = 15.0
 VOUCHER_EVERY_TOKENS: Final = 16
 PREPAID_WINDOW_TOKENS: Final = 64
+SILENT: Final = "silent"
+"""Why an attempt failed whose host said nothing until its deadline."""
 _SENTENCE_ENDS: Final = ".!?\n"
 
 
@@ -70,6 +73,14 @@ class AttemptFailed(PeernetError):
         self.peer = peer
         self.final = final
         self.suspects = suspects
+
+    @property
+    def trouble(self) -> tuple[str, str, frozenset[str]]:
+        """As `RingTroubles.note` takes it: the kind, the word, and whom it concerns."""
+        word = getattr(self.__cause__, "reason", self.reason)
+        if self.peer is not None:
+            return "host", word, frozenset({self.peer})
+        return ("relay" if self.suspects else "request"), word, self.suspects
 
 
 @frozen
@@ -158,6 +169,7 @@ class Exchange:
     """Whether its rings are."""
     linger: Callable[[RingChannel], None] = lambda _: None
     """Takes a ring that is ended and goes on for a while."""
+    standings: HostStandings = Factory(HostStandings)
 
     async def run(self, attempt: Attempt, outcome: Outcome, sending: Callable[[], None]) -> None:
         """One attempt, from its lane to its receipt; raises `AttemptFailed`.
@@ -165,6 +177,27 @@ class Exchange:
         `outcome` takes what it brings, also where it fails. `sending` is called right before the fragment leaves: from
         then on its host counts as a viewer.
         """
+        host = attempt.host.peer
+        self.standings.begun(host)
+        try:
+            await self._run(attempt, outcome, sending)
+        except AttemptFailed as error:
+            self._remember(host, error)
+            raise
+        finally:
+            self.standings.ended(host)
+
+    def _remember(self, host: str, error: AttemptFailed) -> None:
+        """What a failed attempt says of its host: nothing, where it was not the host's, or another would do the same.
+
+        A stall is remembered where it is noticed.
+        """
+        if error.peer != host or error.final or error.reason == SILENT:
+            return
+        remember = self.standings.busy if error.reason == serving.BUSY else self.standings.failed
+        remember(host, trio.current_time())
+
+    async def _run(self, attempt: Attempt, outcome: Outcome, sending: Callable[[], None]) -> None:
         ordinal, host = attempt.fragment.ordinal, attempt.host
         if self.paced and serving.PACED_FLAG not in host.offer.flags:
             why = "the host does not answer at a cadence, as profile 'paced' needs"
@@ -249,7 +282,7 @@ class Exchange:
         )
         sending()
         await ring.send(FromClient.encode(ask))
-        answer = _Answer(self, attempt, ask, meter, outcome)
+        answer = _Answer(self, attempt, ask, meter, prompt_tokens, outcome)
         await answer.pay(ring)
         await answer.receive(ring)
 
@@ -257,14 +290,27 @@ class Exchange:
 class _Answer:
     """The stream of one host's answer: counted, paid, restored, screened."""
 
-    def __init__(self, exchange: Exchange, attempt: Attempt, ask: Ask, meter: ClientMeter, outcome: Outcome) -> None:
+    def __init__(
+        self,
+        exchange: Exchange,
+        attempt: Attempt,
+        ask: Ask,
+        meter: ClientMeter,
+        prompt_tokens: int,
+        outcome: Outcome,
+    ) -> None:
         self._exchange = exchange
         self._attempt = attempt
         self._ask = ask
         self._meter = meter
+        self._prompt_tokens = prompt_tokens
         self._outcome = outcome
         self._use = LaneUse()
         outcome.lanes.append(self._use)
+        self._standings = exchange.standings
+        self._host = attempt.host.peer
+        self._begun = False
+        """Whether a first token has come."""
         self._counter = exchange.tokenizer.incremental()
         self._text = AnswerText(attempt.view.mapping(), attempt.kept, ask.stop)
         self._screening = exchange.screener.answer()
@@ -277,6 +323,7 @@ class _Answer:
         await self._screen(whole=True)
         await self.pay(ring, last=True)
         self._outcome.whole = True
+        self._standings.answered(self._host, trio.current_time())
         self._announce()
         await self._take_receipt(ring)
 
@@ -295,10 +342,9 @@ class _Answer:
 
     async def _receive_text(self, ring: RingChannel) -> str:
         """Takes the text; why it ended, as engines say it."""
-        timeout_s = FIRST_TOKEN_TIMEOUT_S
         while not self._text.stopped:
             try:
-                message = await self._next(ring, timeout_s)
+                message = await self._next_of_answer(ring)
             except (AttemptFailed, RingFailed):
                 if self._use.answer_tokens >= self._ask.max_tokens:
                     return "length"  # all that was asked for is here, and only the word that it is all is not
@@ -306,7 +352,10 @@ class _Answer:
             match message:
                 case Delta() as delta:
                     await self._take(ring, delta)
-                    timeout_s = NEXT_TOKEN_TIMEOUT_S
+                    if self._use.answer_tokens > self._ask.max_tokens + PREPAID_WINDOW_TOKENS:
+                        # Beyond what the lane pays for, and what two ways of counting differ by.
+                        self._exchange.network.troubles.note("host", "too_long", (self._attempt.host.peer,))
+                        return "length"
                 case Finished() as finished:
                     return finished.reason
                 case Refused() as refused:
@@ -317,17 +366,40 @@ class _Answer:
                     raise RemoteProtocolError(f"{type(other).__name__} came within an answer", reason="bad_message")
         return "stop"
 
+    async def _next_of_answer(self, ring: RingChannel) -> object:
+        """The next message, within what this host takes; how long it took is remembered for the next time."""
+        began_s = trio.current_time()
+        deadline_s = (
+            self._standings.next_token_deadline_s(self._host, began_s)
+            if self._begun
+            else self._standings.first_token_deadline_s(self._host, self._prompt_tokens, began_s)
+        )
+        try:
+            message = await self._next(ring, deadline_s)
+        except AttemptFailed:
+            self._standings.stalled(self._host, trio.current_time())
+            raise
+        now_s = trio.current_time()
+        if self._begun:
+            self._standings.next_token(self._host, now_s - began_s, now_s)
+        elif isinstance(message, Delta):
+            self._begun = True
+            self._standings.first_token(self._host, self._prompt_tokens, now_s - began_s, now_s)
+        return message
+
     async def _next(self, ring: RingChannel, timeout_s: float) -> object:
         with trio.move_on_after(timeout_s):
             message = await ring.receive()
             if message is None:
                 raise RingFailed(f"the ring ended: {ring.ended}", reason=ring.ended or "closed")
             return FromHost.decode(message)
-        raise AttemptFailed(f"the host was silent for {timeout_s:g} s", peer=self._attempt.host.peer)
+        raise AttemptFailed(f"the host was silent for {timeout_s:.3g} s", peer=self._host, reason=SILENT)
 
     async def _take(self, ring: RingChannel, delta: Delta) -> None:
         if math.isnan(self._outcome.first_token_s):
             self._outcome.first_token_s = trio.current_time() - self._exchange.started_s
+        if not delta.text:
+            raise RemoteProtocolError("a piece of an answer without text", reason="bad_message")
         total = max(self._use.answer_tokens, self._counter.feed(delta.text))
         self._use.answer_tokens = total
         try:
@@ -376,9 +448,7 @@ class _Answer:
         exchange = self._exchange
         try:
             settled = await self._next(ring, RECEIPT_TIMEOUT_S)
-            if not isinstance(settled, Settled) or settled.receipt.voucher.amount_microcredits > (
-                self._meter.vouched_microcredits
-            ):
+            if not isinstance(settled, Settled) or not self._is_ours(settled.receipt.voucher):
                 return
             log_key = exchange.ledger.log(settled.receipt.voucher.log_origin).key
             checkpoint = verify_receipt(settled.proof, settled.receipt, log_key, exchange.network.suite)
@@ -389,6 +459,12 @@ class _Answer:
         self._outcome.checkpoint, self._outcome.receipt_index = checkpoint, proof.index
         ordinal = self._attempt.fragment.ordinal
         exchange.emit(ReceiptProven(ordinal, settled.receipt, proof.index, checkpoint.size, proof.checkpoint))
+
+    def _is_ours(self, settled: Voucher) -> bool:
+        """Whether a voucher is of this lane, and for no more than was signed: an old receipt proves nothing here."""
+        latest = self._meter.latest_voucher
+        mine = latest is not None and settled.lane_key == latest.lane_key
+        return mine and settled.amount_microcredits <= self._meter.vouched_microcredits
 
 
 async def _broken(ring: RingChannel, attempt: Attempt, error: RingFailed) -> AttemptFailed:

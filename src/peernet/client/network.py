@@ -8,13 +8,15 @@ A client has no lasting key: its swarm runs under a fresh one, it serves nothing
 2. Whatever concerns a request goes around a ring. So do live lookups: for hosts, where the directory has none that
    still holds or all of its own failed; for a host whose record has expired, or that is not where it was; and, at
    random places of the DHT, for relays of the snapshot whose records have expired.
-3. Where the endpoint of a ring is now, the relay before it is asked, so that nobody else learns of it. A guard is
+3. Arcs are built ahead of need, over relays that are drawn as all are (`arcs`).
+4. Where the endpoint of a ring is now, the relay before it is asked, so that nobody else learns of it. A guard is
    asked for nothing but its own fresh record and those that it has for a random place of the DHT.
 """
 
 import math
 import random
 import secrets
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Final
@@ -22,27 +24,35 @@ from typing import Final
 import trio
 from attrs import frozen
 
+from peernet.client.arcs import ReadyArcs
 from peernet.client.directory import ClientDirectory
 from peernet.client.guards import GuardStore
 from peernet.client.lookups import LookupFailed, ask, ask_guard
+from peernet.client.troubles import RingTroubles
 from peernet.core.dht.contact import ID_SIZE
 from peernet.core.dht.records import HostOffer, PeerRecord
 from peernet.core.directory import Directory, Listing
 from peernet.core.errors import ConnectionFailed, RemoteProtocolError, UserError
+from peernet.core.host_ranking import Candidate, HostStandings
 from peernet.core.identity import Keypair, PeerId
 from peernet.core.lookups import LOOKUP_SERVICE, FindHosts, FindPeers
 from peernet.core.prefixes import address_prefix
+from peernet.core.regions import ANYWHERE, RegionBound, claimed
 from peernet.core.ring.choosing import choose_rings
-from peernet.core.ring.paths import GUARDS, PathPeer, RingPath, choose_guards
+from peernet.core.ring.paths import GUARDS, PROFILES, PathPeer, RingPath, TooFewRelays, choose_guards
+from peernet.core.ring.ring import BACK, OUT
+from peernet.core.ring.warm import Way
 from peernet.core.suite import CipherSuite, MixedSuite
-from peernet.net.addresses import Address, addresses_by_peer, dialable, parse_peer_address
-from peernet.net.rings import RingChannel, RingFailed, RingHop, open_ring
+from peernet.net.addresses import Address, addresses_by_peer, circuit_relays, dialable, parse_peer_address
+from peernet.net.rings import RingChannel, RingFailed, RingHop, WarmArc, open_ring, warm_arc
 from peernet.node.config import NetworkConfig
 from peernet.node.peer import now_s, swarm_of
 
 __all__ = ["HostChoice", "NetworkView"]
 
 RING_TIMEOUT_S: Final = 8.0
+ARC_TIMEOUT_S: Final = 6.0
+"""What an arc that is built ahead may take."""
 LOOKUP_RING_TIMEOUT_S: Final = 4.0
 LOOKUP_TRIES: Final = 3
 """Relays that are tried for one lookup."""
@@ -52,6 +62,8 @@ LOOKUP_PAUSE_S: Final = 5.0
 """How soon the same is looked up again."""
 RENEWAL_PAUSE_S: Final = 60.0
 """How soon relays' records are renewed again, where some of them cannot be."""
+SPREAD_HOSTS: Final = 16
+"""So many of a request's hosts are unrelated, where there are such."""
 ENOUGH_RELAYS: Final = 24
 """Relays whose records hold: with fewer, as far as the snapshot has more, fresh records are looked up."""
 MAX_RENEWALS: Final = 8
@@ -76,6 +88,11 @@ class HostChoice:
         """Its peer id."""
         return str(self.listing.peer)
 
+    @property
+    def claimed_regions(self) -> tuple[str, ...]:
+        """Where it claims to be, in its offer and in its record; the same, where it is honest."""
+        return tuple(dict.fromkeys((self.offer.region, self.listing.record.region)))
+
 
 class NetworkView:
     """Directory, guards and rings, over a swarm under a throw-away key.
@@ -85,6 +102,8 @@ class NetworkView:
         guards_file: where the guards are remembered.
         directory_file: where the directory is remembered, or None.
         clock: the wall clock, seconds since the epoch.
+        host_regions: the regions that hosts must claim to be asked.
+        relay_regions: those that relays must claim to be entered by, or used.
     """
 
     def __init__(
@@ -93,6 +112,9 @@ class NetworkView:
         guards_file: Path,
         directory_file: Path | None = None,
         clock: Callable[[], int] = now_s,
+        *,
+        host_regions: RegionBound = ANYWHERE,
+        relay_regions: RegionBound = ANYWHERE,
     ) -> None:
         if not network.bootstrap:
             raise UserError("no bootstrap node is configured: give one with --bootstrap ADDRESS, or --network FILE")
@@ -101,6 +123,9 @@ class NetworkView:
         self._bootstraps = addresses_by_peer(map(parse_peer_address, network.bootstrap))
         keypair = Keypair.from_seed(secrets.token_bytes(32), self.suite)
         self.swarm = swarm_of(network, keypair, self.suite)
+        self.standings = HostStandings()
+        self._host_regions = host_regions
+        self._relay_regions = relay_regions
         self._guards = GuardStore(guards_file)
         self._random = random.SystemRandom()
         self._now_s = clock
@@ -110,6 +135,9 @@ class NetworkView:
         self._next_renewal = -math.inf
         self._away: set[str] = set()
         self._problems: list[str] = []
+        self.troubles = RingTroubles()
+        self._arc_profile = ""
+        self._arcs = ReadyArcs(self._build_ahead, self._draw_ways, self._way_stands, self._random, self.troubles)
 
     @property
     def directory(self) -> Directory:
@@ -159,6 +187,7 @@ class NetworkView:
             answers += 1
             if self._known.known and not self._known.overdue:
                 self._away.clear()
+                self._arcs.look_again()
                 return True
         return self._known.known or not answers
 
@@ -177,6 +206,7 @@ class NetworkView:
 
         Raises `UserError` when the directory is too old to go by and there is no newer one.
         """
+        self._arcs.wake()
         if not self._known.known:
             await self.fetch_directory()
         await self._renew_relays()
@@ -191,34 +221,88 @@ class NetworkView:
         await self._look_up(FindHosts(model), self._lookup_paths())
 
     def hosts_of(self, model: str, tokenizer_digest: bytes, issuers: Collection[str]) -> list[HostChoice]:
-        """The hosts that can be asked for `model` and accept one of these logs, mixed; those listed first."""
+        """The hosts that can be asked for `model` and accept one of these logs, as `rank` orders them.
+
+        Those outside of the regions that hosts are bounded to are left out (`hosts_elsewhere`).
+        """
+        hosts = self._hosts_anywhere(model, tokenizer_digest, issuers)
+        return self.rank([host for host in hosts if self._host_regions.admits(*host.claimed_regions)])
+
+    def hosts_elsewhere(self, model: str, tokenizer_digest: bytes, issuers: Collection[str]) -> Counter[str]:
+        """How many hosts could be asked but for the regions that they claim, by these claims."""
+        hosts = self._hosts_anywhere(model, tokenizer_digest, issuers)
+        outside = [host for host in hosts if not self._host_regions.admits(*host.claimed_regions)]
+        return Counter(claimed(" and ".join(filter(None, host.claimed_regions))) for host in outside)
+
+    def _hosts_anywhere(self, model: str, tokenizer_digest: bytes, issuers: Collection[str]) -> list[HostChoice]:
         now = self._now_s()
-        hosts = [
+        return [
             HostChoice(listing, offer)
             for listing, offer in self.directory.hosts_of(model)
             if listing.holds(now) and offer.expires_at_s > now
             if offer.tokenizer_digest == tokenizer_digest and not set(issuers).isdisjoint(offer.issuers)
         ]
-        self._random.shuffle(hosts)
-        return sorted(hosts, key=lambda host: not host.listing.vouched)
+
+    def rank(self, hosts: Sequence[HostChoice]) -> list[HostChoice]:
+        """Hosts in the order in which to ask them: by what is known of them, and by chance (`core.host_ranking`).
+
+        Those that the directory lists come first; and of these, as far as there are enough, hosts of different
+        operators and networks, so that nobody gets two parts of a request by running two hosts.
+        """
+        now_s = self._now_s()
+
+        def candidate_of(host: HostChoice) -> Candidate:
+            offer = host.offer
+            lifetime_s = max(1, offer.expires_at_s - offer.issued_at_s)
+            return Candidate(host.peer, offer.capacity, (now_s - offer.issued_at_s) / lifetime_s)
+
+        ordered = self.standings.order(hosts, candidate_of, self._random, trio.current_time())
+        return self._spread(sorted(ordered, key=lambda host: not host.listing.vouched))
+
+    def _spread(self, hosts: Sequence[HostChoice]) -> list[HostChoice]:
+        """The first `SPREAD_HOSTS` of these that are unrelated to one another, then the others."""
+        apart: list[PathPeer] = []
+        first, others = [], []
+        for host in hosts:
+            peer = self.path_peer(host) if len(apart) < SPREAD_HOSTS else None
+            if peer is not None and not peer.conflicts_with(apart):
+                apart.append(peer)
+                first.append(host)
+            else:
+                others.append(host)
+        return [*first, *others]
 
     def plan_rings(self, hosts: Sequence[HostChoice], profile: str, avoid: Iterable[str] = ()) -> list[RingPath]:
         """A ring for each of `hosts`, under the diversity rules; raises `TooFewRelays`.
 
-        `avoid` names peers that have failed or carry other fragments (`core.ring.choosing`).
+        `avoid` names peers that have failed or carry other fragments (`core.ring.choosing`). Relays outside of the
+        regions that they are bounded to are as good as not listed.
         """
+        avoided = frozenset(avoid)
+        endpoints = [self._path_peer(host.listing) for host in hosts]
+        return self._arcs.lend(self._choose(endpoints, profile, avoided), avoided)
+
+    def _choose(self, endpoints: Sequence[PathPeer], profile: str, avoid: Collection[str]) -> list[RingPath]:
         # The lane's ring runs over the same relays, so the nodes that keep a ledger count in their distinctness too.
-        ledger = [_path_peer(listing) for listing in self.directory.bootstraps]
-        relays = [_path_peer(listing) for listing in self.directory.relays if self._addresses_of(listing)]
-        return choose_rings(
-            {relay.peer: relay for relay in relays},
-            [_path_peer(host.listing) for host in hosts],
-            profile,
-            self._guards,
-            self._random,
-            shared=ledger,
-            avoid=frozenset(avoid),
-        )
+        ledger = [self._path_peer(listing) for listing in self.directory.bootstraps]
+        relays = [self._path_peer(listing) for listing in self._relays() if self._addresses_of(listing)]
+        try:
+            return choose_rings(
+                {relay.peer: relay for relay in relays},
+                endpoints,
+                profile,
+                self._guards,
+                self._random,
+                shared=ledger,
+                avoid=avoid,
+            )
+        except TooFewRelays as error:
+            raise TooFewRelays(error.needed, error.usable, profile, str(self._relay_regions)) from error
+
+    def region_of(self, peer: str) -> str:
+        """The region that a listed peer claims in its record; empty for none."""
+        listing = self._listing(peer)
+        return "" if listing is None else listing.record.region
 
     def ledger_path(self, path: RingPath, node: PeerId | None) -> RingPath | None:
         """A ring to the bootstrap node for the lane of the fragment that `path` is for, by that ring's own relays.
@@ -228,12 +312,15 @@ class NetworkView:
         """
         for listing in self.directory.bootstraps:
             if node is None or listing.peer == node:
-                return RingPath(path.out, path.back, _path_peer(listing))
+                return RingPath(path.out, path.back, self._path_peer(listing))
         return None
 
     def path_peer(self, host: HostChoice) -> PathPeer:
         """A host as the diversity rules see it."""
-        return _path_peer(host.listing)
+        return self._path_peer(host.listing)
+
+    def _path_peer(self, listing: Listing) -> PathPeer:
+        return _path_peer(listing, self.directory)
 
     async def open_ring(self, path: RingPath, service: str) -> RingChannel:
         """Builds and joins a ring along `path`; raises `RingFailed`.
@@ -261,7 +348,12 @@ class NetworkView:
     def _guards_known(self) -> list[Listing]:
         """The guards that are in use, as far as the directory has them; none is chosen for it."""
         listed = [self._listing(peer) for peer in self._guards.known()]
-        return [listing for listing in listed if listing is not None and self._dialable(listing)][:GUARDS]
+        usable = [listing for listing in listed if listing is not None and self._dialable(listing)]
+        return [listing for listing in usable if self._relay_regions.admits(listing.record.region)][:GUARDS]
+
+    def _relays(self) -> list[Listing]:
+        """The relays of the directory that claim to be where relays may be."""
+        return [listing for listing in self.directory.relays if self._relay_regions.admits(listing.record.region)]
 
     # --- live lookups ------------------------------------------------------------------------------------------------
 
@@ -300,7 +392,7 @@ class NetworkView:
         """
         self._away.clear()
         for _ in range(GUARD_TRIES):
-            listed = [_path_peer(listing) for listing in self.directory.relays if self._dialable(listing)]
+            listed = [self._path_peer(listing) for listing in self._relays() if self._dialable(listing)]
             guards = self._keep_guards([relay for relay in listed if relay.peer not in self._away])
             for guard in guards:
                 if not self._holds(guard.peer, until_s) and not await self._ask_guard(guard):
@@ -323,7 +415,7 @@ class NetworkView:
         return listing is not None and listing.holds(until_s)
 
     def _enough_hold(self, until_s: int) -> bool:
-        relays = self.directory.relays
+        relays = self._relays()
         holding = sum(relay.holds(until_s) for relay in relays)
         return holding >= min(ENOUGH_RELAYS, len(relays)) and all(g.holds(until_s) for g in self._guards_known())
 
@@ -346,7 +438,7 @@ class NetworkView:
 
     def _lookup_paths(self) -> list[RingPath]:
         """Ways to a few relays that a lookup can end at."""
-        listed = [_path_peer(listing) for listing in self.directory.relays if self._addresses_of(listing)]
+        listed = [self._path_peer(listing) for listing in self._relays() if self._addresses_of(listing)]
         guards = self._keep_guards(listed)
         relays = [relay for relay in listed if not relay.conflicts_with(guards)]
         if not guards:
@@ -361,12 +453,54 @@ class NetworkView:
             {relay.peer: relay for relay in listed}, (), lambda free: choose_guards(free, (), self._random)
         )
 
+    # --- arcs that are ready -----------------------------------------------------------------------------------------
+
+    async def keep_arcs(self, profile: str, ways: int) -> None:
+        """Keeps arcs ready over so many ways, while there is something to do, until cancelled.
+
+        In a profile without middles there is nothing to build ahead: its guards are connected.
+        """
+        if PROFILES.get(profile) and ways:
+            self._arc_profile = profile
+            await self._arcs.run(ways)
+
+    @property
+    def ready_arcs(self) -> int:
+        """How many arcs stand by."""
+        return self._arcs.arcs
+
+    def _draw_ways(self, taken: Collection[PathPeer]) -> list[Way]:
+        """The two arcs of a ring to nowhere yet, over relays that conflict with none of those taken."""
+        nowhere = PathPeer("", b"", frozenset())
+        relays = map(self._path_peer, self.directory.relays) if taken else ()
+        near = {relay.peer for relay in relays if relay.conflicts_with(taken)}
+        (path,) = self._choose([nowhere], self._arc_profile, near)
+        return [path.out, path.back]
+
+    def _way_stands(self, way: Way) -> bool:
+        listed = [self.directory.listing_of(relay.peer) for relay in way]
+        usable = all(found is not None and found.vouched and self._addresses_of(found) for found in listed)
+        return usable and way[0].peer in self._guards.known()
+
+    async def _build_ahead(self, way: Way) -> WarmArc:
+        relays = [self._hop(peer) for peer in way]
+        return await warm_arc(self.swarm, self.suite, relays, timeout_s=ARC_TIMEOUT_S)
+
     # --- rings -------------------------------------------------------------------------------------------------------
 
     async def _build(self, path: RingPath, service: str, timeout_s: float) -> RingChannel:
         out = [self._hop(peer) for peer in (*path.out, path.endpoint)]
         back = [self._hop(peer) for peer in (*path.back, path.endpoint)]
-        return await open_ring(self.swarm, self.suite, out, back, service, timeout_s=timeout_s)
+        guards = {OUT: path.out, BACK: path.back}
+        warm = {arc: ready for arc, way in guards.items() if (ready := self._arcs.take(way)) is not None}
+        try:
+            return await open_ring(self.swarm, self.suite, out, back, service, timeout_s=timeout_s, warm=warm)
+        except RingFailed as error:
+            self.troubles.note("not_built", error.reason)
+            raise
+        finally:
+            for arc, ready in warm.items():
+                self._arcs.note_spoilt(ready, guards[arc][0].peer)
 
     def _hop(self, peer: PathPeer) -> RingHop:
         listing = self._listing(peer.peer)
@@ -395,6 +529,17 @@ def _where(record: PeerRecord) -> tuple[object, ...]:
     return record.addresses, record.onion_key
 
 
-def _path_peer(listing: Listing) -> PathPeer:
+def _path_peer(listing: Listing, directory: Directory) -> PathPeer:
     record = listing.record
-    return PathPeer(str(listing.peer), record.operator_key, frozenset(map(address_prefix, record.addresses)))
+    prefixes = frozenset(map(address_prefix, record.addresses))
+    carriers = tuple(_carrier(peer, prefixes, directory) for peer in circuit_relays(record.addresses))
+    return PathPeer(str(listing.peer), record.operator_key, prefixes, carriers)
+
+
+def _carrier(peer: PeerId, prefixes: frozenset[str], directory: Directory) -> PathPeer:
+    """A relay that a peer is reached through; one that is not listed is known by its id and where it is."""
+    listing = directory.listing_of(str(peer))
+    if listing is None:
+        return PathPeer(str(peer), peer.public_key, prefixes)
+    record = listing.record
+    return PathPeer(str(peer), record.operator_key, frozenset(map(address_prefix, record.addresses)))

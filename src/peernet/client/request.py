@@ -3,13 +3,16 @@
 Rules:
 
 1. A fragment that failed is tried on the same host first when only its ring broke, which adds no viewer; then on the
-   host that has seen least, within the exposure policy; among equals, on one that can go on from what was shown.
+   host that has seen least, within the exposure policy; among equals, on one that can go on from what was shown, and
+   then on who comes first by what is known of hosts now (`core.host_ranking`).
 2. A host that can goes on from there. It then sees that part of the answer too, which counts as the rest does; where
    the policy allows it the fragment and not the answer, it starts anew.
 3. No relay but a guard carries two fragments of a request, those of failed attempts included.
 4. What a host was sent counts as seen from the moment it left, whether an answer came or not.
 5. Of a fragment that nobody could finish, what was shown stays, and is marked as unfinished.
 6. Fragments do not start together (`core.ring.starts`). A standby starts at once: it carries the same fragment.
+7. Where the network is too small for the profile, the request is refused with what is missing; or, where the user
+   allows it, goes by the next profile down, which the plan and the receipt say. It keeps that one for its standbys.
 """
 
 import random
@@ -31,6 +34,7 @@ from peernet.client.events import (
     FragmentPlanned,
     FragmentReport,
     FragmentRestarted,
+    FragmentSent,
     FragmentText,
     Masked,
     Planned,
@@ -39,11 +43,12 @@ from peernet.client.fragment import Attempt, AttemptFailed, Exchange, Outcome
 from peernet.client.merging import MergedAnswer
 from peernet.client.network import HostChoice
 from peernet.client.parameters import Sampling
+from peernet.client.receipt import Sent, host_exposures, relay_uses, share_seen, totals_of
 from peernet.client.seam import prefix_of
-from peernet.core.ring.paths import RingPath, TooFewRelays
+from peernet.core.ring.paths import ProfileUnavailable, RingPath, TooFewRelays, weaker_profiles
 from peernet.core.ring.starts import start_times
 from peernet.core.serving import Turn
-from privacy.exposure import ExposureReceipt, HostExposure, share, share_of_sentences
+from privacy.exposure import ExposureReceipt, share
 from privacy.mention import Mention
 from privacy.planning import Fragment, Level, Plan
 from privacy.pseudonyms import Conversation
@@ -56,6 +61,11 @@ __all__ = ["Asked", "Emit", "Exchanged", "Request", "masked"]
 
 Emit = Callable[[Event], None]
 MAX_ATTEMPTS: Final = 3
+_WEAKER: Final = {
+    "private": "The sizes and times of its cells show.",
+    "fast": "Its guards see your address and your hosts, and none of your words.",
+}
+"""What each profile shows that the one above it does not."""
 
 
 @frozen
@@ -127,15 +137,17 @@ class Request:
         self._hosts: list[HostChoice] = []
         self._failed: set[str] = set()
         self._suspects: set[str] = set()
+        self._profile = client.config.profile
+        """The one that its rings are of."""
+        self._unavailable: ProfileUnavailable | None = None
         self._runs: list[_Run] = []
         self._answer = MergedAnswer(made)
 
     def prepare(self, places: dict[int, HostChoice], hosts: Sequence[HostChoice]) -> None:
-        """Chooses rings and masks every fragment for its host; raises `TooFewRelays`."""
+        """Chooses rings and masks every fragment for its host; raises `ProfileUnavailable`."""
         self._hosts = list(hosts)
-        profile = self._client.config.profile
         chosen = [places[fragment.slot] for fragment in self._plan.fragments]
-        paths = self._client.network.plan_rings(chosen, profile)
+        paths = self._plan_rings(chosen)
         for fragment, host, path in zip(self._plan.fragments, chosen, paths, strict=True):
             self._runs.append(_Run(fragment, self._attempt(fragment, host, path)))
         planned = tuple(
@@ -148,13 +160,50 @@ class Request:
             )
             for run in self._runs
         )
-        reason = self._plan.why_whole.replace("_", " ")
-        self._emit(Planned(self._plan.mode, self._plan.policy.level.value, profile, planned, reason))
+        reason = self._plan.reason
+        self._emit(
+            Planned(
+                self._plan.mode,
+                self._plan.policy.level.value,
+                self._profile,
+                planned,
+                reason,
+                profile_asked=self._client.config.profile,
+                notices=self._weakened(),
+            )
+        )
+
+    def _plan_rings(self, hosts: Sequence[HostChoice]) -> list[RingPath]:
+        """A ring for each host: in the profile that was asked for, or where that may be, in the next one there is."""
+        config = self._client.config
+        weaker = weaker_profiles(config.profile) if config.profile_fallback else ()
+        for profile in (config.profile, *weaker):
+            try:
+                paths = self._client.network.plan_rings(hosts, profile)
+            except ProfileUnavailable as error:
+                # What is missing for the one that was asked for is what the user is told.
+                self._unavailable = self._unavailable or error
+                continue
+            self._profile = profile
+            return paths
+        assert self._unavailable is not None
+        raise self._unavailable
+
+    def _weakened(self) -> tuple[str, ...]:
+        """What the user is told where the request goes by a weaker profile than was asked for."""
+        asked = self._client.config.profile
+        if self._profile == asked or self._unavailable is None:
+            return ()
+        notice = (
+            f"This request goes by profile '{self._profile}', which is weaker than the '{asked}' asked for: for that"
+            f" one the network lacks {self._unavailable.lacks}. {_WEAKER[self._profile]}"
+        )
+        return (notice,)
 
     async def run(self) -> Answered:
         """Sends all fragments, each at its time, and puts their answers together."""
         config = self._client.config
-        within_ms = config.paced_start_ms if config.profile == "paced" else config.start_jitter_ms
+        within_ms = config.paced_start_ms if self._profile == "paced" else config.start_jitter_ms
         starts_s = start_times(len(self._runs), within_ms / 1000, random.SystemRandom())
         async with trio.open_nursery() as nursery:
             for run, start_s in zip(self._runs, starts_s, strict=True):
@@ -181,15 +230,17 @@ class Request:
             ledger=self._client.ledger,
             emit=self._pass_on,
             started_s=self._started_s,
-            paced=self._client.config.profile == "paced",
+            paced=self._profile == "paced",
             linger=self._client.linger,
+            standings=self._client.network.standings,
         )
         for number in range(1, MAX_ATTEMPTS + 1):
             run.attempts.append(run.attempt)
             try:
-                await exchange.run(run.attempt, run.outcome, partial(run.sent_to.append, run.attempt))
+                await exchange.run(run.attempt, run.outcome, partial(self._note_sent, run))
                 break
             except AttemptFailed as error:
+                self._client.network.troubles.note(*error.trouble)
                 if error.peer is not None:
                     self._failed.add(error.peer)
                 self._suspects |= error.suspects
@@ -199,6 +250,17 @@ class Request:
                     break
                 self._hand_over(run, standby, str(error))
         self._merge(run)
+
+    def _note_sent(self, run: _Run) -> None:
+        """The fragment leaves now: its host counts as a viewer."""
+        attempt, host = run.attempt, run.attempt.host.peer
+        run.sent_to.append(attempt)
+        sent = [each for each in self._sent() if each.attempt.host.peer == host]
+        seen = share_seen(self._text, sent)
+        self._emit(FragmentSent(run.fragment.ordinal, host, seen, run.came_in(attempt)))
+
+    def _sent(self) -> list[Sent]:
+        return [Sent(attempt, run.came_in(attempt)) for run in self._runs for attempt in run.sent_to]
 
     def _hand_over(self, run: _Run, standby: Attempt, reason: str) -> None:
         ordinal, failed, host = run.fragment.ordinal, run.attempt.host.peer, standby.host.peer
@@ -251,7 +313,7 @@ class Request:
                 return self._go_on(run, self._attempt(run.fragment, run.attempt.host, again))
         tried = {attempt.host.peer for attempt in run.attempts}
         candidates = []
-        for host in self._hosts:
+        for host in self._client.network.rank(self._hosts):
             if host.peer in tried or host.peer in self._failed:
                 continue
             would_see = self._would_see(host, run.fragment.prompt.text)
@@ -286,7 +348,7 @@ class Request:
         policy = self._plan.policy
         if policy.level is Level.STRICT and would_see > policy.max_share:
             return False
-        return would_see < 1.0 or self._plan.mode != "tasks" or policy.level is Level.OPEN
+        return would_see < 1.0 or self._plan.mode == "whole" or policy.level is Level.OPEN
 
     def _standby_path(self, run: _Run, host: HostChoice) -> RingPath | None:
         """A fresh ring for a standby; where the network has no relays left, the fragment's own middles again."""
@@ -300,7 +362,7 @@ class Request:
         }
         for avoid in (others | self._failed | self._suspects, others | self._failed):
             try:
-                (path,) = self._client.network.plan_rings([host], self._client.config.profile, avoid=avoid)
+                (path,) = self._client.network.plan_rings([host], self._profile, avoid=avoid)
             except TooFewRelays:
                 continue
             return path
@@ -397,42 +459,24 @@ class Request:
         )
 
     def _exposure(self) -> ExposureReceipt:
-        attempts: dict[str, list[Attempt]] = {}
-        came_in: dict[str, list[Attempt]] = {}
-        for run in self._runs:
-            for attempt in run.sent_to:
-                attempts.setdefault(attempt.host.peer, []).append(attempt)
-                if run.came_in(attempt):
-                    came_in.setdefault(attempt.host.peer, []).append(attempt)
-        paths = [attempt.path for run in self._runs for attempt in run.attempts]
+        sent = self._sent()
+        attempts = [attempt for run in self._runs for attempt in run.attempts]
+        relays = relay_uses(attempts, self._client.network.region_of)
         return ExposureReceipt(
-            hosts=tuple(self._host_exposure(sent, came_in.get(host, ())) for host, sent in attempts.items()),
+            hosts=host_exposures(self._text, sent, len(self._runs)),
             mode=self._plan.mode,
             policy=self._plan.policy.level.value,
-            profile=self._client.config.profile,
-            guards=tuple(sorted({arc[0].peer for path in paths for arc in (path.out, path.back)})),
-            notices=(*self._asked.notices, *self._plan.notices, *self._client.network.notices()),
-        )
-
-    def _host_exposure(self, sent: Sequence[Attempt], came_in: Sequence[Attempt]) -> HostExposure:
-        """What a host saw: by the attempts in which it was `sent` something, and those in which it was a standby."""
-        texts = [turn.content for attempt in sent for turn in attempt.turns if turn.role != "system"]
-        texts += [attempt.prefix for attempt in came_in if attempt.prefix]
-        # One host has one view, whatever it was sent.
-        view = sent[0].view
-        ordinals = tuple(sorted({attempt.fragment.ordinal for attempt in sent}))
-        return HostExposure(
-            host=sent[0].host.peer,
-            region=sent[0].host.offer.region,
-            fragments=ordinals,
-            mode="whole" if len(ordinals) == len(self._runs) else "tasks",
-            share_of_words=share(self._text, texts, view.hidden_words),
-            share_of_sentences=share_of_sentences(self._text, texts, view.hidden_words),
-            identities_seen=view.identities_in_clear(texts),
-            identifiers_masked=view.masked_in(texts),
-            retries=max(0, len(sent) - len(ordinals)),
-            standby=bool(came_in),
-            continued=tuple(sorted({attempt.fragment.ordinal for attempt in came_in if attempt.prefix})),
+            profile=self._profile,
+            guards=tuple(relay.relay for relay in relays if relay.role == "guard"),
+            notices=(
+                *self._weakened(),
+                *self._asked.notices,
+                *self._plan.notices,
+                *self._client.network.notices(),
+            ),
+            profile_asked=self._client.config.profile,
+            relays=relays,
+            totals=totals_of(self._text, sent, self._identifiers),
         )
 
 

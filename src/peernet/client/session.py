@@ -12,7 +12,8 @@ to answer it anew: its hosts keep their places, and so nobody else gets to see i
 """
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -26,6 +27,7 @@ from peernet.client.network import HostChoice
 from peernet.client.parameters import Sampling
 from peernet.client.request import Asked, Emit, Exchanged, Request, masked
 from peernet.core.errors import LocalProtocolError, UserError
+from peernet.core.regions import RegionBound
 from privacy.detection import DetectionFailed
 from privacy.languages import language_name, languages_beside
 from privacy.mention import Mention
@@ -170,6 +172,11 @@ class ChatSession:
         await self._client.network.make_ready(self.model.name, partial(self._client.hosts, self.model))
         hosts = self._client.hosts(self.model)
         emit(PeersFound(len(self._client.network.directory.relays), len(hosts), self.model.name))
+        if not hosts and (elsewhere := self._client.hosts_elsewhere(self.model)):
+            raise NoHosts(
+                f"no host of {self.model.name!r} claims to be in {self._host_bound}, as host_regions has it; "
+                f"{_listed(elsewhere)}: take more regions into host_regions (--host-regions), or wait for such a host"
+            )
         if not hosts:
             raise NoHosts(
                 f"no host serves {self.model.name!r} now: wait for one, start one with 'peernet host', or choose "
@@ -257,6 +264,12 @@ class ChatSession:
         try:
             return plan(messages, mentions, len(hosts), policy, self._history())
         except PlanRefused as error:
+            elsewhere = self._client.hosts_elsewhere(self.model)
+            if elsewhere and self._fits(messages, mentions, len(hosts) + elsewhere.total(), policy):
+                raise PlanRefused(
+                    f"{error}. Of the hosts that serve the model, {len(hosts)} claim to be in {self._host_bound}, as"
+                    f" host_regions has it; {_listed(elsewhere)}"
+                ) from error
             if not notices:
                 raise
             known = " or ".join(map(language_name, self._client.config.languages))
@@ -264,6 +277,23 @@ class ChatSession:
                 f"{' '.join(notices)} Under it the request cannot be sent to {len(hosts)} hosts: ask for its parts"
                 f" separately, wait for more hosts, or write in {known}"
             ) from error
+
+    def _fits(
+        self,
+        messages: Sequence[ChatMessage],
+        mentions: Sequence[Sequence[Mention]],
+        hosts: int,
+        policy: ExposurePolicy,
+    ) -> bool:
+        """Whether the exposure policy lets a request go to so many hosts."""
+        with suppress(PlanRefused):
+            plan(messages, mentions, hosts, policy, self._history())
+            return True
+        return False
+
+    @property
+    def _host_bound(self) -> RegionBound:
+        return RegionBound(self._client.config.host_regions)
 
     def _bind_places(self, made: Plan, hosts: Sequence[HostChoice]) -> dict[int, HostChoice]:
         return self._places_of({fragment.slot for fragment in made.fragments}, hosts)
@@ -287,3 +317,9 @@ class ChatSession:
                 bound[slot] = free.pop(0)
         self._places.update({slot: host.peer for slot, host in bound.items()})
         return bound
+
+
+def _listed(elsewhere: Mapping[str, int]) -> str:
+    """Hosts by the regions that they claim, for a message."""
+    counted = ", ".join(f"{count} {region}" for region, count in sorted(elsewhere.items()))
+    return f"the others claim: {counted}"

@@ -19,7 +19,7 @@ from peernet.client.client import LanguageRefused, NoHosts, PromptRefused, Unkno
 from peernet.client.events import Answered
 from peernet.core import serving
 from peernet.core.errors import LocalProtocolError, PeernetError, UserError
-from peernet.core.ring.paths import TooFewRelays
+from peernet.core.ring.paths import ProfileUnavailable, TooFewRelays
 from privacy.detection import DetectionFailed
 from privacy.planning import PlanRefused
 from privacy.screening import ScreeningFailed
@@ -91,6 +91,8 @@ def refusal_of(error: PeernetError) -> ApiError:
             return unavailable(str(error), "no_host")
         case TooFewRelays():
             return unavailable(str(error), "too_few_relays")
+        case ProfileUnavailable():
+            return unavailable(str(error), "profile_unavailable")
         case DetectionFailed():
             return unavailable(str(error), "detection_failed")
         case ScreeningFailed():

@@ -35,7 +35,8 @@ class Exposures:
         ]
         self._keep(identity, {
             "id": identity, "object": "peernet.exposure", "state": "running", "model": model, "mode": plan.mode,
-            "policy": plan.policy, "profile": plan.profile, "planned": fragments,
+            "policy": plan.policy, "profile": plan.profile, "profile_asked": plan.profile_asked,
+            "planned": fragments,
         })  # fmt: skip
 
     def broken_off(self, identity: str) -> None:

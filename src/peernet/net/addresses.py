@@ -38,6 +38,7 @@ __all__ = [
     "address_text",
     "addresses_by_peer",
     "binary_address",
+    "circuit_relays",
     "decode_address",
     "dialable",
     "encode_address",
@@ -281,6 +282,21 @@ def address_text(data: bytes) -> str | None:
     # The package takes apart what strangers sent, and stumbles over it in more ways than it names.
     except (MultiaddrError, ValueError, TypeError, LookupError):
         return None
+
+
+def circuit_relays(addresses: Iterable[str]) -> tuple[PeerId, ...]:
+    """The relays through which a record's addresses lead, each once."""
+    relays = []
+    for text in addresses:
+        if "/p2p-circuit" not in text:
+            continue  # parsing costs, and most addresses are none
+        try:
+            address = parse_address(text)
+        except UserError:
+            continue
+        if isinstance(address, CircuitAddress):
+            relays.append(address.relay)
+    return tuple(dict.fromkeys(relays))
 
 
 def dialable(addresses: Iterable[str], *, allow_private: bool) -> list[Address]:

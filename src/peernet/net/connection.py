@@ -4,7 +4,8 @@ The protocol is `core.connection.Connection`; this drives it over a byte stream.
 what has come, hands each stream its bytes, and then sends at once what the protocol has to answer. How it is sent, and
 what the streams themselves send, is in `net.outbox`; what a stream does is in `net.streams`. Rules:
 
-1. The reader never waits for one stream: one that is read slowly holds at most its window.
+1. The reader never waits for one stream: one that is read slowly holds at most its window. A stream that has a
+   consumer is handed what came once all was taken in, and what the consumers wrote is sent then.
 2. When the connection ends, every stream of it ends.
 3. Nothing waits for the peer without a bound: ending a connection ends its tasks at once, and `check`, which the
    owner calls now and then, gives up a peer that says nothing or takes nothing. (A timer for each write would cost
@@ -57,6 +58,7 @@ class PeerConnection:
     __slots__ = (
         "__weakref__",
         "_awaits_pong",
+        "_deferred",
         "_established_or_ended",
         "_limits",
         "_on_refused",
@@ -102,6 +104,8 @@ class PeerConnection:
         self._on_stream = on_stream
         self._on_refused = on_refused
         self._streams: dict[int, PeerStream] = {}
+        self._deferred: dict[PeerStream, None] = {}
+        """Streams with a consumer for which something has come."""
         self._peer: PeerId | None = None
         self._yamux: Yamux | None = None
         self._scope = trio.CancelScope()
@@ -258,6 +262,20 @@ class PeerConnection:
             if yamux.has_data_to_send:
                 self.outbox.queued()
 
+    def reopen(self, stream: PeerStream, size: int) -> None:
+        """The stream's consumer has taken `size` bytes: its window opens again, and does not grow.
+
+        The word for it leaves with what follows: a consumer may be called by any connection's reader.
+        """
+        if stream.stream_id in self._streams:
+            assert self._yamux is not None
+            if self._yamux.acknowledge(stream.stream_id, size, 0.0, grow=False):
+                self.outbox.gather()
+
+    def defer(self, stream: PeerStream) -> None:
+        """Has the stream's consumer called when all that came was taken in."""
+        self._deferred[stream] = None
+
     def close_stream(self, stream: PeerStream) -> None:
         """Closes our half of the stream."""
         if stream.stream_id in self._streams:
@@ -299,7 +317,16 @@ class PeerConnection:
                     stream.on_data(event.data)
             else:
                 self._dispatch(event)
+        if self._deferred:
+            self._deliver()
         self.outbox.answer()
+
+    def _deliver(self) -> None:
+        """Hands the consumers what came, and sends what they wrote: once for each connection that they wrote to."""
+        deferred, self._deferred = self._deferred, {}
+        for outbox in {stream.deliver() for stream in deferred}:
+            if outbox is not None:
+                outbox.flush()
 
     def _dispatch(self, event: object) -> None:
         match event:

@@ -169,6 +169,29 @@ class Outbox:
         finally:
             self._writers.discard(writer)
 
+    def room(self, stream_id: int) -> int:
+        """How many bytes of a stream would be taken now: its window, and nothing while the outbox is full."""
+        if self._owner is None or self.congested or self._yamux is None or not self._yamux.is_open(stream_id):
+            return 0
+        return self._yamux.send_window(stream_id)
+
+    def gather_from(self, stream_id: int, data: bytes) -> int:
+        """`send`, but that what is taken leaves with the next `flush`, or once there is much of it. Never raises."""
+        assert self._yamux is not None
+        taken = self._yamux.send(stream_id, data)
+        self.unsent_bytes += taken
+        if self.unsent_bytes >= _GATHERED_SIZE:
+            self.flush()
+        return taken
+
+    def tell_writable(self, writer: Writer) -> None:
+        """Has `writer.on_changed` called, as often as it may be so, when the outbox is no longer full."""
+        self._writers.add(writer)
+
+    def forget_writer(self, writer: Writer) -> None:
+        """Undoes `tell_writable`."""
+        self._writers.discard(writer)
+
     def _is_writable(self, writer: Writer, more: bool) -> bool:
         """Whether a writer need not wait; one whose stream is over is told by its next call."""
         if self._owner is None or writer.over:
@@ -221,17 +244,17 @@ class Outbox:
             self._end("the connection broke")
             return
         if sent < size:
-            self._rest = b"".join(buffers)[sent:]
+            self._rest = _after(buffers, sent)
             self.unsent_bytes = len(self._rest)
             self.drained = trio.Event()
             self._draining_scope = trio.CancelScope()
             assert self.flusher is not None
             self.flusher.start_draining(self)
 
-    # What the flusher does.
+    # What the flusher does, and the reader that has handed cells on.
 
     def flush(self) -> None:
-        """Sends what was gathered."""
+        """Sends what was gathered. Never raises: it may be called in another connection's task."""
         self._scheduled = False
         self._gathering = False
         try:
@@ -280,3 +303,12 @@ class Outbox:
     def _end(self, why: str) -> None:
         if self._owner is not None:
             self._owner.close(why)
+
+
+def _after(buffers: list[bytes], sent: int) -> bytes:
+    """What is left of the buffers behind so many bytes."""
+    for place, buffer in enumerate(buffers):
+        if sent < len(buffer):
+            return b"".join([memoryview(buffer)[sent:], *buffers[place + 1 :]])
+        sent -= len(buffer)
+    return b""

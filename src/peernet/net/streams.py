@@ -6,6 +6,9 @@ Rules:
    is used up or the connection's outbox is full.
 2. What has come is kept until it is read: at most the window. The connection's reader never waits for a stream.
 3. When the stream is over, reads and writes raise `ConnectionFailed`. What was received before can still be read.
+4. A stream that is handed to a `Consumer` has no reader: the connection's reader calls the consumer once it has taken
+   in all that came, and sends then what the consumer has written meanwhile. Nothing of this waits. What the consumer
+   leaves is kept as before, and holds the window.
 """
 
 from collections import deque
@@ -20,7 +23,7 @@ from peernet.core.identity import PeerId
 from peernet.core.yamux.frames import INITIAL_WINDOW
 from peernet.net.outbox import Outbox
 
-__all__ = ["PeerStream", "StreamConnection"]
+__all__ = ["Consumer", "PeerStream", "StreamConnection"]
 
 _SMALL: Final = 1024
 """Pieces of fewer bytes are put together while they wait, so that no peer makes a window cost much more than it is."""
@@ -48,11 +51,30 @@ class StreamConnection(Protocol):
     def acknowledge(self, stream: "PeerStream", size: int) -> None:
         """The stream's reader has consumed `size` bytes: its window opens again."""
 
+    def reopen(self, stream: "PeerStream", size: int) -> None:
+        """The stream's consumer has taken `size` bytes: its window opens again, and does not grow."""
+
+    def defer(self, stream: "PeerStream") -> None:
+        """Has the stream's consumer called when all that came was taken in."""
+
     def close_stream(self, stream: "PeerStream") -> None:
         """Closes our half of the stream."""
 
     def reset_stream(self, stream: "PeerStream") -> None:
         """Ends the stream both ways."""
+
+
+class Consumer(Protocol):
+    """Who takes what comes on a stream, in the connection's reader. Its methods neither wait nor end a stream."""
+
+    def on_received(self) -> Outbox | None:
+        """Bytes have come. Returns an outbox that it wrote to (by `PeerStream.send_gathered`), which is then sent."""
+
+    def on_writable(self) -> None:
+        """Perhaps more can be written than before."""
+
+    def on_over(self) -> None:
+        """The other side has closed its half, or the stream has failed."""
 
 
 class _Waiters:
@@ -88,6 +110,7 @@ class PeerStream:
         "_changed",
         "_connection",
         "_consumed",
+        "_consumer",
         "_failed",
         "_id",
         "_local_closed",
@@ -106,6 +129,7 @@ class PeerStream:
         self._consumed = 0
         """Bytes handed to the reader that yamux was not told of; below zero when some were put back after that."""
         self._failed: str | None = None
+        self._consumer: Consumer | None = None
         self._changed = _Waiters()
 
     @property
@@ -162,6 +186,10 @@ class PeerStream:
             self._consumed = 0
         return data
 
+    async def agreed(self) -> None:
+        """Waits until the protocol is agreed on; raises `ConnectionFailed` when it is not."""
+        await trio.lowlevel.checkpoint_if_cancelled()
+
     async def close_sending(self) -> None:
         """Closes our half: the other side reads the end after what was sent."""
         await trio.lowlevel.checkpoint_if_cancelled()
@@ -177,7 +205,7 @@ class PeerStream:
     async def wait_remote_closed(self) -> None:
         """Waits until the other side has closed its half, or the stream is over; what comes is dropped."""
         while not self._remote_closed and self._failed is None:
-            self._drop_received()
+            self.drop()
             await self._changed.wait()
 
     def unread(self, data: bytes) -> None:
@@ -186,9 +214,80 @@ class PeerStream:
             self._received.appendleft(data)
             self._consumed -= len(data)
 
+    # What a consumer does.
+
+    def hand_to(self, consumer: Consumer | None) -> None:
+        """Has what comes handed to `consumer`, which looks itself after what is there already; None undoes it."""
+        self._consumer = consumer
+        if consumer is None:
+            self._outbox.forget_writer(self)
+
+    @property
+    def outbox(self) -> Outbox:
+        """Where it sends."""
+        return self._outbox
+
+    @property
+    def failed(self) -> bool:
+        """Whether the stream was over before its time."""
+        return self._failed is not None
+
+    @property
+    def remote_over(self) -> bool:
+        """Whether nothing more comes."""
+        return self._remote_closed or self._failed is not None
+
+    @property
+    def held_bytes(self) -> int:
+        """What has come and was not taken."""
+        return sum(map(len, self._received))
+
+    @property
+    def room(self) -> int:
+        """How many bytes could be sent now without waiting."""
+        return 0 if self._local_closed or self._failed is not None else self._outbox.room(self._id)
+
+    def take(self) -> bytes:
+        """All that has come; what is not consumed of it is put back."""
+        received = self._received
+        if len(received) == 1:
+            return bytes(received.popleft())
+        data = b"".join(received)
+        received.clear()
+        return data
+
+    def put_back(self, data: bytes) -> None:
+        """Puts back the rest of what was taken."""
+        if data:
+            self._received.appendleft(data)
+
+    def consumed(self, size: int) -> None:
+        """So much of what was taken is consumed: the window opens again, and does not grow."""
+        self._consumed += size
+        if self._consumed >= _CONSUMED_AT_ONCE:
+            self._connection.reopen(self, self._consumed)
+            self._consumed = 0
+
+    def send_gathered(self, data: bytes) -> int:
+        """Sends as much as goes without waiting, with the next words of the connection; how many bytes that were."""
+        return self._outbox.gather_from(self._id, data)
+
+    def tell_writable(self) -> None:
+        """Has the consumer told when the connection, which is full, is so no longer."""
+        self._outbox.tell_writable(self)
+
+    def drop(self) -> None:
+        """Drops what has come and was not taken; its window stays closed."""
+        self._received.clear()
+        self._consumed = 0
+
+    def deliver(self) -> Outbox | None:
+        """Hands what came to the consumer; the outbox that it wrote to."""
+        return None if self._consumer is None else self._consumer.on_received()
+
     def reset(self) -> None:
         """Ends the stream at once, both ways; what was received and not read is dropped."""
-        self._drop_received()
+        self.drop()
         if self._failed is None:
             self.on_failed("the stream was reset")
             self._connection.reset_stream(self)
@@ -207,10 +306,6 @@ class PeerStream:
     def _check(self) -> None:
         if self._failed is not None:
             raise ConnectionFailed(self._failed)
-
-    def _drop_received(self) -> None:
-        self._received.clear()
-        self._consumed = 0
 
     # What follows is for the connection that owns this stream, and its outbox.
 
@@ -237,19 +332,29 @@ class PeerStream:
             received[-1] += data
         else:
             received.append(bytearray(data))
-        self._changed.wake()
+        if self._consumer is None:
+            self._changed.wake()
+        else:
+            self._connection.defer(self)
 
     def on_remote_closed(self) -> None:
         """The peer closed its half."""
         self._remote_closed = True
-        self.on_changed()
+        self._on_over()
 
     def on_failed(self, why: str) -> None:
         """The stream is over before its time; the first reason stays."""
         if self._failed is None:
             self._failed = why
-            self.on_changed()
+            self._on_over()
 
     def on_changed(self) -> None:
         """Wakes whoever waits on this stream."""
         self._changed.wake()
+        if self._consumer is not None:
+            self._consumer.on_writable()
+
+    def _on_over(self) -> None:
+        self._changed.wake()
+        if self._consumer is not None:
+            self._consumer.on_over()

@@ -15,6 +15,7 @@ from attrs import field, frozen
 from attrs.validators import ge, gt, in_, le
 
 from peernet.core.errors import UserError
+from peernet.core.regions import check_regions
 from peernet.core.ring.paths import PROFILES
 from peernet.net.limits import PRESETS
 
@@ -30,6 +31,13 @@ T = TypeVar("T")
 def _one_or_more(addresses: str | Iterable[str]) -> tuple[str, ...]:
     """One address may be given by itself."""
     return (addresses,) if isinstance(addresses, str) else tuple(addresses)
+
+
+def _are_regions(_: object, setting: "attrs.Attribute[tuple[str, ...]]", names: tuple[str, ...]) -> None:
+    try:
+        check_regions(names)
+    except ValueError as error:
+        raise ValueError(f"{setting.name}: {error}") from error
 
 
 @frozen
@@ -121,6 +129,12 @@ class ClientConfig:
     """Within which time the fragments of one request start, at random (`core.ring.starts`)."""
     paced_start_ms: int = field(default=5000, validator=[ge(0), le(60_000)])
     """The same under the profile `paced`."""
+    profile_fallback: bool = False
+    """Whether a request goes by the next profile down where the network is too small for this; the receipt says so."""
+    host_regions: tuple[str, ...] = field(default=(), validator=_are_regions)
+    """Only hosts that claim one of these regions, or a part of one, are asked; empty for any."""
+    relay_regions: tuple[str, ...] = field(default=(), validator=_are_regions)
+    """The same for relays, guards included. Bootstrap nodes are as configured, wherever they are."""
     policy: str = "standard"
     pseudonyms: str = field(default="tag", validator=in_(PSEUDONYMS))
     """What hosts read in place of names: `tag` (`PERSON_K7`), or `surrogate`, realistic names that are nobody's."""
@@ -138,6 +152,9 @@ class ClientConfig:
     """What becomes of a prompt in another language: sent as under the policy `strict` at most, or refused."""
     detection_timeout_s: float = field(default=10.0, validator=[gt(0), le(600)])
     """How long looking for identifiers may take before the request is given up, nothing sent."""
+    warm_ways: int = field(default=6, validator=[ge(0), le(32)])
+    """Over how many ways (a guard and a middle each) arcs are kept ready while the client is in use; 0 for none.
+    A fragment takes two."""
 
 
 def load_table(path: Path, table: str, kind: type[T], flags: Mapping[str, Any]) -> T:

@@ -10,6 +10,10 @@ not by a list of verbs), `_clauses` finds several instructions in one sentence, 
 `_lists` says which lists are tasks and which are one thing. `_references` and `_needs` find what belongs together,
 `_dividing` makes groups of it, `_planner` fragments and slots, `_merging` one answer of many.
 
+A message of one instruction and a long text goes another way, and is looked for first: `_segments` finds where the
+one ends and the other begins, `_piecewise` says whether the instruction can be done piece by piece, `_cutting` cuts
+the text into pieces and balances runs of them, `_sharding` makes of these what `_planner` plans.
+
 Rules (promise P3; design section 6, steps 4 and 6):
 
 1. In doubt, join: a task without what it refers to is of no use, and a joined one is merely less private.
@@ -25,6 +29,10 @@ Rules (promise P3; design section 6, steps 4 and 6):
    n goes to slot n, so that over the turns the same host gets the same place. Earlier turns go along only as the
    transcript of the very host that is asked (`History`), as masked for it; `history_dropped` says when that is not
    everything. System messages are the application's: they go to every host and are in no share.
+
+7. A text under one instruction that can be done piece by piece (translate, label each, extract all names) goes in
+   runs of whole paragraphs, records or lines, each with the instruction. Where anything in the instruction speaks of
+   the whole (compare, rank, count, one conclusion), or the form of the text binds it (code, a poem), it stays whole.
 
 Shares are taken before masking, and so are upper bounds of what the receipt will say.
 """

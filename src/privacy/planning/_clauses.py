@@ -7,7 +7,8 @@ Rules:
    to block the card and send a new one" the second verb belongs to the letter, in "how to" and "a program that" too.
 3. Nothing is cut inside quotation marks, brackets or a mention. Questions in one sentence stay together: they mostly
    have one subject, which the later ones do not repeat.
-4. To cut loses nothing: the clauses touch, and whether the later one stands alone is for `_references` to say.
+4. Who types all in small letters ends sentences none the less: behind a full stop nothing governs what follows.
+5. To cut loses nothing: the clauses touch, and whether the later one stands alone is for `_references` to say.
 """
 
 import re
@@ -19,8 +20,8 @@ from privacy.planning._kinds import OPENERS, first_word, kind_of
 from privacy.planning._words import TASK_VERBS
 
 _JOINT: Final = re.compile(
-    r"(?:[,;]\s+|\s+(?=and\s))(?=(?:and\s+)?(?P<row>(?:also|then|next|finally|lastly|after that|afterwards"
-    r"|second(?:ly)?|third(?:ly)?)\b)?)",
+    r"(?:[,;]\s+|(?P<stop>(?<=[\w)\"'])\.\s+(?=(?-i:[a-z])))|\s+(?=and\s))"
+    r"(?=(?:and\s+)?(?P<row>(?:also|then|next|finally|lastly|after that|afterwards|second(?:ly)?|third(?:ly)?)\b)?)",
     re.IGNORECASE,
 )
 _GOVERNING: Final = re.compile(
@@ -39,7 +40,7 @@ def clause_starts(sentence: str, holds: Sequence[tuple[int, int]]) -> list[int]:
         before, after = sentence[starts[-1] : joint.start()], sentence[joint.end() :]
         if any(first < joint.end() < last for first, last in closed) or not _instructs(after):
             continue
-        governed = joint["row"] is None and _GOVERNING.search(before) is not None
+        governed = joint["row"] is None and joint["stop"] is None and _GOVERNING.search(before) is not None
         if kind_of(before) == "task" and not governed:
             starts.append(joint.end())
     return starts

@@ -20,6 +20,9 @@ MAX_FRAGMENTS: Final = 32
 MAX_UNITS: Final = 512
 """A message of more parts is not analysed: it is indivisible."""
 
+MAX_CHARS: Final = 200_000
+"""Nor is a longer one, which has as many parts."""
+
 SHARED_LIMIT: Final = 0.5
 """The largest share of content words that two fragments may have in common."""
 
@@ -33,6 +36,8 @@ class Group:
 def divide(source: Source, policy: ExposurePolicy) -> tuple[list[Unit], list[Group], WhyWhole]:
     if policy.level is Level.OPEN:
         return [], [], "open"
+    if len(source.text) > MAX_CHARS:
+        return [], [], "too_many_parts"
     mentions = source.mentions[source.last]
     units = settle_lists(Reader(source.text, [(m.start, m.end) for m in mentions]).read())
     if len(units) > MAX_UNITS:

@@ -43,6 +43,10 @@ _INVERTED: Final = re.compile(
     re.IGNORECASE,
 )
 """A question by its order of words, where the question mark was left out."""
+_SAID_WHAT: Final = re.compile(
+    r"^(?:say|tell (?:me|us)|show me)\s+(?:what|who|where|when|why|how|which|whether|if)\b\s+\S+\s+\S", re.IGNORECASE
+)
+_JOINED: Final = re.compile(r"^(?:(?:and|also|plus|then|finally|lastly)\b[\s,]*)+", re.IGNORECASE)
 _EXAMPLES: Final = re.compile(
     r"^(?:give|provide|show|list|mention|cite)\s+(?:me\s+)?(?:(?:some|a few|an?|one|two|three|\d+|your|the)\s+)?"
     r"(?:short |brief |good )?(?:examples?|details?|reasons?|sources?|references?|explanations?)[.!]?$",
@@ -51,6 +55,7 @@ _EXAMPLES: Final = re.compile(
 _ANSWERING: Final = re.compile(
     r"^(?:answer|respond|reply|write|explain|do (?:not|n't)|format|make)\s+(?:in|with|as|briefly|concisely|only|each"
     r"|every|all|everything|it|them|your answers?|using|like|at most|under|less|sure|the answers?)\b"
+    r"|^make (?:people|readers|everyone|everybody|guests|the (?:reader|audience|guests)s?) \w+"
     r"|^(?:ask|apologi[sz]e|request)\s+(?:for|to|that|whether|if)\b"
     r"|^(?:explain|say|state|write|point out|tell \w+)\s+that\b"
     r"|^do not\b|^think step|^show your (?:work|reasoning)|^explain your (?:reasoning|answers?)",
@@ -104,7 +109,7 @@ def kind_of(text: str) -> Kind:
         return "task"
     if _EXAMPLES.match(bare) or (_ANSWERING.match(bare) and not has_subject(bare)):
         return "remark"
-    if _INVERTED.match(bare):
+    if _INVERTED.match(bare) or _SAID_WHAT.match(bare):
         return "task"
     verb = first_word(text)
     if _MESSAGE_TO_ANSWER.match(bare) and not _ANSWERING.match(bare):
@@ -113,9 +118,9 @@ def kind_of(text: str) -> Kind:
         return "remark"
     if verb not in TASK_VERBS and is_step(bare):
         return "remark"
-    if re.match(r"[\w'’-]+ (?:is|was|are|were|has|have|had|will|would|can|could)\b", bare):
+    if re.match(r"(?!I\b)[\w'’-]+ (?:is|was|are|were|has|have|had|will|would|can|could)\b", bare):
         return "context"  # "Work has been hard.": a noun that is also a verb
-    if verb in TASK_VERBS or is_instruction(bare) or _WISH.match(text.strip("*_ ").replace("’", "'")):
+    if verb in TASK_VERBS or is_instruction(bare) or _WISH.match(_JOINED.sub("", text.strip("*_ ")).replace("’", "'")):
         return "task"
     title = _TITLE.match(text)
     return kind_of(text[title.end() :]) if title is not None and title.end() < len(text) else "context"

@@ -23,7 +23,7 @@ from typing import Final
 from attrs import define, evolve
 
 from privacy.planning._imperatives import could_be_instruction, is_written_thing
-from privacy.planning._kinds import Kind, first_word, is_generic, is_plea
+from privacy.planning._kinds import OPENERS, Kind, first_word, is_generic, is_plea
 from privacy.planning._material import THIS_MATERIAL
 from privacy.planning._units import Unit
 from privacy.planning._words import CREATING, DISTRIBUTED, PROCEDURE
@@ -32,6 +32,14 @@ _BARE_PHRASE_WORDS: Final = 5
 """Among tasks, an item of no kind and not more words adds to the one before it ("three bullet points")."""
 _EACH: Final = re.compile(r"\b(?:each|every|individually|separately|one by one)\b", re.IGNORECASE)
 _FOLLOWING: Final = re.compile(r"\b(?:following|these|below)\b", re.IGNORECASE)
+_SEVERAL_WRITTEN: Final = re.compile(
+    r"^(?:write|draft|compose|prepare|create|make|word|formulate)\s+(?:for\s+)?(?:me\s+|us\s+)?"
+    r"(?:these|the following|some|a few|several|two|three|four|five|six|seven|eight|\d{1,2})\s+(?:[\w'’-]+\s+){0,2}?"
+    r"(?:messages|e-?mails|mails|letters|notes|texts|posts|cards|captions|tweets|invitations|replies|toasts|speeches"
+    r"|poems|stories|adverts|ads|announcements|slogans|reminders)\b(?:[^.?!\n]|\.(?=\w))*:$",
+    re.IGNORECASE,
+)
+"""A lead that counts what is to be written; each item is one of them."""
 _PRESENTING: Final = re.compile(
     r"\b(?:here(?:['’]s| is| are)|this is|these are)\b[^:]*:$"
     r"|\b(?:is|are|was|were|did|do|includes?|included|says?|reads?|have|had|has|got|bought|tried|follow(?:s|ing)?|facts?"
@@ -163,7 +171,7 @@ def _owns(lead: Unit, found: _List) -> bool:
 
 def _distributes(lead: Unit) -> bool:
     shared_verb = first_word(lead.text) in DISTRIBUTED and _FOLLOWING.search(lead.text)
-    spread = _EACH.search(lead.text) or shared_verb
+    spread = _EACH.search(lead.text) or shared_verb or _SEVERAL_WRITTEN.match(OPENERS.sub("", lead.text))
     return bool(spread and lead.text.endswith(":") and not THIS_MATERIAL.search(lead.text))
 
 

@@ -1,13 +1,19 @@
 """Putting the answers together: in the order and by the structure of the request, while they still stream.
 
 Rules: an answer is shown when all before it are finished; what was shown is never taken back; a lone answer is passed
-on untouched.
+on untouched. Where every host got the header of a table, later answers are shown without it.
 """
 
 from collections.abc import Iterable, Mapping
+from typing import Final
 
 from peernet.core.errors import LocalProtocolError
+from privacy.planning._cutting import TABLE_RULE
 from privacy.planning._model import Fragment, Plan
+
+MAX_HEADER_LINES: Final = 2
+MAX_HELD_CHARS: Final = 4000
+"""An answer's beginning is held back no further, to see whether it is a header."""
 
 
 def next_to_show(made: Plan, finished: Iterable[int]) -> Fragment | None:
@@ -31,6 +37,12 @@ class Merger:
         self._any_shown = False
         self._current_shown = False
         self._spaces = ""
+        self._opening: str | None = ""
+        """The first lines of the first answer, as far as they came; None where no answer repeats them."""
+        if not any(fragment.repeated_lines for fragment in made.fragments):
+            self._opening = None
+        self._held = ""
+        """The beginning of an answer that may be those lines again."""
 
     def __repr__(self) -> str:
         return f"<Merger of {len(self._plan.fragments)} fragments>"
@@ -44,7 +56,7 @@ class Merger:
         """What can be shown after `delta` came from fragment `ordinal`; may be empty."""
         self._check(ordinal)
         if ordinal == self._current:
-            return self._shown(delta)
+            return self._shown(self._unrepeated(delta))
         self._waiting.setdefault(ordinal, []).append(delta)
         return ""
 
@@ -54,15 +66,42 @@ class Merger:
         self._finished.add(ordinal)
         freed: list[str] = []
         while self._current in self._finished:
+            freed.append(self._shown(self._unrepeated("", last=True)))
             self._current += 1
             self._current_shown = False
             self._spaces = ""
-            freed.append(self._shown("".join(self._waiting.pop(self._current, ()))))
+            freed.append(self._shown(self._unrepeated("".join(self._waiting.pop(self._current, ())))))
         return "".join(freed)
 
     def _check(self, ordinal: int) -> None:
         if ordinal in self._finished or not 0 <= ordinal < len(self._plan.fragments):
             raise LocalProtocolError(f"fragment {ordinal} is finished, or not of this plan")
+
+    def _unrepeated(self, delta: str, *, last: bool = False) -> str:
+        """An answer's next words, without the header of a table that the first answer has shown.
+
+        It is held back until it is whole: lines that the first answer began with, or two with a table's rule.
+        """
+        if self._opening is None or self._current >= len(self._plan.fragments):
+            return delta
+        count = self._plan.fragments[self._current].repeated_lines
+        if not count:
+            self._opening = self._opening + delta if self._opening.count("\n") <= MAX_HEADER_LINES else self._opening
+            return delta
+        if self._current_shown:
+            return delta
+        self._held += delta
+        lines = self._held.lstrip().split("\n")
+        if len(lines) <= count and not last and len(self._held) < MAX_HELD_CHARS:
+            return ""
+        held, self._held = self._held, ""
+        known = self._opening.lstrip().split("\n")[:count]
+        head = [" ".join(line.split()) for line in lines[:count]]
+        if len(lines) >= count and (
+            head == [" ".join(line.split()) for line in known] or TABLE_RULE.fullmatch(lines[count - 1].strip())
+        ):
+            return "\n".join(lines[count:])
+        return held
 
     def _shown(self, delta: str) -> str:
         if len(self._plan.fragments) == 1:
@@ -76,7 +115,11 @@ class Merger:
             return ""
         if not self._current_shown:
             heading = self._plan.fragments[self._current].heading
-            parts = ["\n\n" if self._any_shown else "", f"{heading}\n\n" if heading else "", visible]
+            parts = [
+                self._plan.fragments[self._current].joint if self._any_shown else "",
+                f"{heading}\n\n" if heading else "",
+                visible,
+            ]
             visible = "".join(parts)
         self._current_shown = self._any_shown = True
         return visible
@@ -85,7 +128,8 @@ class Merger:
 def merge(made: Plan, answers: Mapping[int, str]) -> str:
     """The answers, by ordinal, as one: in the order and by the structure of the request.
 
-    A list gives each answer its number and words as a heading, paragraphs give paragraphs. Raises
+    A list gives each answer its number and words as a heading, paragraphs give paragraphs, and the parts of one text
+    stand together as they did in it. Raises
     `LocalProtocolError` where an answer is missing or of no fragment.
     """
     if set(answers) != {fragment.ordinal for fragment in made.fragments}:

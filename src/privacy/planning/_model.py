@@ -79,6 +79,10 @@ class Fragment:
     """The fraction of the message's content words in `prompt`, before masking."""
     heading: str = field(default="", repr=False)
     """What its answer is shown under; stays on the client."""
+    joint: str = field(default=GLUE, repr=False)
+    """What stands between its answer and the one before."""
+    repeated_lines: int = 0
+    """How many lines, the header of a table, were sent with every fragment, so that its answer may repeat them."""
 
     @property
     def id(self) -> str:
@@ -86,8 +90,9 @@ class Fragment:
         return f"f{self.ordinal}"
 
 
-Structure = Literal["list", "paragraphs", "whole"]
-WhyWhole = Literal["", "open", "one_task", "no_task", "dependent", "shared", "too_many_parts"]
+Structure = Literal["list", "paragraphs", "text", "sections", "whole"]
+"""`text`: answers that follow each other as the parts of the text did. `sections`: each under its titles."""
+WhyWhole = Literal["", "open", "one_task", "no_task", "dependent", "shared", "too_many_parts", "needs_all"]
 
 
 @frozen
@@ -104,6 +109,8 @@ class Plan:
     largest_share: float
     """Of the slot that gets most, over all of its fragments."""
     why_whole: WhyWhole = ""
+    why_shards: str = ""
+    """What was cut, and into how many parts, for people; no word of the text."""
     history_dropped: bool = False
     """Whether some host does not know all of the earlier turns."""
 
@@ -113,16 +120,24 @@ class Plan:
         return self.largest_share > self.policy.max_share
 
     @property
+    def reason(self) -> str:
+        """Why the request was planned as it is, for people; empty for tasks."""
+        return self.why_shards or self.why_whole.replace("_", " ")
+
+    @property
     def notices(self) -> tuple[str, ...]:
         """What the receipt should say about this plan."""
         said = {
             "One host got the whole request: it cannot be split.": self.mode == "whole" and self.why_whole != "open",
             "One host got the whole request: the policy is open.": self.why_whole == "open",
             "A host got more than the policy's share: the parts or the hosts do not allow less.": (
-                self.mode == "tasks" and self.exceeds_max_share
+                self.mode != "whole" and self.exceeds_max_share
+            ),
+            "Each host got the instruction and a part of the text: what one part says of another, no host saw.": (
+                self.mode == "shards"
             ),
             "Earlier turns went only to the hosts that had them before.": self.history_dropped,
-            "The system message went to every host.": bool(self.system) and self.mode == "tasks",
+            "The system message went to every host.": bool(self.system) and self.mode != "whole",
         }
         return tuple(notice for notice, holds in said.items() if holds)
 

@@ -24,6 +24,8 @@ from privacy.planning._model import (
     WhyWhole,
 )
 from privacy.planning._references import stems
+from privacy.planning._segments import needs_all
+from privacy.planning._sharding import Shards, find_shards
 from privacy.planning._source import Source
 from privacy.planning._units import Unit
 
@@ -50,14 +52,14 @@ def plan(
     if hosts < 1:
         raise PlanRefused("no host is there to answer: wait until one joins, or answer on a local engine")
     source = Source(messages, mentions_per_message)
+    text_in_runs = find_shards(source, hosts, policy)
+    if text_in_runs is not None:
+        return _shards(source, text_in_runs, hosts, policy, history)
+    if policy.level is not Level.OPEN and needs_all(source.text):
+        return _whole(source, "needs_all", hosts, policy, history)
     units, groups, why_whole = divide(source, policy)
     if why_whole:
         return _whole(source, why_whole, hosts, policy, history)
-    if hosts == 1:
-        raise PlanRefused(
-            f"the request has {len(groups)} parts for different hosts and one host is there: wait for another, use the"
-            " exposure policy 'open', or answer on a local engine"
-        )
     return _tasks(source, units, groups, hosts, policy, history)
 
 
@@ -107,6 +109,7 @@ def _tasks(
     policy: ExposurePolicy,
     history: History | None,
 ) -> Plan:
+    _want_hosts(hosts, len(groups))
     prompts = [source.excerpt([_range(units[i]) for i in (*g.tasks, *g.background)], source.last) for g in groups]
     slots = _slots(source, [prompt.text for prompt in prompts], hosts)
     listed = all(units[group.tasks[0]].item is not None for group in groups)
@@ -121,24 +124,66 @@ def _tasks(
         )
         for ordinal, (group, prompt) in enumerate(zip(groups, prompts, strict=True))
     )
-    largest = max(
-        source.share([fragment.prompt.text for fragment in fragments if fragment.slot == slot]) for slot in set(slots)
-    )
-    if policy.level is Level.STRICT and largest > policy.max_share:
-        raise PlanRefused(
-            f"one host would get {largest:.0%} of the request over {min(hosts, len(groups))} hosts, and the exposure"
-            f" policy 'strict' allows {policy.max_share:.0%}: wait for more hosts, ask for the parts separately, raise"
-            " max_share, or answer on a local engine"
-        )
     return Plan(
         mode="tasks",
         policy=policy,
         fragments=fragments,
         structure="list" if listed else "paragraphs",
         system=source.system(),
-        largest_share=largest,
+        largest_share=_largest(source, fragments, hosts, policy),
         history_dropped=_drops_history(source, set(slots), history),
     )
+
+
+def _shards(source: Source, shards: Shards, hosts: int, policy: ExposurePolicy, history: History | None) -> Plan:
+    """A fragment for each run, dealt out in turn: the runs are of one size."""
+    _want_hosts(hosts, len(shards.runs))
+    fragments = tuple(
+        Fragment(
+            ordinal=ordinal,
+            slot=ordinal % hosts,
+            prompt=run.prompt,
+            context=tuple(Piece(source.last, start, end) for start, end in shards.shared),
+            share=source.share([run.prompt.text]),
+            heading=_bold(run.titles),
+            joint=run.joint,
+            repeated_lines=shards.header_lines if ordinal else 0,
+        )
+        for ordinal, run in enumerate(shards.runs)
+    )
+    return Plan(
+        mode="shards",
+        policy=policy,
+        fragments=fragments,
+        structure=shards.structure,
+        system=source.system(),
+        largest_share=_largest(source, fragments, hosts, policy),
+        why_shards=shards.why,
+        history_dropped=_drops_history(source, {fragment.slot for fragment in fragments}, history),
+    )
+
+
+def _want_hosts(hosts: int, parts: int) -> None:
+    if hosts == 1:
+        raise PlanRefused(
+            f"the request has {parts} parts for different hosts and one host is there: wait for another, use the"
+            " exposure policy 'open', or answer on a local engine"
+        )
+
+
+def _largest(source: Source, fragments: Sequence[Fragment], hosts: int, policy: ExposurePolicy) -> float:
+    """The share of the slot that gets most; raises `PlanRefused` where `strict` forbids it."""
+    texts: dict[int, list[str]] = {}
+    for fragment in fragments:
+        texts.setdefault(fragment.slot, []).append(fragment.prompt.text)
+    largest = max(source.share(held) for held in texts.values())
+    if policy.level is Level.STRICT and largest > policy.max_share:
+        raise PlanRefused(
+            f"one host would get {largest:.0%} of the request over {min(hosts, len(fragments))} hosts, and the"
+            f" exposure policy 'strict' allows {policy.max_share:.0%}: wait for more hosts, ask for the parts"
+            " separately, raise max_share, or answer on a local engine"
+        )
+    return largest
 
 
 def _range(unit: Unit) -> tuple[int, int]:
@@ -164,8 +209,15 @@ def _heading(tasks: Sequence[Unit], *, listed: bool) -> str:
         return tasks[0].heading
     lines = []
     for task in tasks:
-        first_line = " ".join(task.text.split("\n")[0].split())
-        words = textwrap.shorten(first_line, MAX_HEADING, placeholder=" …")
         marker = task.marker if re.search(r"\w", task.marker) else ""
-        lines.append(" ".join(part for part in (marker, words.strip("*_")) if part))
+        lines.append(" ".join(part for part in (marker, _shortened(task.text)) if part))
+    return _bold(lines)
+
+
+def _shortened(text: str) -> str:
+    first_line = " ".join(text.split("\n", 1)[0].split())
+    return textwrap.shorten(first_line, MAX_HEADING, placeholder=" …").strip("*_")
+
+
+def _bold(lines: Sequence[str]) -> str:
     return "\n".join(f"**{line}**" for line in lines if line)

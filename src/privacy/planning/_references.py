@@ -45,11 +45,27 @@ _CLAUSE_BREAK: Final = re.compile(
     r"[,;:(]|\b(?:and|or|but|if|when|because|since|so|that|which|while|who|whether|where)\b", re.IGNORECASE
 )
 _SEQUENCE: Final = re.compile(
-    r"^\W*(?:then|after that|afterwards|once done|when done|what about|how about|why not)\b"
-    r"|^\W*(?:and|or|but)\s+(?:\S+\s+){0,3}\S+\?$",
+    r"^\W*(?:(?:and|or|but)\s+)?(?:then|after that|afterwards|once done|when done|what about|how about|why not)\b"
+    r"|^\W*(?P<short>and|or|but)\s+(?:\S+\s+){0,3}\S+\?$",
     re.I,
 )
+_ASKS_ITSELF: Final = re.compile(r"^\W*(?:and|or|but)\s+(?:who|what|where|when|why)\s+\S+\s+\S", re.IGNORECASE)
+_THE_THING: Final = re.compile(
+    r"^(?i:explain|describe|list|give|show|tell|name|outline|add|state|find|sketch|draw|calculate|compute|write|include)"
+    r"\s+(?:me\s+|us\s+)?(?:all\s+)?the\s+[a-z'’-]+"
+    r"(?:\s+(?:first|too|as well|separately|clearly|briefly|in detail))?[.?!]?$"
+)
+"""An instruction about a thing that nothing says which it is: "Explain the rules."."""
 
+_FOLLOWS_UP: Final = re.compile(
+    r"\byour (?:choices?|reasons?|reasoning|decisions?|design|solution|recommendations?|opinion|pick|suggestions?)\b"
+    r"|\b(?:think|say|believe|do|why|is that) so[?.!]*$|^which (?:one|side|option|version|choice|approach)\b"
+    r"|^(?:what|which|how|was|wie)\s+(?:would|do|should|würdest|würden)\s+(?:you|i|we|du|sie)\s+(?:mir\s+)?"
+    r"(?:recommend|suggest|advise|think|do|change|choose|prefer|say|answer|decide|raten|empfehlen|tun|sagen)"
+    r"(?:\s+(?:to|about)?\s*(?:me|him|her|them|first|now|instead))*\s*\?$",
+    re.IGNORECASE,
+)
+"""What can only be meant of what was said before."""
 _RELATIVE_THING: Final = re.compile(
     r"\b(?:examples?|titles?|summar(?:y|ies)|reasons?|details?|pros|cons|advantages|disadvantages|conclusions?|captions?"
     r"|headlines?|versions?|translations?|alternatives?|differences?|steps?|characters?|questions?|answers?|results?"
@@ -85,10 +101,15 @@ def reference_of(unit: Unit) -> _Reference:
     text = _EXPLETIVE.sub(" ", unit.text)
     if _BACK_TO_ALL.search(text):
         return "all"
-    is_next = _SEQUENCE.match(text) is not None
+    sequence = _SEQUENCE.match(text)
+    is_next = sequence is not None and not (
+        sequence["short"] and _ASKS_ITSELF.match(text) and len(stems(OPENERS.sub("", text))) > 1
+    )
     if (is_next and not unit.row) or ((is_next or unit.clause) and _leans(text)):
         return "previous"
     bare = OPENERS.sub("", text)
+    if _THE_THING.match(bare) or (unit.item is None and _FOLLOWS_UP.search(bare)):
+        return "previous"
     if _is_told_in_prose(unit, bare) and _KNOWN_THING.search(text):
         return "previous"
     words = [word.casefold() for word in re.findall(r"[\w'’-]+", bare)]

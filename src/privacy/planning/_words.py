@@ -22,6 +22,7 @@ TRANSFORMING: Final = word_set(
     translate rewrite summarize summarise rephrase paraphrase shorten simplify convert proofread correct fix edit
     improve polish expand format sort rank reword condense review refactor debug analyze analyse annotate transcribe
     explain describe check classify extract compare rework reformulate critique interpret
+    prioritise prioritize
     """
 )
 _ANSWERING: Final = word_set(

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import define, field, frozen
 
 from peernet.core.errors import UserError
+from privacy._lean_spacy import import_spacy
 from privacy.screening.categories import LABELS
 from privacy.screening.features import words
 from privacy.screening.folding import fold
@@ -113,11 +114,11 @@ class Classifier:
         if self._language is not None:
             return self._language
         try:
-            import spacy
+            spacy = import_spacy()
 
             import privacy.screening._pipeline  # noqa: F401  the packaged pipeline names its architecture
 
-            language = spacy.load(self.folder, exclude=["vocab", "tokenizer"])
+            language: Language = spacy.load(self.folder, exclude=["vocab", "tokenizer"])
         except (ImportError, OSError, ValueError) as error:
             raise ScreeningFailed(
                 f"the screening model cannot be loaded ({type(error).__name__}), so nothing is sent: install peernet "

@@ -20,6 +20,7 @@ from peernet.cli import relay
 from peernet.cli.adversaries.notebook import CELL, FLIPPED, LEG, ONWARD, Notebook
 from peernet.cli.services import run_service
 from peernet.core.identity import PeerId
+from peernet.core.ring.cells import CELL_SIZE
 from peernet.core.ring.hop import Extend, Hop
 from peernet.net.rings import RING_PROTOCOL, RingLimits, RingService
 from peernet.net.streams import PeerStream
@@ -104,20 +105,28 @@ class _FlippingRings(RingService):
         self._notebook.write(ONWARD, peer=onward.peer, address=onward.observed or "")
         return onward
 
-    def forward(self, hop: Hop, cell: bytes) -> bytes:
-        passed = super().forward(hop, cell)
-        self._notebook.write(CELL, cell + passed)
+    def forward(self, hop: Hop, cells: bytes) -> bytes:
+        passed = super().forward(hop, cells)
+        self._note_cells(cells, passed)
         return passed
 
-    def forward_back(self, hop: Hop, cell: bytes) -> bytes:
-        passed = super().forward_back(hop, cell)
-        self._notebook.write(CELL, cell + passed)
-        self._sent_back[hop] = self._sent_back.get(hop, 0) + 1
-        if self._sent_back[hop] != FLIPPED_CELL or not self._occasion.take():
+    def forward_back(self, hop: Hop, cells: bytes) -> bytes:
+        passed = super().forward_back(hop, cells)
+        self._note_cells(cells, passed)
+        before = self._sent_back.get(hop, 0)
+        self._sent_back[hop] = before + len(passed) // CELL_SIZE
+        if not before < FLIPPED_CELL <= self._sent_back[hop] or not self._occasion.take():
             return passed
-        altered = passed[:FLIPPED_BYTE] + bytes([passed[FLIPPED_BYTE] ^ 1]) + passed[FLIPPED_BYTE + 1 :]
-        self._notebook.write(FLIPPED, passed + altered)
-        return altered
+        start = (FLIPPED_CELL - before - 1) * CELL_SIZE
+        cell = passed[start : start + CELL_SIZE]
+        altered = cell[:FLIPPED_BYTE] + bytes([cell[FLIPPED_BYTE] ^ 1]) + cell[FLIPPED_BYTE + 1 :]
+        self._notebook.write(FLIPPED, cell + altered)
+        return passed[:start] + altered + passed[start + CELL_SIZE :]
+
+    def _note_cells(self, cells: bytes, passed: bytes) -> None:
+        for start in range(0, len(cells), CELL_SIZE):
+            stop = start + CELL_SIZE
+            self._notebook.write(CELL, cells[start:stop] + passed[start:stop])
 
 
 def main(argv: Sequence[str] | None = None) -> int:

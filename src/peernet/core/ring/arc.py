@@ -9,6 +9,8 @@ Rules:
    keys is tried under the others', nearest first, and ends the arc either way.
 4. The client applies no layer for the endpoint: those cells are sealed alone.
 5. Whatever breaks the protocol ends the arc, and an ended arc has no keys and says nothing more.
+6. An arc may be built before its endpoint is known: it then waits behind its last relay, which has no command yet, and
+   is extended to one endpoint, once. Nothing comes on an arc that waits but the END of one of its hops.
 """
 
 from collections.abc import Sequence
@@ -33,7 +35,7 @@ from peernet.core.ring.cells import (
 )
 from peernet.core.suite import CipherSuite, Keystream
 
-__all__ = ["Arc", "ArcBuilt", "ArcCell", "ArcEnded", "ArcHop"]
+__all__ = ["Arc", "ArcBuilt", "ArcCell", "ArcEnded", "ArcEvent", "ArcHop", "ArcWaiting"]
 
 
 @frozen
@@ -47,7 +49,12 @@ class ArcHop:
 
 @frozen
 class ArcBuilt:
-    """All hops have answered."""
+    """All hops have answered, the endpoint too."""
+
+
+@frozen
+class ArcWaiting:
+    """All relays have answered, and the endpoint is not known yet."""
 
 
 @frozen
@@ -65,12 +72,13 @@ class ArcEnded:
     reason: str
 
 
-ArcEvent = ArcBuilt | ArcCell | ArcEnded
+ArcEvent = ArcBuilt | ArcWaiting | ArcCell | ArcEnded
 
 
 class _State(Enum):
     IDLE = auto()
     BUILDING = auto()
+    WAITING = auto()
     BUILT = auto()
     ENDED = auto()
 
@@ -91,13 +99,15 @@ class Arc:
     Args:
         suite: the primitives.
         hops: guard first, endpoint last; two at least.
+        whole: whether the endpoint is among them; otherwise the relays alone, and the arc waits for `extend`.
     """
 
-    def __init__(self, suite: CipherSuite, hops: Sequence[ArcHop]) -> None:
-        if len(hops) < 2:
+    def __init__(self, suite: CipherSuite, hops: Sequence[ArcHop], *, whole: bool = True) -> None:
+        if len(hops) < 1 + whole:
             raise LocalProtocolError("an arc has a guard and an endpoint at least")
         self._suite = suite
         self._hops = tuple(hops)
+        self._whole = whole
         self._links: list[_Link] = []
         self._hops_built = 0
         self._handshake: HandshakeState | None = None
@@ -109,6 +119,11 @@ class Arc:
     def built(self) -> bool:
         """Whether the endpoint has answered and nothing has ended since."""
         return self._state is _State.BUILT
+
+    @property
+    def waiting(self) -> bool:
+        """Whether all relays have answered, the endpoint is still to come, and nothing has ended since."""
+        return self._state is _State.WAITING
 
     @property
     def hops_built(self) -> int:
@@ -133,6 +148,19 @@ class Arc:
             self.end()
             raise
 
+    def extend(self, endpoint: ArcHop) -> None:
+        """Names the endpoint of an arc that waits; raises `RemoteProtocolError` when its onion key is unusable."""
+        if self._state is not _State.WAITING:
+            raise LocalProtocolError("an arc is extended once, while it waits for its endpoint")
+        self._hops = (*self._hops, endpoint)
+        self._whole = True
+        self._state = _State.BUILDING
+        try:
+            self._extend()
+        except RemoteProtocolError:
+            self.end()
+            raise
+
     def cells_to_send(self) -> list[bytes]:
         """The cells for the guard since the last call, in order."""
         cells, self._outbox = self._outbox, []
@@ -142,7 +170,7 @@ class Arc:
         """Takes a cell from the guard; raises `RemoteProtocolError` when no hop of ours can have sent it."""
         check_size(cell)
         try:
-            if self._state is _State.BUILDING:
+            if self._state in {_State.BUILDING, _State.WAITING}:
                 return self._receive_building(cell)
             if self._state is _State.BUILT:
                 return self._receive_built(cell)
@@ -165,22 +193,26 @@ class Arc:
         self._handshake = None
 
     def _receive_building(self, cell: bytes) -> list[ArcEvent]:
-        assert self._handshake is not None
         bare = cell
         for position, link in enumerate(self._links):
             bare = link.layer_back.update(bare)
             ended = self._try_end(position, bare)
             if ended:
                 return ended
+        if self._handshake is None:
+            raise RemoteProtocolError("a cell came on an arc that waits for its endpoint", reason="bad_cell")
         self._handshake.read_message(handshake_message(bare))
         self._add_link(self._handshake)
-        if len(self._links) == len(self._hops):
-            self._handshake_hash = self._handshake.handshake_hash
-            self._handshake = None
-            self._state = _State.BUILT
-            return [ArcBuilt()]
-        self._extend()
-        return []
+        if len(self._links) < len(self._hops):
+            self._extend()
+            return []
+        self._handshake_hash = self._handshake.handshake_hash
+        self._handshake = None
+        if not self._whole:
+            self._state = _State.WAITING
+            return [ArcWaiting()]
+        self._state = _State.BUILT
+        return [ArcBuilt()]
 
     def _receive_built(self, cell: bytes) -> list[ArcEvent]:
         stages = [cell]

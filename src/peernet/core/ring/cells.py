@@ -33,6 +33,7 @@ __all__ = [
     "CellType",
     "SealedCell",
     "check_size",
+    "check_whole",
     "cut_cells",
     "layer_of",
     "open_cell",
@@ -130,6 +131,12 @@ def check_size(cell: bytes) -> None:
     """Raises `LocalProtocolError` for what is no cell: legs are cut by `cut_cells`."""
     if len(cell) != CELL_SIZE:
         raise LocalProtocolError(f"a cell of {len(cell)} bytes, not {CELL_SIZE}")
+
+
+def check_whole(cells: bytes) -> None:
+    """Raises `LocalProtocolError` for what is not a number of whole cells."""
+    if len(cells) % CELL_SIZE:
+        raise LocalProtocolError(f"{len(cells)} bytes are no whole cells of {CELL_SIZE}")
 
 
 def cut_cells(buffer: bytearray) -> list[bytes]:

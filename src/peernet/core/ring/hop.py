@@ -29,6 +29,7 @@ from peernet.core.ring.cells import (
     CellType,
     SealedCell,
     check_size,
+    check_whole,
     handshake_cell,
     handshake_message,
     layer_of,
@@ -132,6 +133,20 @@ class Hop:
             raise LocalProtocolError(f"a cell from the far side in state {self._state.name}")
         assert self._layer_back is not None
         return [SendBack(self._layer_back.update(cell))]
+
+    def pass_on(self, cells: bytes) -> bytes:
+        """Whole cells on their way out through a forwarder, our layer off; one step for all that came together."""
+        check_whole(cells)
+        if self._layer_out is None:
+            raise LocalProtocolError(f"cells to pass on in state {self._state.name}")
+        return self._layer_out.update(cells)
+
+    def pass_back(self, cells: bytes) -> bytes:
+        """Whole cells on their way back through a forwarder, our layer on."""
+        check_whole(cells)
+        if self._layer_back is None:
+            raise LocalProtocolError(f"cells to pass back in state {self._state.name}")
+        return self._layer_back.update(cells)
 
     def extension_failed(self, reason: str) -> list[HopEvent]:
         """Ends, and tells the client why there is no next leg any more, under our layer like every cell."""

@@ -4,11 +4,13 @@ Rules (design section 5):
 
 1. A client enters by few guards, which carry all of its rings.
 2. The middles of a request's rings are distinct from one another, from the guards and from the hosts: in peer, in
-   operator and in address prefix (/24 for IPv4, /48 for IPv6). So no relay but the guard carries two fragments.
+   operator and in address prefix (/24 for IPv4, /48 for IPv6). So no relay but the guard carries two fragments. Where
+   a peer is reached through others (a host's circuit relays), these count as it does: they see who calls it, and when.
 3. Profiles `private` and `paced` have a guard and a middle on each arc; `fast` the guard alone on both.
 4. The choice is uniform among what the rules allow, with randomness handed in, and made locally from the directory:
    choosing tells nobody anything.
-5. Too few peers is `TooFewRelays`, which says how many more it would take; nothing is relaxed quietly.
+5. Too few peers is `TooFewRelays`, which says how many more it would take; nothing is relaxed quietly. Whoever allows
+   a weaker profile instead is told that it was taken (`weaker_profiles`).
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,10 +20,22 @@ from attrs import frozen
 
 from peernet.core.errors import UserError
 
-__all__ = ["GUARDS", "PROFILES", "PathPeer", "RingPath", "TooFewRelays", "choose_guards", "choose_paths"]
+__all__ = [
+    "GUARDS",
+    "PROFILES",
+    "PathPeer",
+    "ProfileUnavailable",
+    "RingPath",
+    "TooFewRelays",
+    "choose_guards",
+    "choose_paths",
+    "weaker_profiles",
+]
 
 PROFILES: Final = {"private": 1, "fast": 0, "paced": 1}
 """Each profile with its number of middles an arc."""
+
+_STRONGEST_FIRST: Final = ("paced", "private", "fast")
 
 GUARDS: Final = 2
 
@@ -51,13 +65,22 @@ class PathPeer:
     operator: bytes
     prefixes: frozenset[str]
     """As `core.prefixes` has them: of every address that it claims."""
+    carriers: tuple["PathPeer", ...] = ()
+    """The circuit relays that it is reached through."""
 
     def conflicts_with(self, others: Iterable["PathPeer"]) -> bool:
-        """Whether any of `others` is the same peer, of the same operator, or in the same address prefix."""
-        return any(
-            self.peer == other.peer or self.operator == other.operator or self.prefixes & other.prefixes
-            for other in others
-        )
+        """Whether any of `others` is the same peer, of the same operator, or in the same address prefix.
+
+        So it is where that holds of a carrier of either.
+        """
+        for other in others:
+            if self.peer == other.peer or self.operator == other.operator or self.prefixes & other.prefixes:
+                return True
+            if other.carriers and self.conflicts_with(other.carriers):
+                return True
+            if self.carriers and other.conflicts_with(self.carriers):
+                return True
+        return False
 
 
 @frozen
@@ -69,16 +92,42 @@ class RingPath:
     endpoint: PathPeer
 
 
-class TooFewRelays(UserError):
-    """The network has too few relays for the profile under the diversity rules."""
+class ProfileUnavailable(UserError):
+    """The network cannot give a request its profile now; `lacks` says in a few words what is missing."""
 
-    def __init__(self, needed: int, usable: int, profile: str) -> None:
+    def __init__(self, message: str, lacks: str) -> None:
+        super().__init__(message)
+        self.lacks = lacks
+
+
+class TooFewRelays(ProfileUnavailable):
+    """The network has too few relays for the profile under the diversity rules.
+
+    `regions` are those that the client bounds relays to, as words.
+    """
+
+    def __init__(self, needed: int, usable: int, profile: str, regions: str = "") -> None:
+        self.needed = needed
+        self.usable = usable
+        self.profile = profile
         self.missing = needed - usable
+        among = f" that claim to be in {regions}" if regions else ""
+        wider = "take more regions into relay_regions, " if regions else ""
         super().__init__(
-            f"profile '{profile}' needs {needed} relays of different operators and networks for this request, and "
-            f"{usable} can be used: {self.missing} more are missing. Wait for more relays, start some with "
-            "'peernet relay', ask for fewer fragments, or choose --profile fast (its guard sees your host)."
+            f"profile '{profile}' needs {needed} relays of different operators and networks{among} for this request, "
+            f"and {usable} can be used: {self.missing} more are missing. Wait for more relays, start some with "
+            f"'peernet relay', {wider}ask for fewer fragments, choose --profile fast (its guard sees your host), or "
+            "--allow-weaker-profile, which does so only where it has to.",
+            f"{self.missing} more relay{'' if self.missing == 1 else 's'} of different operators and networks{among}",
         )
+
+
+def weaker_profiles(profile: str) -> tuple[str, ...]:
+    """The profiles that may stand in for `profile` where the user allows it, the next one down first."""
+    if profile not in _STRONGEST_FIRST:
+        return ()
+    weaker = _STRONGEST_FIRST[_STRONGEST_FIRST.index(profile) + 1 :]
+    return tuple(name for name in weaker if name in PROFILES)
 
 
 def choose_guards(relays: Sequence[PathPeer], avoid: Sequence[PathPeer], random: Random) -> tuple[PathPeer, ...]:

@@ -188,10 +188,11 @@ class Yamux:
         stream.send_window -= size
         return HEADER.pack(0, DATA, 0, stream_id, size) + data
 
-    def acknowledge(self, stream_id: int, size: int, now_s: float) -> bool:
+    def acknowledge(self, stream_id: int, size: int, now_s: float, *, grow: bool = True) -> bool:
         """Says that the application consumed `size` bytes of this stream; nothing for a forgotten stream.
 
-        `now_s` is any clock that goes forward. Returns whether window was granted.
+        `now_s` is any clock that goes forward. Without `grow` the window stays as large as it is. Returns whether
+        window was granted.
         """
         stream = self._streams.get(stream_id)
         if stream is None:
@@ -201,7 +202,8 @@ class Yamux:
         held = stream.window - stream.receive_window - stream.ungranted
         if not 0 <= size <= held:
             raise LocalProtocolError(f"{size} bytes of stream {stream_id} consumed, of {held} received")
-        granted = stream.consume(size, now_s, self.round_trip_s, self._limits.max_receive_window, self._budget)
+        round_trip_s = self.round_trip_s if grow else None
+        granted = stream.consume(size, now_s, round_trip_s, self._limits.max_receive_window, self._budget)
         if granted:
             self._frames.add(WINDOW_UPDATE, 0, stream_id, granted)
         return granted > 0

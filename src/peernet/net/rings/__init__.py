@@ -4,8 +4,18 @@
 every other peer does for rings: forwarding, and joining those that end at it.
 """
 
-from peernet.net.rings.building import RingHop, open_ring
+from peernet.net.rings.building import RingHop, WarmArc, open_ring, warm_arc
 from peernet.net.rings.channel import RingChannel, RingFailed
 from peernet.net.rings.service import RING_PROTOCOL, RingLimits, RingService
 
-__all__ = ["RING_PROTOCOL", "RingChannel", "RingFailed", "RingHop", "RingLimits", "RingService", "open_ring"]
+__all__ = [
+    "RING_PROTOCOL",
+    "RingChannel",
+    "RingFailed",
+    "RingHop",
+    "RingLimits",
+    "RingService",
+    "WarmArc",
+    "open_ring",
+    "warm_arc",
+]

@@ -5,9 +5,9 @@ Rules:
 1. A leg is one stream of `RING_PROTOCOL`. When one side of a forwarder goes, the other goes too, and nothing of the
    ring stays.
 2. A forwarder extends only to the peer of a signed, valid record, at an address that may be dialled.
-3. Legs are bounded per neighbour and in total. An arc that gets no command, an extension that is not made, a join
-   that finds no partner, and a ring on which nothing passes end after a named time. The oldest waiting join makes room
-   for a new one.
+3. Legs are bounded per neighbour and in total, and so is what they hold (`forwarding`). An arc that gets no command,
+   an extension that is not made, a join that finds no partner, and a ring on which nothing passes end after a named
+   time. The oldest waiting join makes room for a new one.
 4. An arc that ends before its time is ended with a reason for the client, as far as it can still be told.
 """
 
@@ -15,6 +15,7 @@ import secrets
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Final
 
 import trio
@@ -25,21 +26,20 @@ from peernet.core.errors import ConnectionFailed, RemoteProtocolError
 from peernet.core.identity import PeerId
 from peernet.core.ring.cells import CELL_SIZE, CellType, SealedCell, cut_cells
 from peernet.core.ring.endings import Ending
-from peernet.core.ring.hop import Extend, Hop, HopEvent, HopState, Joined, Opened, SendBack, SendOn
+from peernet.core.ring.hop import Extend, Hop, HopEvent, HopState, Joined, Opened, SendBack
 from peernet.core.ring.pacing import ring_end
 from peernet.core.ring.ring import BACK, OUT, Join, join_cookie
 from peernet.core.suite import CipherSuite
 from peernet.core.wire import decode
 from peernet.net.addresses import dialable
 from peernet.net.rings.channel import FAREWELL_S, IDLE_TIMEOUT_S, RingChannel, RingFailed
+from peernet.net.rings.forwarding import CLIENT_GONE, Forwarder, HeldCells
 from peernet.net.streams import PeerStream
 from peernet.net.swarm import Swarm
 
 __all__ = ["RING_PROTOCOL", "RingHandler", "RingLimits", "RingService"]
 
 RING_PROTOCOL: Final = "/peernet/ring/1"
-
-_CLIENT_GONE: Final = "client_gone"
 
 
 @frozen
@@ -48,7 +48,14 @@ class RingLimits:
 
     legs: int = 1024
     legs_per_neighbour: int = 128
+    held_bytes: int = 64 << 20
+    """What all legs may hold because it cannot go on."""
+    held_bytes_per_neighbour: int = 16 << 20
+    """As many as 256 rings may have in flight."""
     command_timeout_s: float = 15.0
+    """How long a leg may take up to the first word of its arc."""
+    standby_timeout_s: float = 240.0
+    """How long an arc that was built up to here may wait for its command: clients build arcs ahead of need."""
     join_timeout_s: float = 5.0
     """How long an arc waits for its partner: both joins leave the client together."""
     build_timeout_s: float = 5.0
@@ -143,6 +150,7 @@ class RingService:
         self._relay = relay
         self._allow_private = allow_private
         self._limits = limits
+        self._held = HeldCells(limits.held_bytes, limits.held_bytes_per_neighbour)
         self._services: dict[str, RingHandler] = {}
         self._pending: dict[bytes, _PendingJoin] = {}
         self._legs: Counter[PeerId] = Counter()
@@ -153,6 +161,11 @@ class RingService:
     def legs(self) -> int:
         """Inbound legs now open."""
         return self._legs.total()
+
+    @property
+    def held_bytes(self) -> int:
+        """What all legs hold now because it cannot go on."""
+        return self._held.total
 
     def serve(self, service: str, handler: RingHandler) -> None:
         """Takes rings that are joined for `service`."""
@@ -174,15 +187,23 @@ class RingService:
         """Takes a leg through its handshake and its command, then forwards or joins."""
         hop = Hop(self._suite, self._onion_secrets(), secrets.token_bytes(32))
         buffer = bytearray()
-        with trio.fail_after(self._limits.command_timeout_s):
-            command = await self._read_command(stream, hop, buffer)
+        with trio.move_on_after(self._limits.command_timeout_s) as waiting:
+            command = await self._read_command(stream, hop, buffer, waiting)
+        if waiting.cancelled_caught:
+            self.counters["no_command"] += 1
+            raise trio.TooSlowError
         if isinstance(command, Extend):
             await self._forward(stream, hop, buffer, command)
         elif command is not None:
             await self._join(_EndpointLeg(stream, hop, buffer), command)
 
-    async def _read_command(self, stream: PeerStream, hop: Hop, buffer: bytearray) -> Extend | Joined | None:
-        """Answers the handshake and waits for the command; cells after it stay in `buffer`."""
+    async def _read_command(
+        self, stream: PeerStream, hop: Hop, buffer: bytearray, waiting: trio.CancelScope
+    ) -> Extend | Joined | None:
+        """Answers the handshake and waits for the command, longer than `waiting` does so far.
+
+        Cells after it stay in `buffer`.
+        """
         while True:
             if len(buffer) < CELL_SIZE:
                 data = await stream.receive_some()
@@ -195,6 +216,7 @@ class RingService:
             for event in hop.receive(cell):
                 if isinstance(event, SendBack):
                     await stream.send_all(event.cell)
+                    waiting.deadline = trio.current_time() + self._limits.standby_timeout_s
                 elif isinstance(event, Extend | Joined):
                     return event
 
@@ -209,10 +231,10 @@ class RingService:
             return
         self.counters["forwarded"] += 1
         async with onward:
-            ending = await self._pump(stream, onward, hop, buffer)
+            ending, unsent = await self._pump(stream, onward, hop, bytes(buffer))
         self.counters[f"arc_ended:{ending}"] += 1
-        if ending != _CLIENT_GONE:
-            await self._end_towards_client(stream, hop, ending)
+        if ending != CLIENT_GONE:
+            await self._end_towards_client(stream, hop, ending, unsent)
         hop.end()
 
     async def _extend(self, command: Extend, neighbour: PeerId) -> PeerStream:
@@ -229,84 +251,29 @@ class RingService:
             raise ConnectionFailed(f"no address of {peer} may be dialled")
         return await self._swarm.open_stream(peer, addresses, RING_PROTOCOL, optimistic=True)
 
-    async def _end_towards_client(self, stream: PeerStream, hop: Hop, reason: str) -> None:
+    async def _end_towards_client(self, stream: PeerStream, hop: Hop, reason: str, unsent: bytes = b"") -> None:
+        """Tells the client why its arc ends, behind what is `unsent` of a cell to it."""
         with trio.move_on_after(FAREWELL_S):
             try:
+                await stream.send_all(unsent)
                 await _send_back(stream, hop.extension_failed(reason))
                 await stream.close_sending()
             except ConnectionFailed:
                 self.counters["both_sides_lost"] += 1
 
-    async def _pump(self, stream: PeerStream, onward: PeerStream, hop: Hop, buffer: bytearray) -> str:
-        """Forwards both ways until a side ends, or nothing passes for too long; which of these it was, as a reason.
+    async def _pump(self, stream: PeerStream, onward: PeerStream, hop: Hop, first: bytes) -> tuple[str, bytes]:
+        """Forwards both ways, `first` before all; why it ended, and what is unsent of a cell to the client."""
+        layers = partial(self.forward, hop), partial(self.forward_back, hop)
+        forwarder = Forwarder(stream, onward, *layers, self._held, self._limits.idle_timeout_s)
+        return await forwarder.run(first), forwarder.unsent
 
-        When the far side ends, what it said last still goes to the client.
-        """
-        endings: list[str] = []
-        async with trio.open_nursery() as nursery:
-            scope = nursery.cancel_scope
+    def forward(self, hop: Hop, cells: bytes) -> bytes:
+        """Whole cells on their way out, with our layer off."""
+        return hop.pass_on(cells)
 
-            def note_progress() -> None:
-                scope.deadline = trio.current_time() + self._limits.idle_timeout_s
-
-            async def pump_on() -> None:
-                if await self._pump_on(stream, onward, hop, buffer, note_progress):
-                    endings.append(_CLIENT_GONE)
-                    scope.cancel()
-
-            async def pump_back() -> None:
-                await self._pump_back(onward, stream, hop, note_progress)
-                endings.append("lost")
-                scope.cancel()
-
-            note_progress()
-            nursery.start_soon(pump_on)
-            nursery.start_soon(pump_back)
-        return endings[0] if endings else "idle"
-
-    async def _pump_on(
-        self, stream: PeerStream, onward: PeerStream, hop: Hop, buffer: bytearray, note_progress: Callable[[], None]
-    ) -> bool:
-        """Cells away from the client; True when the client's side has ended, False when the far side takes no more."""
-        while True:
-            if cells := cut_cells(buffer):
-                try:
-                    await onward.send_all(b"".join(self.forward(hop, cell) for cell in cells))
-                except ConnectionFailed:
-                    return False
-                note_progress()
-                continue
-            try:
-                data = await stream.receive_some()
-            except ConnectionFailed:
-                return True
-            if not data:
-                return True
-            buffer += data
-
-    async def _pump_back(
-        self, onward: PeerStream, stream: PeerStream, hop: Hop, note_progress: Callable[[], None]
-    ) -> None:
-        """Cells towards the client, until the far side ends, or the client takes no more."""
-        buffer = bytearray()
-        with suppress(ConnectionFailed):
-            while data := await onward.receive_some():
-                buffer += data
-                if cells := cut_cells(buffer):
-                    await stream.send_all(b"".join(self.forward_back(hop, cell) for cell in cells))
-                    note_progress()
-
-    def forward(self, hop: Hop, cell: bytes) -> bytes:
-        """One cell on its way out, with our layer off."""
-        (event,) = hop.receive(cell)
-        assert isinstance(event, SendOn)
-        return event.cell
-
-    def forward_back(self, hop: Hop, cell: bytes) -> bytes:
-        """One cell on its way back, with our layer on."""
-        (event,) = hop.receive_back(cell)
-        assert isinstance(event, SendBack)
-        return event.cell
+    def forward_back(self, hop: Hop, cells: bytes) -> bytes:
+        """Whole cells on their way back, with our layer on."""
+        return hop.pass_back(cells)
 
     async def _join(self, leg: _EndpointLeg, joined: Joined) -> None:
         """Pairs an arc with its partner and runs the ring, or waits to be paired."""

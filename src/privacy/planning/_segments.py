@@ -1,0 +1,389 @@
+"""A message of one instruction and a long text: where the one ends and the other begins.
+
+Theory of operation. People put the instruction first ("Translate this letter:"), last ("... Please translate the
+above"), or around the text, and mark the text off by a colon, an empty line, a fence or a change of form (prose, then
+a list). Only the first and the last few lines are looked at as sentences; what is between them is never read.
+
+Rules:
+
+1. The head ends with the line of the colon, or the paragraph, that says what is to be done; a label behind it
+   ("Reviews:") and the categories above that label belong to it.
+2. The tail is read as instruction where it speaks of the text ("the above", "these", "each of them"), or is prose
+   behind a list, a table, a log or a fence. Else it is text.
+3. Where head and tail say nothing that can be done piece by piece, or anything that cannot, there are no segments.
+4. Linear in the message: its lines are gone through once, and regular expressions see bounded pieces.
+"""
+
+import re
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Final
+
+from attrs import frozen
+
+from privacy.exposure import sentence_spans
+from privacy.planning._clauses import clause_starts
+from privacy.planning._kinds import OPENERS, first_word, is_plea, kind_of
+from privacy.planning._material import Line as ShownLine
+from privacy.planning._material import is_code
+from privacy.planning._piecewise import MANY, Manner, asks, manner_of
+from privacy.planning._words import CREATING
+
+MAX_HEAD_LINES: Final = 24
+MAX_HEAD_CHARS: Final = 2000
+"""An instruction that is longer is not looked for."""
+MAX_TAIL_CHARS: Final = 800
+MAX_PARAGRAPH_CHARS: Final = 600
+"""A paragraph that is longer is text and no instruction."""
+_SAMPLE: Final = 200
+"""How many lines of a text tell whether it is code."""
+
+_RULE: Final = re.compile(r"[ \t]*(?:[-=*_~#–—]{3,}|(?:[-*_][ \t]+){2,}[-*_])[ \t]*")
+_FENCE: Final = re.compile(r"[ \t]*(```|~~~|\"\"\"|''')")
+MARKED: Final = re.compile(
+    r"[ \t]*(?:[-*•–▪◦●→➤✓☐]|\(?\d{1,4}[.):]|\[\d{1,4}\]|\(?[a-zA-Z][.)]|#\d{1,4}\b[.):]?)[ \t]+\S", re.IGNORECASE
+)
+TITLED: Final = re.compile(
+    rf"[ \t]*(?:\#{{1,6}}[ \t]+\S|[*_]{{0,3}}(?:[^\W\d_]+[ \t]+)?(?:{MANY}|day|week|chapter|part|speaker"
+    r"|flat|section|§)[ \t]*(?:no\.?[ \t]*|number[ \t]*|\#)?(?:\d{1,4}|[A-H]|one|two|three|four|five|six)\b"
+    r"[^.?!]{0,80}$|From:[ \t]|§[ \t]*\d)",
+    re.IGNORECASE,
+)
+"""What opens a section or a record: "## Costs", "Review 3:", "From: Anna"."""
+_LABEL: Final = re.compile(
+    rf"[*_#\s]{{0,6}}(?:(?:and\s+)?(?:here|these|this|those|the|my|our|your|below)\b|(?:[\w'’-]+\s+){{0,2}}(?:{MANY}"
+    r"|text|input|letter|transcript|minutes|list|data|table|log|draft|essay|article|story|report|document|manual"
+    r"|contract|memo|speech|thread|chat|diary|page|copy|original|content|excerpt)\b)[^.?!\n]{0,80}:[*_]{0,3}[ \t]*",
+    re.IGNORECASE,
+)
+_OF_THE_TEXT: Final = re.compile(
+    rf"\b(?:above|these|those|this|each|every|all of (?:it|them)|them|everything|the (?:[\w'’-]+ )?(?:{MANY}|text"
+    r"|letter|list|table|log|transcript|minutes|essay|article|draft|translation|output|result|document))\b",
+    re.IGNORECASE,
+)
+_TEXT: Final = (
+    r"(?:reviews?|comments?|messages?|e-?mails?|letters?|tickets?|log|table|minutes|lease|contract|diary|notes?|report"
+    r"|manual|interview|chat|statement|testimony|article|essay|story|text|document|transcript|speech|memo|thread|inbox"
+    r"|applicants?|applications?|candidates?|patients?|clauses?|paragraphs?|sections?|chapter|passage|poem|song|script"
+    r"|code|draft|post|page|paper|abstract|survey|answers|feedback|data|figures|numbers|expenses|transactions|excerpt"
+    r"|conversation|dialogue|description|proposal|plan|recipe|case|brief|notatk[aęi]|tekst|text[eo]?|opinie|avis|list"
+    r"|products?|members?|entries|rows?|lines?|events?|situation|offer|policy|agreement|version)"
+)
+_ABOUT_TEXT: Final = re.compile(
+    rf"\b(?:this|these|those|the following|the|my|our|diese[nrsm]?|cet(?:te)?|ces|ce|tę|ten|te|esta?|estos)\s+"
+    rf"(?:[\w'’-]+\s+){{0,2}}?{_TEXT}\b|\b(?:above|below|the following)\b"
+    r"|\bthis\b(?!\s+(?:year|week|month|morning|afternoon|evening|time|way|summer|winter|spring|autumn|weekend))"
+    r"|\bthese\b(?! days)",
+    re.IGNORECASE,
+)
+_POINTING: Final = re.compile(
+    rf"\b(?:above|(?:the|this|these|those|my|all) (?:[\w'’-]+ ){{0,2}}?(?:{MANY}|text|letter|list|table|log|transcript"
+    r"|minutes|essay|article|draft|document|story|report)|translation|each (?:one|of (?:them|these|the)|[\w'’-]+)"
+    r"|your answer|output|reply only|return only|of them|of these)\b",
+    re.IGNORECASE,
+)
+_ANOTHER_MATTER: Final = re.compile(
+    r"\W*(?:also|and also|in addition|additionally|another|one more|apart from|besides|separately|by the way|p\.?s)\b",
+    re.IGNORECASE,
+)
+_INLINE: Final = re.compile(r"[^:\n]{3,300}?:[ \t]+(?=\S)")
+
+
+@frozen
+class Line:
+    """A line that is not empty, or a closed block of several."""
+
+    start: int
+    end: int
+    gap: int
+    """What stands before it: 0 nothing but the end of a line, 1 an empty line, 2 a rule."""
+    closed: bool = False
+    """Whether it is a fenced block."""
+
+
+@frozen
+class Segments:
+    """An instruction and the text that it is to be done on."""
+
+    instruction: tuple[tuple[int, int], ...]
+    lines: tuple[Line, ...]
+    """Those of the text, in order."""
+    manner: Manner
+
+
+def lines_of(text: str, start: int, end: int) -> list[Line]:
+    """The lines between `start` and `end`; a fenced block is one, and one that nothing closes goes on to the end."""
+    found: list[Line] = []
+    gap, place, fence, opened = 1, start, "", 0
+    for raw in text[start:end].splitlines(keepends=True):
+        begin, place = place, place + len(raw)
+        mark = _FENCE.match(raw)
+        if fence:
+            if mark is not None and mark[1] == fence:
+                found.append(Line(opened, begin + len(raw.rstrip()), gap, closed=True))
+                fence, gap = "", 0
+        elif mark is not None and raw.count(mark[1]) == 1:
+            fence, opened = mark[1], begin
+        elif not raw.strip("> \t\r\n\f\v\x1c\x1d\x1e\x85\u2028\u2029\u00a0"):
+            gap = max(gap, 1)
+        elif _RULE.fullmatch(raw.rstrip()):
+            gap = 2
+        else:
+            found.append(Line(begin, begin + len(raw.rstrip()), gap))
+            gap = 0
+    if fence:
+        found.append(Line(opened, opened + len(text[opened:end].rstrip()), gap, closed=True))
+    return found
+
+
+def segment(text: str) -> Segments | None:
+    """The instruction of a message and its text; None where it is not made of these two (rule 3)."""
+    lines = lines_of(text, 0, len(text))
+    if not lines or _lists_tasks(text, lines):
+        return None
+    # What begins with an item has no head.
+    head, first = ([], 0) if MARKED.match(text, lines[0].start, lines[0].end) else _head(text, lines)
+    if not head:
+        first = _opening(text, lines)
+        head = [(lines[0].start, lines[first - 1].end)] if first else []
+        if _asks_for_all(text, lines):
+            return None
+    announced = bool(head) and _is_piecewise(text[head[0][0] : head[-1][1]])
+    last = _tail(text, lines, first, announced=announced)
+    if last is None:
+        return None
+    material = _material(text, lines[first:last], head)
+    tail = [(lines[last].start, lines[-1].end)] if last < len(lines) else []
+    instruction = [*head, *tail]
+    said = [text[start:end] for start, end in instruction]
+    manner = manner_of([task for part in said for task in _instructions(part)], "\n".join(said))
+    if manner is None or not material or _is_code(text, material):
+        return None
+    return Segments(tuple(instruction), tuple(material), manner)
+
+
+def _lists_tasks(text: str, lines: Sequence[Line]) -> bool:
+    """Whether a message begins with items that are tasks of their own."""
+    items = [match for line in lines[:MAX_HEAD_LINES] if (match := MARKED.match(text, line.start, line.end))]
+    if not items or items[0].start() != lines[0].start:
+        return False
+    ends = {line.start: line.end for line in lines[:MAX_HEAD_LINES]}
+    told = [kind_of(text[item.end() - 1 : ends[item.start()]]) == "task" for item in items]
+    return 2 * sum(told) >= len(told)
+
+
+def needs_all(text: str) -> bool:
+    """Whether a message asks one thing about one text that stands in it, so that nobody looks for tasks in the text.
+
+    Asked of messages that have no segments. Where the text is a list, `_lists` knows better.
+    """
+    lines = lines_of(text, 0, len(text))
+    if len(lines) < 3 or MARKED.match(text, lines[0].start, lines[0].end):
+        return False
+    return _asks_about_rest(text, lines) or _asks_about_above(text, lines)
+
+
+def _asks_about_rest(text: str, lines: Sequence[Line]) -> bool:
+    end = next((n for n, line in enumerate(lines) if n and (line.gap or line.closed)), len(lines))
+    rest = lines[end:]
+    said = text[lines[0].start : lines[end - 1].end]
+    if len(rest) < 2 or rest[-1].end - rest[0].start < MIN_ASKED_ABOUT_CHARS or len(said) > MAX_PARAGRAPH_CHARS:
+        return False
+    marked = MARKED.match(text, rest[0].start, rest[0].end) is not None
+    if (
+        (marked and (_lists_tasks(text, rest) or not _ABOUT_TEXT.search(said)))
+        or is_plea(said)
+        or not _is_all_said(said, creating=_BASED_ON.search(said) is not None)
+    ):
+        return False
+    announced = said.endswith(":") and not marked
+    return announced or _ABOUT_TEXT.search(said) is not None or _is_formed(text, rest)
+
+
+def _asks_about_above(text: str, lines: Sequence[Line]) -> bool:
+    start = next((n for n in range(len(lines) - 1, 0, -1) if lines[n].gap), 0)
+    said = text[lines[start].start : lines[-1].end]
+    above = lines[:start]
+    if len(above) < 2 or above[-1].end - above[0].start < MIN_ASKED_ABOUT_CHARS or len(said) > MAX_PARAGRAPH_CHARS:
+        return False
+    end = next((n for n, line in enumerate(above) if n and line.gap), len(above))
+    first = text[above[0].start : min(above[end - 1].end, above[0].start + MAX_PARAGRAPH_CHARS)]
+    return _ABOUT_TEXT.search(said) is not None and _is_all_said(said, creating=True) and not _instructions(first)
+
+
+def _is_all_said(said: str, *, creating: bool) -> bool:
+    """Whether a paragraph is nothing but what to do with a text."""
+    tasks = _instructions(said)
+    told = [said[start:end] for start, end in sentence_spans(said)]
+    if not tasks or len(told) > MAX_ASKED_SENTENCES or (not creating and first_word(tasks[0]) in CREATING):
+        return False
+    return all(asks(sentence) or kind_of(sentence) in {"task", "remark"} or len(told) > 1 for sentence in told)
+
+
+MIN_ASKED_ABOUT_CHARS: Final = 150
+MAX_ASKED_SENTENCES: Final = 4
+_BASED_ON: Final = re.compile(
+    r"\b(?:based on|from|out of|of|for|about) (?:this|these|the following|the)\b", re.IGNORECASE
+)
+
+
+def _instructions(said: str) -> list[str]:
+    """The sentences of an instruction, and their clauses, that ask for something."""
+    found: list[str] = []
+    for start, end in sentence_spans(said):
+        sentence = said[start:end]
+        starts = clause_starts(sentence, []) if kind_of(sentence) == "task" else [0]
+        clauses = [sentence[a:b].strip(" \n:,;") for a, b in pairwise([*starts, len(sentence)])]
+        found += [clause for clause in clauses if asks(clause)]
+    return [clause for clause in found if not _READING.match(OPENERS.sub("", clause))] or found
+
+
+_READING: Final = re.compile(
+    r"(?:read|look|go|have a look|take a look|see|study|help|can you help|could you help)\b[^?]*$", re.IGNORECASE
+)
+"""What says no more than that there is a text, where something else is asked."""
+
+
+def _is_piecewise(said: str) -> bool:
+    tasks = _instructions(said)
+    return bool(tasks) and manner_of(tasks, said) is not None
+
+
+def _asks_for_all(text: str, lines: Sequence[Line]) -> bool:
+    """Whether the first paragraph asks for something about the text that cannot be done piece by piece."""
+    end = next((n for n, line in enumerate(lines) if n and line.gap), len(lines))
+    said = text[lines[0].start : lines[end - 1].end]
+    said = said if len(said) <= MAX_PARAGRAPH_CHARS else text[lines[0].start : lines[0].end][:MAX_PARAGRAPH_CHARS]
+    return bool(_instructions(said)) and (_POINTING.search(said) is not None or said.endswith(":"))
+
+
+def _head(text: str, lines: Sequence[Line]) -> tuple[list[tuple[int, int]], int]:
+    """The ranges of the instruction at the beginning, and the first line behind it; none where there is none."""
+    end, since = 0, 0
+    half = lines[0].start + (lines[-1].end - lines[0].start) // 2
+    for number, line in enumerate(lines[:MAX_HEAD_LINES]):
+        if line.closed or line.gap == 2 or line.end > MAX_HEAD_CHARS + lines[0].start:
+            break
+        if number and line.end > half:
+            break
+        said = text[line.start : line.end]
+        if not end and (inline := _inline(text, lines, number)):
+            return inline, number
+        if end and number - since > _MAX_CATEGORIES and not _categories(text, lines[end:number]):
+            break
+        ends_here = number + 1 < len(lines) and _begins_text(text, line, lines[number + 1])
+        if said.rstrip("*_ ").endswith((":", "：")):
+            known = not end and _is_piecewise(text[lines[0].start : line.end])
+            if known or (_LABEL.fullmatch(said) and TITLED.match(said) is None and end):
+                end, since = number + 1, number
+        elif not end and ends_here and _is_piecewise(text[lines[0].start : line.end]):
+            end, since = number + 1, number
+        elif end == number and line.gap and ends_here and _is_instruction(text[line.start : line.end]):
+            # A second paragraph of instruction: "Keep the tone."
+            end, since = number + 1, number
+    return ([(lines[0].start, lines[end - 1].end)] if end else []), end
+
+
+def _begins_text(text: str, line: Line, following: Line) -> bool:
+    """Whether a paragraph ends here: by an empty line, or by what comes next, a list or a table."""
+    if following.gap or following.closed:
+        return True
+    return is_entry(text, following) and not is_entry(text, line)
+
+
+_MAX_CATEGORIES: Final = 12
+
+
+def _categories(text: str, lines: Sequence[Line]) -> bool:
+    """Whether lines between an instruction and a label may be the categories that it speaks of."""
+    return all(len(text[line.start : line.end].split()) <= 25 for line in lines)
+
+
+def _is_instruction(paragraph: str) -> bool:
+    """Whether all sentences of a paragraph say what to do or how, about the text."""
+    if len(paragraph) > MAX_PARAGRAPH_CHARS or MARKED.match(paragraph):
+        return False
+    kinds = [kind_of(paragraph[start:end]) for start, end in sentence_spans(paragraph)]
+    return all(kind in {"task", "remark"} for kind in kinds) and _POINTING.search(paragraph) is not None
+
+
+def _inline(text: str, lines: Sequence[Line], number: int) -> list[tuple[int, int]]:
+    """ "Translate into Polish: The cat sat ...": the instruction within the first line of the text."""
+    line = lines[number]
+    match = _INLINE.match(text, line.start, line.end)
+    if match is None or len(text[match.end() : line.end].split()) < 8 or TITLED.match(text, line.start, line.end):
+        return []
+    said = text[lines[0].start : match.end()]
+    return [(lines[0].start, match.end())] if _is_piecewise(said) else []
+
+
+def _opening(text: str, lines: Sequence[Line]) -> int:
+    """How many lines at the beginning only present the text: "Here is what our customers wrote:"."""
+    said = text[lines[0].start : lines[0].end]
+    presents = _LABEL.fullmatch(said) is not None and TITLED.match(said) is None
+    return 1 if presents and len(said) < MAX_PARAGRAPH_CHARS else 0
+
+
+def _tail(text: str, lines: Sequence[Line], first: int, *, announced: bool) -> int | None:
+    """The line at which the instruction behind the text begins; None where another task stands there."""
+    last = len(lines)
+    for number in range(len(lines) - 1, first, -1):
+        if lines[-1].end - lines[number].start > MAX_TAIL_CHARS or lines[number].closed:
+            break
+        if not lines[number].gap:
+            continue
+        paragraph = text[lines[number].start : lines[last - 1].end]
+        sentences = [paragraph[start:end] for start, end in sentence_spans(paragraph)]
+        if MARKED.match(paragraph) or TITLED.match(paragraph):
+            break
+        told = [s for s in sentences if asks(s) or kind_of(s) in {"remark", "courtesy", "task"}]
+        if _ANOTHER_MATTER.match(paragraph) and any(kind_of(s) == "task" for s in sentences):
+            return None
+        formed = lines[number].gap == 2 or _is_formed(text, lines[first:number])
+        means_text = _POINTING.search(paragraph) or (not announced and _OF_THE_TEXT.search(paragraph))
+        if len(told) < len(sentences) or not (means_text or (formed and not announced) or (formed and len(told) > 0)):
+            break
+        last = number
+    return last
+
+
+def _is_formed(text: str, lines: Sequence[Line]) -> bool:
+    """Whether lines are a list, a table, a log or a fence, behind which prose is something else."""
+    shown = lines[-_SAMPLE:]
+    if not shown:
+        return False
+    if shown[-1].closed:
+        return True
+    marked = sum(is_entry(text, line) for line in shown)
+    return len(shown) > 2 and 3 * marked >= 2 * len(shown)
+
+
+_ROW: Final = re.compile(
+    r"[ \t]*\[?(?:\d{4}[-/.]\d\d|\d\d?[:.]\d\d|\d\d?[./]\d\d?[./]\d\d)|(?:[^,;\t\n ][^,;\t\n]{0,80}[,;\t]"
+    r"(?=\S)){2}"
+)
+
+
+def is_entry(text: str, line: Line) -> bool:
+    """Whether a line looks like an item of a list, a row of a table, or an entry of a log."""
+    if MARKED.match(text, line.start, line.end) or text.count("|", line.start, line.end) > 1:
+        return True
+    return _ROW.match(text[line.start : min(line.end, line.start + 400)]) is not None
+
+
+def _material(text: str, lines: Sequence[Line], head: Sequence[tuple[int, int]]) -> list[Line]:
+    """The lines of the text; where it is one fenced block, those inside, and of a first line what the head left."""
+    if len(lines) == 1 and lines[0].closed:
+        start = text.find("\n", lines[0].start, lines[0].end) + 1
+        first = text[lines[0].start : lines[0].end].lstrip()[:3]
+        end = text.rfind("\n", start, lines[0].end) if text[: lines[0].end].rstrip().endswith(first) else lines[0].end
+        return lines_of(text, start, end) if 0 < start < end else []
+    found = list(lines)
+    if found and head and found[0].start < head[-1][1]:
+        found[0] = Line(head[-1][1], found[0].end, 0)
+    return found
+
+
+def _is_code(text: str, lines: Sequence[Line]) -> bool:
+    shown = [ShownLine(ln.start, ln.end, text[ln.start : min(ln.end, ln.start + 400)]) for ln in lines[:_SAMPLE]]
+    return len(shown) > 1 and is_code(shown)
