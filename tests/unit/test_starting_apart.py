@@ -8,7 +8,6 @@ from typing import Any, cast
 import pytest
 import trio
 import trio.testing
-from attrs import evolve
 
 from peernet.client.client import Client
 from peernet.client.fragment import Attempt, AttemptFailed, Outcome
@@ -31,7 +30,7 @@ async def test_the_fragments_of_a_request_start_within_the_stated_time_and_not_t
             whole(attempt, outcome)
 
         found = world(note, seed=seed)
-        found.request._client.config = evolve(found.request._client.config, profile=profile)
+        found.request._profile = profile
         began = trio.current_time()
         await found.request.run()
         first, second = starts
