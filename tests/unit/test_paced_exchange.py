@@ -5,7 +5,7 @@ import math
 import pytest
 import structlog
 
-import peernet.client.fragment as fragment_module
+from peernet.core import host_ranking
 from peernet.core.ring.pacing import CLIENT, ENDPOINT
 from peernet.node.config import HostConfig
 from tests.watched_rings import Engine, Watched, ask
@@ -60,7 +60,7 @@ async def test_an_answer_over_the_class_fills_the_next(autojump_clock: object):
 async def test_an_engine_that_stalls_is_left_and_the_ring_does_not_show_it(
     autojump_clock: object, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(fragment_module, "NEXT_TOKEN_TIMEOUT_S", 3.0)
+    monkeypatch.setattr(host_ranking, "NEXT_TOKEN_DEFAULT_S", 3.0)
     engine = Engine(100, seconds_per_token=0.04, stall_after=20)
     watched = await ask(engine, paced=True)
     assert "silent for 3 s" in str(watched.failure)
