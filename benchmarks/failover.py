@@ -186,7 +186,13 @@ class _Network:
         """One request; its fragment goes to whom the view has first."""
         tokens: Any = _Tokens(next(iter(self.engines.values())))
         hosts = self.view.hosts_of(MODEL, tokens.digest, [LOG.name])
-        client: Any = SimpleNamespace(network=self.view, config=ClientConfig(), screener=self.screen, ledger=POLICY)
+        client: Any = SimpleNamespace(
+            network=self.view,
+            config=ClientConfig(),
+            screener=self.screen,
+            ledger=POLICY,
+            linger=lambda ring: None,
+        )
         made = plan([ChatMessage("user", PROMPT)], [[]], len(hosts), ExposurePolicy(Level.STANDARD))
         asked = Asked(PROMPT, [], Sampling(), ())
         vault = Conversation(secrets.SystemRandom())

@@ -177,8 +177,8 @@ SABOTAGES: Final = (
         (
             Change(
                 RECEIPT,
-                "return tuple(sight.exposure(original, fragments) for sight in _sights(sent))",
-                "return tuple(sight.exposure(original, fragments) for sight in _sights(sent)"
+                "return tuple(sight.exposure(original, fragments, mode) for sight in _sights(sent))",
+                "return tuple(sight.exposure(original, fragments, mode) for sight in _sights(sent)"
                 " if not sight.sent[0].standby)",
             ),
         ),

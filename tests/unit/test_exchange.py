@@ -221,6 +221,10 @@ class Client:
         self._exchange = Exchange(cast("Any", network), cast("Any", tokens), Screen(), POLICY, self.events.append, 0.0)
         self.standings = self._exchange.standings
 
+    def paced(self) -> None:
+        """From now on its rings are to be paced."""
+        self._exchange = evolve(self._exchange, paced=True)
+
     async def _open_ring(self, path: RingPath, _: str) -> RingChannel:
         return await self._hosts[path.endpoint.peer].ring(self._nursery)
 
@@ -457,6 +461,15 @@ async def test_what_a_host_refuses_for_good_is_not_held_against_it(autojump_cloc
         await client.ask(host)
         client.outcome = Outcome(kept="Here is how to make a pipe bomb at home: ")
         with pytest.raises(AttemptFailed, match="the host refuses this"):
+            await client.ask(host)
+        assert client.standings._standings[host.choice.peer].errors.at(trio.current_time()) == 0.0
+
+
+async def test_a_host_that_keeps_no_cadence_is_not_in_error(autojump_clock: object):
+    async with hosts_of(ScriptedEngine(answer)) as (client, (host,)):
+        host.choice = evolve(host.choice, offer=evolve(host.choice.offer, flags=()))
+        client.paced()
+        with pytest.raises(AttemptFailed, match="does not answer at a cadence"):
             await client.ask(host)
         assert client.standings._standings[host.choice.peer].errors.at(trio.current_time()) == 0.0
 

@@ -27,10 +27,11 @@ from peernet.client.fragment import Attempt, AttemptFailed, Exchange, LaneUse, O
 from peernet.client.network import NetworkView
 from peernet.client.parameters import Sampling
 from peernet.client.request import Asked, Request
+from peernet.core import serving
 from peernet.core.dht.records import HostOffer, PeerRecord
 from peernet.core.directory import Directory, Listing
 from peernet.core.identity import Keypair
-from peernet.core.ring.paths import PROFILES, TooFewRelays, weaker_profiles
+from peernet.core.ring.paths import ProfileUnavailable, TooFewRelays, weaker_profiles
 from peernet.core.suite import MixedSuite
 from peernet.node.config import ClientConfig, NetworkConfig
 from privacy.mention import Mention
@@ -477,8 +478,32 @@ async def test_a_network_too_small_for_any_profile_is_refused_for_the_one_that_w
         world(dies_once(""), relays=0, client_config=ClientConfig(profile_fallback=True))
 
 
-def test_profiles_are_taken_from_the_strongest_down(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setitem(PROFILES, "paced", 1)
+def test_profiles_are_taken_from_the_strongest_down():
     assert weaker_profiles("paced") == ("private", "fast")
     assert weaker_profiles("private") == ("fast",)
     assert weaker_profiles("fast") == weaker_profiles("unheard of") == ()
+
+
+PACED = (PREFIX, serving.PACED_FLAG)
+
+
+async def test_hosts_that_keep_no_cadence_are_refused_for_it_or_the_next_profile_down_is_taken(
+    world: Callable[..., World],
+):
+    with pytest.raises(ProfileUnavailable, match=r"1 of the 2 for this request do not: 1 more host that answers at a"):
+        world(dies_once(""), hosts=(PACED, (PREFIX,)), client_config=ClientConfig(profile="paced"))
+    config = ClientConfig(profile="paced", profile_fallback=True)
+    found = world(dies_once(""), hosts=(PACED, (PREFIX,)), client_config=config)
+    (planned,) = found.of(Planned)
+    assert (planned.profile, planned.profile_asked) == ("private", "paced")
+    assert "lacks 1 more host that answers at a cadence. The sizes and times of its cells show." in planned.notices[0]
+
+
+async def test_a_standby_in_profile_paced_keeps_the_cadence_too(world: Callable[..., World]):
+    config = ClientConfig(profile="paced", paced_start_ms=0)
+    hosts = (PACED, PACED, (PREFIX,), PACED)
+    for seed in range(4):
+        found = world(dies_once("Thank you"), hosts=hosts, client_config=config, seed=seed)
+        await found.request.run()
+        assert len(found.attempts(0)) == 2
+        assert all(serving.PACED_FLAG in attempt.host.offer.flags for attempt in found.tried)

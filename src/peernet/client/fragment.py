@@ -192,7 +192,7 @@ class Exchange:
 
         A stall is remembered where it is noticed.
         """
-        if error.peer != host or error.final or error.reason == SILENT:
+        if error.peer != host or error.final or error.reason in {SILENT, serving.NOT_PACED}:
             return
         remember = self.standings.busy if error.reason == serving.BUSY else self.standings.failed
         remember(host, trio.current_time())

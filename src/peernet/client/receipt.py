@@ -17,6 +17,7 @@ from peernet.client.fragment import Attempt
 from privacy.exposure import (
     ExposureTotals,
     HostExposure,
+    Mode,
     RelayUse,
     share,
     share_of_sentences,
@@ -52,7 +53,7 @@ class _Sight:
     def share_of(self, original: str) -> float:
         return share(original, self.texts, self.sent[0].attempt.view.hidden_words)
 
-    def exposure(self, original: str, fragments: int) -> HostExposure:
+    def exposure(self, original: str, fragments: int, mode: Mode) -> HostExposure:
         attempts = [each.attempt for each in self.sent]
         host, view = attempts[0].host, attempts[0].view
         ordinals = tuple(sorted({attempt.fragment.ordinal for attempt in attempts}))
@@ -61,7 +62,7 @@ class _Sight:
             host=host.peer,
             region=host.offer.region,
             fragments=ordinals,
-            mode="whole" if len(ordinals) == fragments else "tasks",
+            mode="whole" if len(ordinals) == fragments else mode,
             share_of_words=self.share_of(original),
             share_of_sentences=share_of_sentences(original, self.texts, view.hidden_words),
             identifiers_in_clear=by_label(self.in_clear()),
@@ -83,9 +84,9 @@ class _Sight:
         return [without_placeholders(text, hidden) for text in self.texts]
 
 
-def host_exposures(original: str, sent: Sequence[Sent], fragments: int) -> tuple[HostExposure, ...]:
-    """What each host saw of a request of so many fragments, in the order in which they were first sent something."""
-    return tuple(sight.exposure(original, fragments) for sight in _sights(sent))
+def host_exposures(original: str, sent: Sequence[Sent], fragments: int, mode: Mode) -> tuple[HostExposure, ...]:
+    """What each host saw of a request that was divided so, in the order in which they were first sent something."""
+    return tuple(sight.exposure(original, fragments, mode) for sight in _sights(sent))
 
 
 def share_seen(original: str, sent: Sequence[Sent]) -> float:

@@ -45,6 +45,7 @@ from peernet.client.network import HostChoice
 from peernet.client.parameters import Sampling
 from peernet.client.receipt import Sent, host_exposures, relay_uses, share_seen, totals_of
 from peernet.client.seam import prefix_of
+from peernet.core import serving
 from peernet.core.ring.paths import ProfileUnavailable, RingPath, TooFewRelays, weaker_profiles
 from peernet.core.ring.starts import start_times
 from peernet.core.serving import Turn
@@ -57,7 +58,7 @@ from privacy.restoring import restore
 if TYPE_CHECKING:
     from peernet.client.client import Client
 
-__all__ = ["Asked", "Emit", "Exchanged", "Request", "masked"]
+__all__ = ["Asked", "Emit", "Exchanged", "Request", "masked", "serves_in"]
 
 Emit = Callable[[Event], None]
 MAX_ATTEMPTS: Final = 3
@@ -179,6 +180,7 @@ class Request:
         weaker = weaker_profiles(config.profile) if config.profile_fallback else ()
         for profile in (config.profile, *weaker):
             try:
+                _check_hosts(hosts, profile)
                 paths = self._client.network.plan_rings(hosts, profile)
             except ProfileUnavailable as error:
                 # What is missing for the one that was asked for is what the user is told.
@@ -314,7 +316,7 @@ class Request:
         tried = {attempt.host.peer for attempt in run.attempts}
         candidates = []
         for host in self._client.network.rank(self._hosts):
-            if host.peer in tried or host.peer in self._failed:
+            if host.peer in tried or host.peer in self._failed or not serves_in(host, self._profile):
                 continue
             would_see = self._would_see(host, run.fragment.prompt.text)
             candidates.append((bool(self._sent_to(host.peer)), would_see, not _can_go_on(host, run.outcome), host))
@@ -463,7 +465,7 @@ class Request:
         attempts = [attempt for run in self._runs for attempt in run.attempts]
         relays = relay_uses(attempts, self._client.network.region_of)
         return ExposureReceipt(
-            hosts=host_exposures(self._text, sent, len(self._runs)),
+            hosts=host_exposures(self._text, sent, len(self._runs), self._plan.mode),
             mode=self._plan.mode,
             policy=self._plan.policy.level.value,
             profile=self._profile,
@@ -477,6 +479,26 @@ class Request:
             profile_asked=self._client.config.profile,
             relays=relays,
             totals=totals_of(self._text, sent, self._identifiers),
+        )
+
+
+def serves_in(host: HostChoice, profile: str) -> bool:
+    """Whether `host` answers in the way that the profile asks of hosts: at a cadence, for `paced`."""
+    return profile != "paced" or serving.PACED_FLAG in host.offer.flags
+
+
+def _check_hosts(hosts: Sequence[HostChoice], profile: str) -> None:
+    """Raises `ProfileUnavailable` where some of the hosts of a request cannot serve in its profile."""
+    lacking = sum(not serves_in(host, profile) for host in hosts)
+    if lacking:
+        lacks = (
+            f"{lacking} more host{'' if lacking == 1 else 's'} that answer{'s' if lacking == 1 else ''} at a cadence"
+        )
+        raise ProfileUnavailable(
+            f"profile '{profile}' needs hosts that answer at a cadence, and {lacking} of the {len(hosts)} for this "
+            f"request do not: {lacks} are missing. Wait for such hosts, choose --profile private (the sizes and times "
+            "of its cells show), or --allow-weaker-profile, which does so only where it has to.",
+            lacks,
         )
 
 

@@ -25,7 +25,7 @@ from peernet.client.events import Answered, PeersFound, Screened
 from peernet.client.history import recall
 from peernet.client.network import HostChoice
 from peernet.client.parameters import Sampling
-from peernet.client.request import Asked, Emit, Exchanged, Request, masked
+from peernet.client.request import Asked, Emit, Exchanged, Request, masked, serves_in
 from peernet.core.errors import LocalProtocolError, UserError
 from peernet.core.regions import RegionBound
 from privacy.detection import DetectionFailed
@@ -171,6 +171,8 @@ class ChatSession:
         # The directory may be older than the hosts.
         await self._client.network.make_ready(self.model.name, partial(self._client.hosts, self.model))
         hosts = self._client.hosts(self.model)
+        # Those that serve in the profile come first; how they are ranked stays as it is.
+        hosts.sort(key=lambda host: not serves_in(host, self._client.config.profile))
         emit(PeersFound(len(self._client.network.directory.relays), len(hosts), self.model.name))
         if not hosts and (elsewhere := self._client.hosts_elsewhere(self.model)):
             raise NoHosts(
