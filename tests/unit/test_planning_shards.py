@@ -146,12 +146,13 @@ WHOLE = {
     "a poem": f"Translate this poem into French:\n\n{PROSE}",
     "a question about the text": f"Why did they not drink their own water, according to this text?\n\n{PROSE}",
     "a question behind the text": f"{PROSE}\n\nWho is the hero of this story?",
-    "code": "Translate these comments into German:\n\n"
-    + "\n".join(f"def f{n}(x):\n    return x * {n}  # times {n} and no more than that" for n in range(9)),
+    "code": "Translate the comments below into German:\n\n"
+    + "\n".join(f"let total{n} = price{n} * {n}; print('the price of number {n}, and no more');" for n in range(9)),
     "too short": "Translate this text into German:\n\nThe cat sat.\n\nThe dog ran.\n\nThe bird sang.",
     "mostly instruction": "Label each line as a, b or c, where a is for animals that live on land, b for birds of any"
-    " size that can fly, and c for whatever swims, dives or floats in rivers, lakes and seas:\n- a cow in a field\n"
-    "- an owl at night\n- a trout in a brook\n- a swan on a pond",
+    " size that can fly, and c for whatever swims, dives or floats in rivers, lakes and seas:\n"
+    "- a cow in a field with two more of the kind\n- an owl at night that no one has seen\n"
+    "- a trout in a brook behind the old mill\n- a swan on a pond in the park",
 }
 
 
