@@ -1,116 +1,117 @@
-"""Rings over loopback, all peers in one process: the round trip of a warm ring, and what one hop costs a cell."""
+"""Rings over loopback: what a relay bears and holds, what building an arc costs, and what a ring adds to an answer.
 
-import secrets
-import tempfile
+Relays that are measured for what they bear are processes of their own (`ring_relays`). For round trips, answers and
+the building of arcs all peers run in one process: its CPU time is everybody's.
+"""
+
+import statistics
 import time
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Final
 
 import trio
 
 from benchmarks.report import Figure
-from peernet.core.identity import Keypair
-from peernet.core.noise import HandshakeState
-from peernet.core.ring.cells import (
-    CELL_SIZE,
-    HANDSHAKE_PROLOGUE,
-    HANDSHAKE_PROTOCOL,
-    CellType,
-    handshake_cell,
-    handshake_message,
-    seal_cell,
-)
-from peernet.core.ring.hop import Hop, SendBack
-from peernet.core.suite import MixedSuite
-from peernet.net.addresses import dialable
-from peernet.net.limits import Limits
-from peernet.net.rings import RingChannel, RingHop, open_ring
-from peernet.net.swarm import Swarm
-from peernet.node.config import NetworkConfig
-from peernet.node.home import Home
-from peernet.node.peer import Peer, PeerKeys, running_peer
+from benchmarks.ring_answers import answer_figures
+from benchmarks.ring_relays import memory_figures, relay_figures
+from benchmarks.ring_roles import arc_to
+from benchmarks.ring_world import World, world
+from peernet.net.rings import RingChannel
+from peernet.net.streams import PeerStream
 
-ROUND_TRIPS = 300
-CELLS = 20_000
-SERVICE = "echo"
+ROUND_TRIPS: Final = 500
+COLD_ARCS: Final = 8
+WARM_ARCS: Final = 100
+ECHO: Final = "echo"
+ECHO_PROTOCOL: Final = "/bench/echo/1"
 
 
 def figures() -> Iterator[Figure]:
-    """The median round trip, and the layer work of a forwarder."""
-    round_trip_ms = trio.run(_round_trip_ms)
-    yield Figure(
-        "ring_round_trip", round_trip_ms, "ms, median", "none", None, 2.0, True, {"profile": "private", "relays": 4}
-    )
-    yield Figure(
-        "relay_layer", _layer_mb_per_s(), "MB per CPU-second", "none", None, 200.0, False, {"layer alone": True}
-    )
+    """The rows of relays and rings."""
+    yield from relay_figures()
+    yield from memory_figures()
+    yield trio.run(_round_trip)
+    yield from trio.run(_building)
+    yield from answer_figures()
 
 
-async def _round_trip_ms() -> float:
-    suite = MixedSuite()
-    with tempfile.TemporaryDirectory() as folder:
-        async with trio.open_nursery() as nursery:
-            peers: list[Peer] = []
-            for number in range(5):
-                peer = _peer(Path(folder) / str(number), number, "host" if number == 4 else "relay")
-                peers.append(peer)
-                await nursery.start(_run, peer)
-            peers[4].rings.serve(SERVICE, _echo)
-            client = Swarm(suite, Keypair.from_seed(secrets.token_bytes(32), suite), limits=Limits())
-            await nursery.start(client.run)
-            out, back = ([_hop(peers[i]) for i in path] for path in ((0, 1, 4), (2, 3, 4)))
-            ring = await open_ring(client, suite, out, back, SERVICE, timeout_s=10)
-            times = []
-            for _ in range(ROUND_TRIPS):
+async def _round_trip() -> Figure:
+    """The median round trip over a warm ring and over one stream to its host, which take turns."""
+    async with world() as w:
+        w.host.rings.serve(ECHO, _echo_ring)
+        w.host.swarm.handle(ECHO_PROTOCOL, _echo_stream)
+        ring = await w.open(ECHO)
+        stream = await w.client.open_stream(w.host.peer_id, w.host.swarm.listening, ECHO_PROTOCOL)
+
+        async def over_ring() -> None:
+            await ring.send(b"x")
+            await ring.receive()
+
+        async def over_stream() -> None:
+            await stream.send_all(b"x")
+            await stream.receive_some()
+
+        ways: tuple[Callable[[], Awaitable[None]], ...] = (over_ring, over_stream)
+        times: tuple[list[float], list[float]] = ([], [])
+        for _ in range(ROUND_TRIPS):
+            for way, found in zip(ways, times, strict=True):
                 began = time.perf_counter()
-                await ring.send(b"x")
-                await ring.receive()
-                times.append(time.perf_counter() - began)
-            nursery.cancel_scope.cancel()
-    return sorted(times)[len(times) // 2] * 1e3
+                await way()
+                found.append(time.perf_counter() - began)
+    by_ring_ms, direct_ms = (statistics.median(found) * 1e3 for found in times)
+    return Figure(
+        "ring_round_trip_added",
+        by_ring_ms - direct_ms,
+        "ms, median",
+        "the same echo over one stream to the host",
+        direct_ms,
+        2.0,
+        True,
+        {"profile": "private", "relays": 4, "round_trips": ROUND_TRIPS, "in_one_process": True},
+        bounds_value=True,
+    )
 
 
-def _peer(folder: Path, number: int, role: str) -> Peer:
-    network = NetworkConfig(test=True, listen=f"/ip4/127.66.{number + 1}.1/tcp/0")
-    return Peer(PeerKeys.of(Home.at(folder), MixedSuite()), network, [role])
-
-
-async def _run(peer: Peer, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-    async with running_peer(peer, join=False):
-        task_status.started()
-        await trio.sleep_forever()
-
-
-async def _echo(ring: RingChannel) -> None:
+async def _echo_ring(ring: RingChannel) -> None:
     while (message := await ring.receive()) is not None:
         await ring.send(message)
 
 
-def _hop(peer: Peer) -> RingHop:
-    addresses = dialable([str(address) for address in peer.swarm.listening], allow_private=True)
-    onion_key = peer.suite.x25519_public(peer.onion_secrets()[0])
-    return RingHop(peer.peer_id, tuple(addresses), onion_key, peer.signed_record())
+async def _echo_stream(stream: PeerStream) -> None:
+    while data := await stream.receive_some():
+        await stream.send_all(data)
 
 
-def _layer_mb_per_s() -> float:
-    suite = MixedSuite()
-    secret = secrets.token_bytes(32)
-    client = HandshakeState(
-        suite,
-        HANDSHAKE_PROTOCOL,
-        initiator=True,
-        prologue=HANDSHAKE_PROLOGUE,
-        remote_static=suite.x25519_public(secret),
-        ephemeral=secrets.token_bytes(32),
-    )
-    hop = Hop(suite, [secret], secrets.token_bytes(32))
-    (answer,) = hop.receive(handshake_cell(client.write_message()))
-    assert isinstance(answer, SendBack)
-    client.read_message(handshake_message(answer.cell))
-    to_hop, _ = client.split()
-    hop.receive(seal_cell(to_hop, CellType.EXTEND, b"record"))
-    cell = bytes(CELL_SIZE)
-    began = time.process_time()
-    for _ in range(CELLS):
-        hop.receive(cell)
-    return CELLS * CELL_SIZE / (time.process_time() - began) / 1e6
+async def _building() -> list[Figure]:
+    """An arc over guard, middle and host: with no connection there yet, and with all of them."""
+    cold: list[tuple[float, float]] = []
+    warm: list[tuple[float, float]] = []
+    for number in range(COLD_ARCS):
+        async with world() as w:
+            cold.append(await _built(w))
+            if not number:
+                warm += [await _built(w) for _ in range(WARM_ARCS)]
+    return [
+        Figure(
+            f"arc_building_{name}",
+            statistics.median(wall_s for wall_s, _ in costs) * 1e3,
+            "ms, median",
+            "CPU of all four peers, ms",
+            statistics.median(cpu_s for _, cpu_s in costs) * 1e3,
+            None,
+            True,
+            {"hops": 3, "arcs": len(costs), "in_one_process": True},
+        )
+        for name, costs in (("cold", cold), ("warm", warm))
+    ]
+
+
+async def _built(w: World) -> tuple[float, float]:
+    """The wall and CPU time of one arc, in seconds."""
+    out, _ = w.arcs()
+    began, cpu_before_s = time.perf_counter(), time.process_time()
+    stream, _ = await arc_to(w.client, out)
+    costs = time.perf_counter() - began, time.process_time() - cpu_before_s
+    stream.reset()
+    await trio.sleep(0.01)  # what closing costs is not the next one's
+    return costs

@@ -171,14 +171,20 @@ class MemoryRing:
     """Two arcs and both ends. `ended_by` says of which arc and hop the client was told.
 
     With `verdict`, a client whose ring was ended hears the other arc's end before it closes both, as in `net.rings`.
+    With `ahead`, both arcs wait for their endpoint until `name_endpoint`. Rings of different names have nothing in
+    common.
     """
 
-    def __init__(self, hops: int = 3, *, verdict: bool = False) -> None:
+    def __init__(self, hops: int = 3, *, verdict: bool = False, name: bytes = b"", ahead: bool = False) -> None:
         self.verdict = verdict
-        self.arcs = {OUT: MemoryArc(b"out", hops), BACK: MemoryArc(b"back", hops)}
+        self.arcs = {
+            number: MemoryArc(name + side, hops, ahead=ahead) for number, side in ((OUT, b"out"), (BACK, b"back"))
+        }
         self.client = RingEnd(client=True)
         self.endpoint = RingEnd(client=False)
-        self.nonce = b"nonce of the jo!"
+        self.nonce = SUITE.hash("SHA256", name + b"nonce")[:16]
+        self.opened = {OUT: 0, BACK: 0}
+        """How many data cells either end has taken from the other, by their arc."""
         self.cookie = b"until both arcs are built there is none"
         self._early: list[tuple[int, SealedCell]] = []
         self.joined: dict[int, Joined] = {}
@@ -195,6 +201,15 @@ class MemoryRing:
     def is_joined(self) -> bool:
         """Whether the endpoint has both arcs."""
         return len(self.joined) == 2
+
+    def name_endpoint(self) -> None:
+        """Extends both arcs to their endpoint; one that has ended meanwhile ends the ring."""
+        if all(arc.arc.waiting for arc in self.arcs.values()):
+            for arc in self.arcs.values():
+                arc.extend()
+        else:
+            self.client.fail("closed")
+        self.flush()
 
     def queues(self) -> list[tuple[int, int, bool]]:
         """Where something can be delivered: arc, leg, and whether outward."""
@@ -276,6 +291,7 @@ class MemoryRing:
                 if len(self._built) == 2:
                     self._join()
             case ArcCell(cell):
+                self.opened[number] += cell.type is CellType.DATA
                 self.client.receive(number, cell)
             case ArcEnded(hop, reason):
                 self.ended_by.append((number, hop, reason))
@@ -315,6 +331,7 @@ class MemoryRing:
                 self.endpoint.lose(number, "closed")
 
     def _receive_at_endpoint(self, number: int, cell: SealedCell) -> None:
+        self.opened[number] += cell.type is CellType.DATA
         try:
             self.endpoint.receive(number, cell)
         except RemoteProtocolError as error:

@@ -223,6 +223,26 @@ SABOTAGES: Final = (
         ),
     ),
     Sabotage(
+        "fragments-start-together",
+        4,
+        "all fragments of a request leave at the same moment",
+        "test_p04_timing.py::test_the_fragments_of_a_request_do_not_start_together",
+        (Change(REQUEST, "await trio.sleep(start_s)", "await trio.lowlevel.checkpoint()"),),
+    ),
+    Sabotage(
+        "paced-rings-end-early",
+        4,
+        "a paced ring ends when its answer does, and not when its class is full",
+        "test_p04_timing.py::test_a_relay_cannot_tell_two_paced_answers_of_a_class",
+        (
+            Change(
+                "src/peernet/core/ring/pacing.py",
+                "at_boundary = not self._pace.total or self._sent == class_of(self._sent, self._pace.total)",
+                "at_boundary = True",
+            ),
+        ),
+    ),
+    Sabotage(
         "placeholders-are-global",
         4,
         "one person has the same placeholder at every host",

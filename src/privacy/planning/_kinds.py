@@ -103,9 +103,10 @@ def kind_of(text: str) -> Kind:
     bare = OPENERS.sub("", text).strip("*_ ")
     if _COURTESY.match(text) or is_plea(text):
         return "courtesy"
-    if _ANSWERING_ALL.match(bare):
+    is_question = re.search(r"[?？][\"'”’»)*_]*$", text) is not None
+    if _ANSWERING_ALL.match(bare) and not (is_question and first_word(bare) == "do"):
         return "remark"
-    if re.search(r"[?？][\"'”’»)*_]*$", text):
+    if is_question:
         return "task"
     if _EXAMPLES.match(bare) or (_ANSWERING.match(bare) and not has_subject(bare)):
         return "remark"

@@ -25,6 +25,7 @@ from attrs import define, evolve
 from privacy.planning._imperatives import could_be_instruction, is_written_thing
 from privacy.planning._kinds import OPENERS, Kind, first_word, is_generic, is_plea
 from privacy.planning._material import THIS_MATERIAL
+from privacy.planning._piecewise import needs_together
 from privacy.planning._units import Unit
 from privacy.planning._words import CREATING, DISTRIBUTED, PROCEDURE
 
@@ -172,7 +173,8 @@ def _owns(lead: Unit, found: _List) -> bool:
 def _distributes(lead: Unit) -> bool:
     shared_verb = first_word(lead.text) in DISTRIBUTED and _FOLLOWING.search(lead.text)
     spread = _EACH.search(lead.text) or shared_verb or _SEVERAL_WRITTEN.match(OPENERS.sub("", lead.text))
-    return bool(spread and lead.text.endswith(":") and not THIS_MATERIAL.search(lead.text))
+    closed = THIS_MATERIAL.search(lead.text) is not None or needs_together(lead.text)
+    return bool(spread and lead.text.endswith(":") and not closed)
 
 
 def _distributed(items: list[Unit]) -> list[Unit]:

@@ -43,6 +43,8 @@ class Merger:
             self._opening = None
         self._held = ""
         """The beginning of an answer that may be those lines again."""
+        self._settled = False
+        """Whether that has been told of the answer that is shown now."""
 
     def __repr__(self) -> str:
         return f"<Merger of {len(self._plan.fragments)} fragments>"
@@ -68,7 +70,7 @@ class Merger:
         while self._current in self._finished:
             freed.append(self._shown(self._unrepeated("", last=True)))
             self._current += 1
-            self._current_shown = False
+            self._current_shown = self._settled = False
             self._spaces = ""
             freed.append(self._shown(self._unrepeated("".join(self._waiting.pop(self._current, ())))))
         return "".join(freed)
@@ -88,13 +90,13 @@ class Merger:
         if not count:
             self._opening = self._opening + delta if self._opening.count("\n") <= MAX_HEADER_LINES else self._opening
             return delta
-        if self._current_shown:
+        if self._settled:
             return delta
         self._held += delta
         lines = self._held.lstrip().split("\n")
         if len(lines) <= count and not last and len(self._held) < MAX_HELD_CHARS:
             return ""
-        held, self._held = self._held, ""
+        held, self._held, self._settled = self._held, "", True
         known = self._opening.lstrip().split("\n")[:count]
         head = [" ".join(line.split()) for line in lines[:count]]
         if len(lines) >= count and (

@@ -9,10 +9,10 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from privacy.planning._kinds import first_word
+from privacy.planning._kinds import OPENERS, first_word
 from privacy.planning._references import reference_of, stems
 from privacy.planning._units import Unit
-from privacy.planning._words import CREATING
+from privacy.planning._words import ADDRESSING, CREATING
 
 _ALL_ANSWERS: Final = re.compile(r"\b(?:each|every|all|answers?|everything)\b", re.IGNORECASE)
 
@@ -34,6 +34,18 @@ _HUMAN: Final = re.compile(
     r"\b(?:sister|brother|mother|father|mum|mom|dad|wife|husband|son|daughter|friend|boss|colleague|partner|neighbou?r"
     r"|teacher|doctor|child|baby|uncle|aunt|cousin|girlfriend|boyfriend|grand\w+|man|woman|boy|girl|patient|client)\b",
     re.IGNORECASE,
+)
+
+
+_TO_SOMEBODY: Final = re.compile(r"\byou(?:r|rself)?\b", re.IGNORECASE)
+_INVENTED: Final = re.compile(r"\W*(?:please\s+)?(?:imagine|pretend|suppose|roleplay)\b[^.?!]*\byou", re.IGNORECASE)
+_LETTER: Final = re.compile(
+    r"\b(?:letter|e-?mail|mail|message|note|speech|text|post|invitation|announcement|statement|memo|toast|card|reply)\b",
+    re.IGNORECASE,
+)
+_PART_OF_WORK: Final = re.compile(
+    r"(?i:explain|describe|show|list|justify|include|name|annotate|comment|define)\s+(?:all\s+)?the\s+"
+    r"[a-z'’-]+\s+[a-z'’-]+[.!?]?$"
 )
 
 
@@ -119,6 +131,8 @@ class Needs:
         numbered = self._numbered(unit, earlier)
         found = self._introductions(index, earlier) | numbered
         reference = reference_of(unit)
+        if reference == "none" and self._goes_on(unit, earlier):
+            reference = "previous"
         if not earlier or reference == "none":
             return found
         if reference == "all":
@@ -127,6 +141,26 @@ class Needs:
             about = [i for i in earlier if self._is_about_person(i)]
             return found | {about[-1] if about else earlier[-1]}
         return found | self._meant(earlier)
+
+    def _goes_on(self, unit: Unit, earlier: Sequence[int]) -> bool:
+        """Whether a sentence says more of what the task before it makes: of a letter, or of a work to explain.
+
+        And whether it speaks to somebody whom an earlier one has invented.
+        """
+        if unit.kind != "task" or unit.item is not None or not earlier:
+            return False
+        before = [self._units[i] for i in earlier]
+        said = self._units[: earlier[-1] + 1]
+        if _TO_SOMEBODY.search(unit.text) and any(_INVENTED.match(other.text) for other in said):
+            return True
+        # "Write a letter. Thank them for it. Announce the new price."
+        while len(before) > 1 and before[-1].kind == "task" and first_word(before[-1].text) in ADDRESSING:
+            before.pop()
+        last = before[-1]
+        if last.kind != "task" or last.paragraph != unit.paragraph or first_word(last.text) not in CREATING:
+            return False
+        addresses = first_word(unit.text) in ADDRESSING and _LETTER.search(last.text) is not None
+        return addresses or _PART_OF_WORK.match(OPENERS.sub("", unit.text)) is not None
 
     def _meant(self, earlier: list[int]) -> set[int]:
         """What "it" means: the last thing said, or what the question before it was itself about."""

@@ -93,6 +93,10 @@ _MAPPING: Final = word_set(
     traduci correggi vertaal verbeter copyedit copy-edit pseudonymise pseudonymize spellcheck retype reformulate
     """
 )
+_LANGUAGE: Final = (
+    r"(?:english|german|french|spanish|italian|polish|portuguese|dutch|danish|swedish|norwegian|finnish|czech|russian"
+    r"|ukrainian|turkish|greek|romanian|hungarian|arabic|chinese|japanese|korean|hindi)"
+)
 _MAPPING_OBJECT: Final = re.compile(
     r"^(?:fix|improve|check|clean up|tidy up|go over|look over|remove|repair|catch|spot|mark|clear up|sort out)\b"
     r"[^.?!]{0,60}"
@@ -106,7 +110,9 @@ _MAPPING_OBJECT: Final = re.compile(
     r"|everyday|easy|modern|colloquial|respectful|warmer|softer|euros?|iso|24-hour|24 hour)\b"
     r"|^(?:replace|swap|substitute|change|convert|expand|spell out|remove|delete|strip|add)\s+(?:all|every|any|the)\b"
     r"[^.?!]{0,60}\b(?:with|by|to|into|from|in|out|names?|abbreviations|acronyms|commas|punctuation|accents|dates)\b"
-    r"|^(?:convert|change)\b[^.?!]{0,50}\b(?:to|into)\b",
+    r"|^(?:convert|change)\b[^.?!]{0,50}\b(?:to|into)\b"
+    r"|^(?:i(?:['’]d)?\s+)?(?:(?:would )?(?:need|want|like))\s+(?:this|these|it|the)\b[^.?!]{0,40}\bin\s+"
+    rf"(?:plain |simple )?{_LANGUAGE}\b|^(?:{_LANGUAGE}\s+)?translation\s+(?:of|for|into|to|in)\b",
     re.IGNORECASE,
 )
 _LABELLING: Final = word_set(
@@ -167,7 +173,7 @@ def manner_of(tasks: Iterable[str], said: str) -> Manner | None:
 
     `tasks` are its sentences that ask for something, `said` is all of it, remarks included.
     """
-    if _TOGETHER.search(said) or _BOUND.search(said):
+    if needs_together(said) or _BOUND.search(said):
         return None
     each = _EACH.search(said) is not None
     if not each and (_WHOLE.search(said) or _TOTAL_LENGTH.search(said)):
@@ -179,6 +185,11 @@ def manner_of(tasks: Iterable[str], said: str) -> Manner | None:
     ways = {manner.way for manner in manners}
     way: Way = "sections" if "sections" in ways else "mapping" if "mapping" in ways else "extraction"
     return Manner(way, many=any(manner.many for manner in manners))
+
+
+def needs_together(said: str) -> bool:
+    """Whether an instruction compares, ranks or counts, whatever else it asks."""
+    return _TOGETHER.search(said) is not None
 
 
 def _manner_of_task(task: str, *, each: bool) -> Manner | None:
@@ -226,7 +237,8 @@ _POLITE: Final = re.compile(
 
 
 _OVER: Final = re.compile(
-    r"(?:for|to|in|next to|after|under|below|beside|behind)\s+(?:each|every|all)\b[^,.:;?!]{0,60}?"
+    r"(?:for|from|to|in|next to|after|under|below|beside|behind)\s+"
+    r"(?:each|every|all|these|this|the following)\b[^,.:;?!]{0,60}?"
     r"(?:[,:]\s*|\s+(?=(?:tell|say|write|give|add|state|note|answer|list|extract|translate|name|decide|suggest"
     r"|put)\b))",
     re.IGNORECASE,

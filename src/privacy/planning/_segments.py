@@ -79,7 +79,9 @@ _ABOUT_TEXT: Final = re.compile(
 _POINTING: Final = re.compile(
     rf"\b(?:above|(?:the|this|these|those|my|all) (?:[\w'’-]+ ){{0,2}}?(?:{MANY}|text|letter|list|table|log|transcript"
     r"|minutes|essay|article|draft|document|story|report)|translation|each (?:one|of (?:them|these|the)|[\w'’-]+)"
-    r"|your answer|output|reply only|return only|of them|of these)\b",
+    r"|your answer|output|reply only|return only|of them|of these)\b"
+    r"|^\W*(?:(?:please|now|can you|could you)\s+)*(?:translate|proofread|correct|rewrite|rephrase|reword|simplify)"
+    r"(?:\s+(?:in)?to\b|\s+in\b|\s*(?:please)?[.!?]*$)",
     re.IGNORECASE,
 )
 _ANOTHER_MATTER: Final = re.compile(
@@ -197,7 +199,7 @@ def _asks_about_rest(text: str, lines: Sequence[Line]) -> bool:
     ):
         return False
     announced = said.endswith(":") and not marked
-    return announced or _ABOUT_TEXT.search(said) is not None or _is_formed(text, rest)
+    return announced or _ABOUT_TEXT.search(said) is not None or _is_formed(text, rest) or _is_document(text, rest)
 
 
 def _asks_about_above(text: str, lines: Sequence[Line]) -> bool:
@@ -208,7 +210,31 @@ def _asks_about_above(text: str, lines: Sequence[Line]) -> bool:
         return False
     end = next((n for n, line in enumerate(above) if n and line.gap), len(above))
     first = text[above[0].start : min(above[end - 1].end, above[0].start + MAX_PARAGRAPH_CHARS)]
-    return _ABOUT_TEXT.search(said) is not None and _is_all_said(said, creating=True) and not _instructions(first)
+    if _instructions(first) or not _is_all_said(said, creating=True):
+        return False
+    return _ABOUT_TEXT.search(said) is not None or _is_document(text, above)
+
+
+def _is_document(text: str, lines: Sequence[Line]) -> bool:
+    """Whether lines are paragraphs that tell something, hardly one of which asks for anything."""
+    starts = [number for number, line in enumerate(lines) if line.gap or not number][: MAX_SHOWN_PARAGRAPHS + 1]
+    ends = [*starts[1:], len(lines)][:MAX_SHOWN_PARAGRAPHS]
+    paragraphs = [text[lines[a].start : lines[b - 1].end] for a, b in zip(starts, ends, strict=False)]
+    if len(paragraphs) < MIN_PARAGRAPHS:
+        return False
+    return 4 * sum(map(_tells, paragraphs)) >= 3 * len(paragraphs)
+
+
+def _tells(paragraph: str) -> bool:
+    if len(paragraph) < MIN_PARAGRAPH_CHARS or MARKED.match(paragraph):
+        return False
+    kinds = [kind_of(paragraph[a:b]) for a, b in sentence_spans(paragraph[:MAX_HEAD_CHARS])]
+    return bool(kinds) and kinds[-1] == "context" and 2 * kinds.count("task") < len(kinds)
+
+
+MIN_PARAGRAPHS: Final = 3
+MIN_PARAGRAPH_CHARS: Final = 80
+MAX_SHOWN_PARAGRAPHS: Final = 12
 
 
 def _is_all_said(said: str, *, creating: bool) -> bool:
@@ -339,9 +365,10 @@ def _tail(text: str, lines: Sequence[Line], first: int, *, announced: bool) -> i
         told = [s for s in sentences if asks(s) or kind_of(s) in {"remark", "courtesy", "task"}]
         if _ANOTHER_MATTER.match(paragraph) and any(kind_of(s) == "task" for s in sentences):
             return None
-        formed = lines[number].gap == 2 or _is_formed(text, lines[first:number])
+        # A rule may as well stand between two letters.
+        formed = (lines[number].gap == 2 and not announced) or _is_formed(text, lines[first:number])
         means_text = _POINTING.search(paragraph) or (not announced and _OF_THE_TEXT.search(paragraph))
-        if len(told) < len(sentences) or not (means_text or (formed and not announced) or (formed and len(told) > 0)):
+        if len(told) < len(sentences) or not (means_text or (formed and told)):
             break
         last = number
     return last

@@ -35,7 +35,7 @@ _ANSWERING: Final = word_set(
     visualize visualise quiz
     """
 )
-_ADDRESSING: Final = word_set(
+ADDRESSING: Final = word_set(
     """
     ask remind congratulate persuade convince console comfort reassure nudge welcome thank invite introduce apologize
     apologise announce decline encourage motivate inform notify warn alert greet cheer
@@ -53,7 +53,7 @@ _FOREIGN: Final = word_set(
     """
 )
 """The commonest in German, French, Spanish, Italian, Polish and Dutch; questions need none."""
-TASK_VERBS: Final = CREATING | TRANSFORMING | _ANSWERING | _ADDRESSING | _FOREIGN
+TASK_VERBS: Final = CREATING | TRANSFORMING | _ANSWERING | ADDRESSING | _FOREIGN
 REMARK_VERBS: Final = word_set(
     """
     act roleplay pretend imagine include use keep avoid be add ensure limit start end begin focus remember note assume

@@ -190,6 +190,7 @@ class Hop:
         answer = handshake.write_message()
         self._to_client, self._from_client = handshake.split()
         self._handshake_hash = handshake.handshake_hash
+        self._onion_secrets, self._ephemeral = (), b""
         self._state = HopState.COMMAND
         return [SendBack(handshake_cell(answer))]
 
@@ -217,6 +218,7 @@ class Hop:
             assert self._to_client is not None
             self._layer_out = layer_of(self._suite, self._from_client)
             self._layer_back = layer_of(self._suite, self._to_client)
+            self._from_client = None  # what comes from the client now passes
             self._state = HopState.FORWARD
             return [Extend(command.body)]
         if command.type is CellType.JOIN:

@@ -222,7 +222,7 @@ class RingChannel:
             await self._work.wait()
 
     def _note_progress(self) -> None:
-        if self._end.ended is None or self._end.paced:
+        if self._end.ended is None:
             self._bound()
 
     def _wake(self) -> None:

@@ -209,12 +209,8 @@ class Forwarder:
         """What is left of a cell to the client, of which the beginning was sent: first of all that follows."""
         return self._back.rest
 
-    async def run(self, first: bytes) -> str:
-        """Forwards until a side ends, or nothing passes for too long; which of these it was, as a reason.
-
-        `first` is what had come of the client before.
-        """
-        self._client.unread(first)
+    async def run(self) -> str:
+        """Forwards until a side ends, or nothing passes for too long; which of these it was, as a reason."""
         self._client.hand_to(self._on)
         try:
             if not await self._agree():

@@ -230,8 +230,10 @@ class RingService:
             await self._end_towards_client(stream, hop, reason)
             return
         self.counters["forwarded"] += 1
+        stream.unread(bytes(buffer))
+        buffer.clear()
         async with onward:
-            ending, unsent = await self._pump(stream, onward, hop, bytes(buffer))
+            ending, unsent = await self._pump(stream, onward, hop)
         self.counters[f"arc_ended:{ending}"] += 1
         if ending != CLIENT_GONE:
             await self._end_towards_client(stream, hop, ending, unsent)
@@ -261,11 +263,11 @@ class RingService:
             except ConnectionFailed:
                 self.counters["both_sides_lost"] += 1
 
-    async def _pump(self, stream: PeerStream, onward: PeerStream, hop: Hop, first: bytes) -> tuple[str, bytes]:
-        """Forwards both ways, `first` before all; why it ended, and what is unsent of a cell to the client."""
+    async def _pump(self, stream: PeerStream, onward: PeerStream, hop: Hop) -> tuple[str, bytes]:
+        """Forwards both ways; why it ended, and what is unsent of a cell to the client."""
         layers = partial(self.forward, hop), partial(self.forward_back, hop)
         forwarder = Forwarder(stream, onward, *layers, self._held, self._limits.idle_timeout_s)
-        return await forwarder.run(first), forwarder.unsent
+        return await forwarder.run(), forwarder.unsent
 
     def forward(self, hop: Hop, cells: bytes) -> bytes:
         """Whole cells on their way out, with our layer off."""
