@@ -188,10 +188,11 @@ class _Network:
         hosts = self.view.hosts_of(MODEL, tokens.digest, [LOG.name])
         client: Any = SimpleNamespace(
             network=self.view,
-            config=ClientConfig(),
+            # One fragment has nothing to be told from, and its start would only be late.
+            config=ClientConfig(start_jitter_ms=0),
             screener=self.screen,
             ledger=POLICY,
-            linger=lambda ring: None,
+            linger=lambda _: None,
         )
         made = plan([ChatMessage("user", PROMPT)], [[]], len(hosts), ExposurePolicy(Level.STANDARD))
         asked = Asked(PROMPT, [], Sampling(), ())
