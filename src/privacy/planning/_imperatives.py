@@ -34,7 +34,10 @@ _WRITTEN: Final = re.compile(
     r"(?:poems?|haikus?|limericks?|sonnets?|stor(?:y|ies)|jokes?|riddles?|songs?|slogans?|names?|titles?|captions?"
     r"|letters?|e-?mails?|messages?|notes?|speech(?:es)?|toasts?|essays?|posts?|tweets?|scripts?|recipes?|lists?"
     r"|ideas?|tips?|ways?|facts?|examples?|reasons?|suggestions?|explanations?|definitions?|summar(?:y|ies)"
-    r"|overviews?|translations?|plans?|itinerar(?:y|ies)|schedules?|guides?|introductions?|comparisons?)"
+    r"|overviews?|translations?|plans?|itinerar(?:y|ies)|schedules?|guides?|introductions?|comparisons?"
+    r"|pitch(?:es)?|press\s+releases?|taglines?|mottos?|headlines?|descriptions?|bios?|blurbs?|invitations?"
+    r"|announcements?|reviews?|dialogues?|monologues?|memos?|reports?|proposals?|flyers?|leaflets?|brochures?|agendas?"
+    r"|adverts?|advertisements?|obituar(?:y|ies)|eulog(?:y|ies)|questionnaires?|quiz(?:zes)?|replies|reply)"
     r"\s+(?:about|for|on|of|to|from|with|that|how|why|in)\b",
     re.IGNORECASE,
 )

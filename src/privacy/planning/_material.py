@@ -36,7 +36,7 @@ _SIGN_OFF: Final = re.compile(
 
 _CODE_LINE: Final = re.compile(
     r"^\s*(?:def |class |import |from \w+ import|#include|public |private |function |const |let |var |return\b"
-    r"|select .* from"
+    r"|select .* from|(?:create|alter|drop) (?:table|view|index)\b|insert into\b|delete from\b|update \w+ set\b"
     r"|for ?\(|if ?\(|while ?\(|\}|\{|print\(|</?\w+[^>]*>)|[;{}]\s*$|=>|^\s*\w+ = \S",
     re.I,
 )

@@ -38,11 +38,24 @@ _PRONOUN: Final = re.compile(
     r"|\b(?:such|one of them|that one|the one|another one)\b",
     re.IGNORECASE,
 )
+_THAT_RESULT: Final = re.compile(
+    r"\bhow (?:much|many|far|long|big|high|old)(?: [\w'’-]+)? that (?:is|was|are|makes?|adds?|comes?|would|will)\b",
+    re.IGNORECASE,
+)
+_OPENING_CONJUNCTION: Final = re.compile(r"^\W*(?:and|or|but)\b", re.IGNORECASE)
+_OWN_SUBJECT: Final = re.compile(
+    r"\b(?:how|why|when|where|whether|do|does|did|can)\s+(?:(?:the|most|some|many|all|young|old|wild)\s+)?"
+    r"(?P<subject>[\w'’-]*[^\W\ds]s)\s+(?:[\w'’-]+\s+){1,3}$",
+    re.IGNORECASE,
+)
+"""What stands before "their" where a clause has a subject of its own: "how bees find their way"."""
 PERSONAL: Final = word_set("he him his she her hers")
 _ABOUT_ONESELF: Final = re.compile(r"^(?:what|how|where|when|why|which|who)\b[^?]{0,60}\b(?:I|we)\b", re.IGNORECASE)
 _POSSESSIVE: Final = word_set("its their his her")
 _CLAUSE_BREAK: Final = re.compile(
-    r"[,;:(]|\b(?:and|or|but|if|when|because|since|so|that|which|while|who|whether|where)\b", re.IGNORECASE
+    r"[,;:(]|\b(?:and|or|but|if|when|because|since|so|that|which|while|who|whether|where|although|though|unless|until"
+    r"|before|after|whereas)\b",
+    re.IGNORECASE,
 )
 _SEQUENCE: Final = re.compile(
     r"^\W*(?:(?:and|or|but)\s+)?(?:then|after that|afterwards|once done|when done|what about|how about|why not)\b"
@@ -121,6 +134,8 @@ def reference_of(unit: Unit) -> _Reference:
     )
     if unit.kind == "task" and (is_elliptic or transforms_nothing):
         return "previous"
+    if _THAT_RESULT.search(text):
+        return "previous"
     for match in _PRONOUN.finditer(text):
         if not _has_antecedent(text, match):
             return "person" if match.group().casefold() in PERSONAL else "previous"
@@ -140,7 +155,7 @@ def _leans(text: str) -> bool:
 def _has_antecedent(text: str, match: re.Match[str]) -> bool:
     """Whether what stands before a pronoun in its own unit can be what it means."""
     pronoun = match.group().casefold()
-    before = text[: match.start()]
+    before = _OPENING_CONJUNCTION.sub("", text[: match.start()])
     words = [word for word in content_words(before) if word not in TASK_VERBS]
     if pronoun in {"this", "these", "those"} and re.match(
         r"[^.?!\n]{0,80}:|[^.?!\n]{0,40}[\"“'«„`]", text[match.end() :]
@@ -152,5 +167,5 @@ def _has_antecedent(text: str, match: re.Match[str]) -> bool:
         return False
     has_name = re.search(r"(?<=[\w,)] )[A-ZŁŚŻ]\w+", before) is not None
     if pronoun in _POSSESSIVE:
-        return has_name or len(words) >= 2
+        return has_name or len(words) >= 2 or (pronoun == "their" and _OWN_SUBJECT.search(before) is not None)
     return has_name or _CLAUSE_BREAK.search(before) is not None

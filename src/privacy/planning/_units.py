@@ -148,11 +148,13 @@ class Reader:
             if marker["number"] != "1" or not self._inline_items(first.start, last.end):
                 self._item(first.start + marker.end(), last.end, marker.group().strip())
             return None
-        if len(lines) > 1 and all(kind_of_item(line.text, [(0, len(line.text))]) == "task" for line in lines):
+        code = is_code(lines)
+        tasks = not code and all(kind_of_item(line.text, [(0, len(line.text))]) == "task" for line in lines)
+        if tasks and len(lines) > 1:
             for line in lines:
                 self._add("task", line.start, line.end)
             return None
-        if is_code(lines) or is_verse(lines):
+        if code or is_verse(lines):
             self._add("material", first.start, last.end)
             return None
         if self._inline_items(first.start, last.end):

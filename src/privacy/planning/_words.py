@@ -32,7 +32,7 @@ _ANSWERING: Final = word_set(
     optimize optimise test verify conjugate differentiate integrate factor simulate draw plot print look
     enumerate work figure get combine merge turn put change replace remove assess diagnose schedule organize organise
     set search locate quote guess rate clarify recap debunk demystify decipher decode pinpoint troubleshoot untangle
-    visualize visualise quiz
+    visualize visualise quiz argue defend justify criticise criticize persuade convince debate
     """
 )
 ADDRESSING: Final = word_set(
