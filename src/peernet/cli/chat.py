@@ -62,7 +62,9 @@ async def _chat(arguments: argparse.Namespace) -> int:
     async with open_client(network_of(arguments), config, home) as client, client.conversation() as session:
         ready_s = time.perf_counter() - began
         if arguments.prompt is not None:
-            return await _turn(arguments, session, arguments.prompt, ready_s)
+            code = await _turn(arguments, session, arguments.prompt, ready_s)
+            _say_what_is_waited_for(client)
+            return code
         codes = []
         while line := await trio.to_thread.run_sync(_read_line, abandon_on_cancel=True):
             if line.strip():
@@ -70,7 +72,14 @@ async def _chat(arguments: argparse.Namespace) -> int:
                 await _renew_directory(client)
         if not codes:
             raise UserError("nothing was asked: give a prompt, or one line of standard input for each turn")
+        _say_what_is_waited_for(client)
         return max(codes)
+
+
+def _say_what_is_waited_for(client: "Client") -> None:
+    """Under profile `paced` the command lasts longer than the answer, which looks as if it hung."""
+    if client.rings_linger:
+        print("peernet: paced rings go on for some seconds, so that nobody sees when you were done", file=sys.stderr)
 
 
 async def _try_turn(arguments: argparse.Namespace, session: "ChatSession", prompt: str, ready_s: float) -> int:

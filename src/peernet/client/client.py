@@ -142,6 +142,11 @@ class Client:
         if ring.lingers:
             self._lingering.add(ring)
 
+    @property
+    def rings_linger(self) -> bool:
+        """Whether a paced ring still fills its class; see `wait_for_rings`."""
+        return any(not ring.finished.is_set() for ring in self._lingering)
+
     async def wait_for_rings(self) -> None:
         """Waits until every paced ring has filled its class: a client that left earlier would show when it was done.
 
