@@ -30,6 +30,7 @@ from peernet.core.ring.ring import BACK, OUT, Join, RingEnd, join_cookie
 from peernet.core.suite import CipherSuite
 from peernet.core.wire import decode
 from peernet.net.addresses import dialable
+from peernet.net.metrics import RINGS, Measured
 from peernet.net.rings.channel import FAREWELL_S, IDLE_TIMEOUT_S, RingChannel, RingFailed
 from peernet.net.streams import PeerStream
 from peernet.net.swarm import Swarm
@@ -148,13 +149,20 @@ class RingService:
         self._services: dict[str, RingHandler] = {}
         self._pending: dict[bytes, _PendingJoin] = {}
         self._legs: Counter[PeerId] = Counter()
+        self._standing: set[trio.CancelScope] = set()
         self.counters: Counter[str] = Counter()
         swarm.handle(RING_PROTOCOL, self._serve_leg)
+        swarm.on_draining.append(self._end_standing)
 
     @property
     def legs(self) -> int:
         """Inbound legs now open."""
         return self._legs.total()
+
+    @property
+    def measured(self) -> Measured:
+        """What it counts and holds, for metrics."""
+        return Measured(RINGS, self.counters, {"legs": lambda: self.legs})
 
     def serve(self, service: str, handler: RingHandler) -> None:
         """Takes rings that are joined for `service`."""
@@ -172,12 +180,21 @@ class RingService:
             if not self._legs[stream.peer]:
                 del self._legs[stream.peer]
 
+    def _end_standing(self) -> None:
+        """Ends the arcs that wait here for their command: nothing is under way on them."""
+        for waiting in self._standing:
+            waiting.cancel()
+
     async def _lead(self, stream: PeerStream) -> None:
         """Takes a leg through its handshake and its command, then forwards or joins."""
         hop = Hop(self._suite, self._onion_secrets(), secrets.token_bytes(32))
         buffer = bytearray()
         with trio.move_on_after(self._limits.command_timeout_s) as waiting:
-            command = await self._read_command(stream, hop, buffer, waiting)
+            self._standing.add(waiting)
+            try:
+                command = await self._read_command(stream, hop, buffer, waiting)
+            finally:
+                self._standing.discard(waiting)
         if waiting.cancelled_caught:
             self.counters["no_command"] += 1
             raise trio.TooSlowError
