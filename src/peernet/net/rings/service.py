@@ -159,14 +159,14 @@ class RingService:
         """Inbound legs now open."""
         return self._legs.total()
 
+    def serve(self, service: str, handler: RingHandler) -> None:
+        """Takes rings that are joined for `service`."""
+        self._services[service] = handler
+
     @property
     def measured(self) -> Measured:
         """What it counts and holds, for metrics."""
         return Measured(RINGS, self.counters, {"legs": lambda: self.legs})
-
-    def serve(self, service: str, handler: RingHandler) -> None:
-        """Takes rings that are joined for `service`."""
-        self._services[service] = handler
 
     async def _serve_leg(self, stream: PeerStream) -> None:
         if self.legs >= self._limits.legs or self._legs[stream.peer] >= self._limits.legs_per_neighbour:
