@@ -168,6 +168,8 @@ def words_counted_in(name: str) -> set[str]:
 def test_every_counter_of_the_code_is_a_metric_and_every_metric_is_counted():
     """A name that the collector does not know would break each scrape."""
     found = {word for path in SOURCE.glob("*.py") for word in words_counted_in(path.name)}
+    # Those of rings are one metric, whichever there are.
+    found |= {"rings"}
     # Two that are chosen by a condition in the middle of a name.
     found |= {"dialled", "accepted"}
     services = (
@@ -189,7 +191,11 @@ def test_what_services_count_and_hold_is_added_up():
     )
     two = Measured("relay", Counter({"ended:idle": 5, "bytes": 1}), {"reserved": lambda: 4, "circuits": lambda: 0})
     places = Measured("places", Counter({"granted": 2, "lost": 1, "failed:no_place": 9}), {"kept": lambda: 2})
-    values = scraped(services=(one, two, places))
+    rings = [Measured("rings", Counter({"joined": 2, "arc_ended:lost": 3}), {"legs": lambda: 4}) for _ in range(2)]
+    values = scraped(services=(one, two, places, *rings))
+    # (By detail and event: labels come by their names.)
+    assert values["peernet_ring_events_total"] == {("", "joined"): 4, ("lost", "arc_ended"): 6}
+    assert values["peernet_ring_legs"] == {(): 8}
     assert values["peernet_circuits_ended_total"] == {("idle",): 7, ("cut",): 1}
     assert values["peernet_circuit_bytes_total"] == {(): 8}
     assert values["peernet_circuit_reservations_held"] == {(): 7}

@@ -209,3 +209,11 @@ async def test_a_client_that_builds_arcs_and_never_uses_them_has_so_many_and_no_
         for arc in arcs:
             arc.close()
         await w.wait_until_nothing_is_left()
+
+
+async def test_a_relay_that_is_about_to_end_does_not_wait_for_arcs_that_stand_by():
+    async with ahead() as a:
+        with trio.fail_after(3):
+            assert await a.w.forward.swarm.drain()
+        await until(lambda: a.arcs[OUT].failure is not None)
+        assert a.arcs[BACK].failure is None

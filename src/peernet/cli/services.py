@@ -57,7 +57,7 @@ async def serve_metrics(arguments: argparse.Namespace, peers: "Sequence[Peer]", 
     from peernet.net.metrics_page import MetricsPage, parse_page_address
 
     host, port = parse_page_address(arguments.metrics)
-    services = [service for peer in peers for service in peer.reachability.measured]
+    services = [service for peer in peers for service in (*peer.reachability.measured, peer.rings.measured)]
     page = MetricsPage(registry_of([peer.swarm for peer in peers], services))
     await nursery.start(partial(page.serve, host, port))
 

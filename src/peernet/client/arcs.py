@@ -32,6 +32,8 @@ PAUSE_S: Final = (0.0, 0.4)
 REFILL_PAUSE_S: Final = (0.5, 4.0)
 """The same, once it had them all."""
 _LEAST_PAUSE_S: Final = 0.05
+CHECK_S: Final = 2.0
+"""How often it looks whether those that it has may still be used."""
 RETRY_S: Final = 30.0
 """How soon it draws again, where the network had no more relays; and the most that failures make it pause."""
 
@@ -167,7 +169,7 @@ class ReadyArcs:
     def _pause_s(self) -> float:
         """How long until there is something to do: to build, or to throw away."""
         ages = [ready.until_s - trio.current_time() for ready in (*self._ready, *self._lent)]
-        next_s = max(_LEAST_PAUSE_S, min(ages, default=math.inf))
+        next_s = max(_LEAST_PAUSE_S, min([*ages, CHECK_S] if ages else [math.inf]))
         if not self._wanting():
             self._was_full = self._was_full or len(self._ready) >= self._size
             return next_s

@@ -480,7 +480,9 @@ class NetworkView:
     def _way_stands(self, way: Way) -> bool:
         listed = [self.directory.listing_of(relay.peer) for relay in way]
         usable = all(found is not None and found.vouched and self._addresses_of(found) for found in listed)
-        return usable and way[0].peer in self._guards.known()
+        guard = self.swarm.connections.get(PeerId.parse(way[0].peer))
+        # A guard that is about to end would wait for its arcs.
+        return usable and not (guard and guard.draining) and way[0].peer in self._guards.known()
 
     async def _build_ahead(self, way: Way) -> WarmArc:
         relays = [self._hop(peer) for peer in way]

@@ -10,8 +10,8 @@ Rules:
    are added up.
 
 The counters' names are words with colons between them, such as `dial:tcp:refused`; the first word chooses the metric,
-the others are its labels. Those of a service are known under its word and a dot, such as `relay.ended:idle`. Source:
-Prometheus, "Metric and label naming".
+the others are its labels, empty where there is none. Those of a service are known under its word and a dot, such as
+`relay.ended:idle`; those of rings are all one metric. Source: Prometheus, "Metric and label naming".
 """
 
 from collections import Counter
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
     from prometheus_client.core import Metric
 
-__all__ = ["COUNTED", "HELD", "Measured", "registry_of"]
+__all__ = ["COUNTED", "HELD", "RINGS", "Measured", "registry_of"]
 
 
 @frozen
@@ -34,7 +34,7 @@ class Measured:
     """A service beside a swarm: what it has counted, and what it holds now."""
 
     word: str
-    """`relay`, `places`, `probes` or `dial_backs`."""
+    """`relay`, `places`, `probes`, `dial_backs` or `rings`."""
     counters: Counter[str]
     held: Mapping[str, Callable[[], int]] = field(factory=dict)
 
@@ -49,6 +49,8 @@ class Counted:
     fixed: tuple[str, ...] = ()
     """Values of the first labels, which the counter's name does not have."""
 
+
+RINGS: Final = "rings"
 
 COUNTED: Final = {
     "accepted": Counted(
@@ -105,6 +107,8 @@ COUNTED: Final = {
     "probes.answered": Counted("peernet_probes", "What others said of an address of this node.", ("outcome",)),
     "probes.failed": Counted("peernet_probe_failures", "Others that said nothing of use, by why.", ("reason",)),
     "dial_backs.answered": Counted("peernet_dial_requests", "Requests to be dialled back, answered.", ("answer",)),
+    # What it does for rings: each event of theirs, whichever there are.
+    RINGS: Counted("peernet_ring_events", "What this node met with on other peers' rings.", ("event", "detail")),
     "dial_backs.failed": Counted("peernet_dial_back_failures", "Dials for others that failed.", ("status",)),
 }
 
@@ -112,6 +116,7 @@ HELD: Final = {
     "relay.reserved": ("peernet_circuit_reservations_held", "Peers that have a place at this relay now."),
     "relay.circuits": ("peernet_circuits", "Circuits through this relay now."),
     "places.kept": ("peernet_places_kept", "Relays that this node has a place at now."),
+    "rings.legs": ("peernet_ring_legs", "Legs of other peers' rings now."),
     "dial_backs.running": ("peernet_dial_backs", "Dials for others now."),
 }
 """Name and meaning of what services hold."""
@@ -142,7 +147,8 @@ def _counted(swarms: Sequence[Swarm], services: Sequence[Measured]) -> "Iterator
     for swarm in swarms:
         sums.update(swarm.counters)
     for service in services:
-        sums.update({f"{service.word}.{name}": number for name, number in service.counters.items()})
+        mark = ":" if service.word == RINGS else "."
+        sums.update({f"{service.word}{mark}{name}": number for name, number in service.counters.items()})
     families: dict[str, CounterMetricFamily] = {
         counted.name: CounterMetricFamily(counted.name, counted.about, labels=counted.labels)
         for counted in COUNTED.values()
@@ -152,7 +158,8 @@ def _counted(swarms: Sequence[Swarm], services: Sequence[Measured]) -> "Iterator
         counted = COUNTED[kind]
         own = len(counted.labels) - len(counted.fixed)
         values = rest.split(":", own - 1) if own else []
-        families[counted.name].add_metric([*counted.fixed, *values], number)
+        unsaid = [""] * (own - len(values))
+        families[counted.name].add_metric([*counted.fixed, *values, *unsaid], number)
     yield from families.values()
 
 

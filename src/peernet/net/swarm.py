@@ -145,6 +145,8 @@ class Swarm:
         )
         self.listening: list[Address] = []
         self.draining = False
+        self.on_draining: list[Callable[[], None]] = []
+        """Called when it is about to be drained: for what is held for others, and is no work under way."""
 
     @property
     def peer_id(self) -> PeerId:
@@ -233,6 +235,8 @@ class Swarm:
         """
         log.info("the node ends, and finishes what it serves", streams=self.resources.streams)
         self.draining = self._streams.draining = True
+        for give_up in self.on_draining:
+            give_up()
         for scope in self._listeners:
             scope.cancel()
         for connection in tuple(self._table.held):

@@ -32,6 +32,7 @@ from peernet.core.ring.ring import BACK, OUT, Join, join_cookie
 from peernet.core.suite import CipherSuite
 from peernet.core.wire import decode
 from peernet.net.addresses import dialable
+from peernet.net.metrics import RINGS, Measured
 from peernet.net.rings.channel import FAREWELL_S, IDLE_TIMEOUT_S, RingChannel, RingFailed
 from peernet.net.rings.forwarding import CLIENT_GONE, Forwarder, HeldCells
 from peernet.net.streams import PeerStream
@@ -154,8 +155,10 @@ class RingService:
         self._services: dict[str, RingHandler] = {}
         self._pending: dict[bytes, _PendingJoin] = {}
         self._legs: Counter[PeerId] = Counter()
+        self._standing: set[trio.CancelScope] = set()
         self.counters: Counter[str] = Counter()
         swarm.handle(RING_PROTOCOL, self._serve_leg)
+        swarm.on_draining.append(self._end_standing)
 
     @property
     def legs(self) -> int:
@@ -171,6 +174,11 @@ class RingService:
         """Takes rings that are joined for `service`."""
         self._services[service] = handler
 
+    @property
+    def measured(self) -> Measured:
+        """What it counts and holds, for metrics."""
+        return Measured(RINGS, self.counters, {"legs": lambda: self.legs})
+
     async def _serve_leg(self, stream: PeerStream) -> None:
         if self.legs >= self._limits.legs or self._legs[stream.peer] >= self._limits.legs_per_neighbour:
             self.counters["leg_refused"] += 1
@@ -183,12 +191,21 @@ class RingService:
             if not self._legs[stream.peer]:
                 del self._legs[stream.peer]
 
+    def _end_standing(self) -> None:
+        """Ends the arcs that wait here for their command: nothing is under way on them."""
+        for waiting in self._standing:
+            waiting.cancel()
+
     async def _lead(self, stream: PeerStream) -> None:
         """Takes a leg through its handshake and its command, then forwards or joins."""
         hop = Hop(self._suite, self._onion_secrets(), secrets.token_bytes(32))
         buffer = bytearray()
         with trio.move_on_after(self._limits.command_timeout_s) as waiting:
-            command = await self._read_command(stream, hop, buffer, waiting)
+            self._standing.add(waiting)
+            try:
+                command = await self._read_command(stream, hop, buffer, waiting)
+            finally:
+                self._standing.discard(waiting)
         if waiting.cancelled_caught:
             self.counters["no_command"] += 1
             raise trio.TooSlowError
