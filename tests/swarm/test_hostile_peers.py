@@ -15,7 +15,7 @@ from attrs import frozen
 import peernet.client.fragment as fragment_module
 from peernet.client.client import Client
 from peernet.client.events import Answered
-from peernet.core import serving
+from peernet.core import host_ranking, serving
 from peernet.net.rings import RingService
 from tests.hostile_peers import FLOOD_CELLS, Deed, Deeds, make_hostile
 from tests.policy.whole_network import WholeNetwork, _member, detector, running_network
@@ -89,8 +89,10 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
             begin(service, *arguments, **options)  # type: ignore[arg-type]
 
         monkeypatch.setattr(RingService, "__init__", noted)
-        monkeypatch.setattr(fragment_module, "FIRST_TOKEN_TIMEOUT_S", 3.0, raising=False)
-        monkeypatch.setattr(fragment_module, "NEXT_TOKEN_TIMEOUT_S", SILENCE_S, raising=False)
+        monkeypatch.setattr(host_ranking, "FIRST_TOKEN_FLOOR_S", 3.0)
+        monkeypatch.setattr(host_ranking, "FIRST_TOKEN_DEFAULT_S", 3.0)
+        monkeypatch.setattr(host_ranking, "NEXT_TOKEN_FLOOR_S", SILENCE_S)
+        monkeypatch.setattr(host_ranking, "NEXT_TOKEN_DEFAULT_S", SILENCE_S)
         monkeypatch.setattr(fragment_module, "RECEIPT_TIMEOUT_S", SILENCE_S)
         folder = tmp_path_factory.mktemp("network")
         script = Script(answers={PROMPT: ANSWER}, seconds_per_token=0.002)

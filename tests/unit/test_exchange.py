@@ -379,7 +379,7 @@ async def test_what_is_left_of_the_length_is_what_was_asked_for_less_what_came(
         ({OUT: Ending(0, "lost"), BACK: Ending(1, "lost")}, None, {"F"}),
         ({BACK: Ending(0, "lost")}, None, {"R"}),
         ({BACK: Ending(1, "lost")}, None, {"R"}),
-        ({BACK: Ending(None, "decrypt")}, None, {"R"}),
+        ({BACK: Ending(None, "decrypt")}, None, {"guard", "R"}),
         ({OUT: Ending(0, "closed"), BACK: Ending(0, "closed")}, None, {"guard"}),
     ],
 )

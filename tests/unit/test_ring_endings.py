@@ -37,14 +37,14 @@ def relays(*places: tuple[int, int]) -> Blame:
         # One arc alone says that it has gone; or the endpoint lives, and a relay says it has gone.
         (None, (1, "lost"), relays((BACK, 1))),
         ((1, "lost"), None, relays((OUT, 1))),
-        ((1, "lost"), (2, ARC_LOST), relays((OUT, 1))),
-        ((2, ARC_LOST), (1, "lost"), relays((BACK, 1))),
+        ((1, "lost"), (2, ARC_LOST), relays((OUT, 0), (OUT, 1))),
+        ((2, ARC_LOST), (1, "lost"), relays((BACK, 0), (BACK, 1))),
         # A word of a relay's own, and cells that open under no key.
         ((1, "idle"), (2, ARC_LOST), relays((OUT, 1))),
         ((0, "idle"), None, relays((OUT, 0))),
-        (None, (None, "decrypt"), relays((BACK, 1))),
-        ((1, "lost"), (None, "decrypt"), relays((BACK, 1))),
-        (None, (2, ARC_LOST), relays((OUT, 1))),
+        (None, (None, "decrypt"), relays((BACK, 0), (BACK, 1))),
+        ((1, "lost"), (None, "decrypt"), relays((BACK, 0), (BACK, 1))),
+        (None, (2, ARC_LOST), relays((OUT, 0), (OUT, 1))),
         # Nothing to go by.
         (None, None, ENDPOINT),
     ],
@@ -59,8 +59,7 @@ def test_without_middles_the_guard_stands_beside_the_endpoint():
     assert blame({OUT: gone, BACK: gone}, 1) == ENDPOINT
     assert blame({BACK: gone}, 1) == relays((BACK, 0))
     assert blame({OUT: Ending(1, ARC_LOST), BACK: gone}, 1) == relays((BACK, 0))
-    # A guard is not suspected without a sign.
-    assert blame({BACK: Ending(None, "decrypt")}, 1) == relays()
+    assert blame({BACK: Ending(None, "decrypt")}, 1) == relays((BACK, 0))
 
 
 def after(ring: MemoryRing, order: list[tuple[int, int, bool]]) -> Blame:
@@ -101,4 +100,4 @@ def test_a_cell_that_was_altered_puts_no_blame_on_the_endpoint(arc: int, leg: in
         ring.deliver(arc, place, arc == OUT)
     queue = ring.arcs[arc].legs[leg].out if arc == OUT else ring.arcs[arc].legs[leg].back
     queue[0] = bytes(len(queue[0]))
-    assert after(ring, order) == relays((arc, 1))
+    assert after(ring, order) == relays((arc, 0), (arc, 1))

@@ -479,7 +479,7 @@ async def _broken(ring: RingChannel, attempt: Attempt, error: RingFailed) -> Att
 
 
 def _suspects(path: RingPath, error: RingFailed | None) -> frozenset[str]:
-    """The relays one of which may have broken a ring, as far as the error tells; no guard without a sign."""
+    """The relays one of which may have broken a ring, as far as the error tells; all of an arc where it does not."""
     arcs: Sequence[Sequence[PathPeer]] = (path.out, path.back)
     hop = None
     if error is not None:
@@ -488,4 +488,4 @@ def _suspects(path: RingPath, error: RingFailed | None) -> frozenset[str]:
             arcs = (path.out if error.arc == OUT else path.back,)
     if hop is not None and hop < len(path.out):
         return frozenset(arc[hop].peer for arc in arcs)
-    return frozenset(peer.peer for arc in arcs for peer in arc[1:])
+    return frozenset(peer.peer for arc in arcs for peer in arc)

@@ -9,7 +9,7 @@ Rules, the first that fits:
 1. An endpoint that reports its other arc lost lives: nobody else can seal its END. The fault lies on that arc.
 2. A relay that either arc points at is the one. A hop that lost the next one, or could not reach it, points at that;
    any other word, and a stream that closes without one, points at the hop itself.
-3. A cell that opens under no key may be any relay's doing, on that arc.
+3. A cell that opens under no key may be any relay's doing, on that arc, the guard's too: there is another guard.
 4. The endpoint is the one when it says so, or when both arcs point at it. (Two relays that lie together can do this.)
 5. Where one arc alone points at the endpoint while the other stands, the relay that said so is suspected.
 
@@ -61,7 +61,7 @@ def blame(endings: Mapping[int, Ending], endpoint: int) -> Blame:
     if relays:
         return Blame(endpoint=False, suspects=frozenset(relays))
     if None in places.values():
-        untold = {(arc, hop) for arc, place in places.items() if place is None for hop in range(1, endpoint)}
+        untold = {(arc, hop) for arc, place in places.items() if place is None for hop in range(endpoint)}
         return Blame(endpoint=False, suspects=frozenset(untold))
     by_itself = any(ending.hop == endpoint for ending in endings.values())
     if by_itself or len(places) != 1:
@@ -72,7 +72,7 @@ def blame(endings: Mapping[int, Ending], endpoint: int) -> Blame:
 def _suspects_between(endings: Mapping[int, Ending], arc: int, endpoint: int) -> frozenset[tuple[int, int]]:
     """Who may have broken `arc`, whose two ends both live."""
     place = endings[arc].points_at if arc in endings else None
-    if place is None:
-        return frozenset((arc, hop) for hop in range(1, endpoint))
-    # The relay before the endpoint that calls it gone is, of the two, the one to doubt.
-    return frozenset({(arc, min(place, endpoint - 1))})
+    if place is None or place >= endpoint:
+        # The endpoint closes an arc on which a cell did not open, and the relay beside it calls it gone.
+        return frozenset((arc, hop) for hop in range(endpoint))
+    return frozenset({(arc, place)})
