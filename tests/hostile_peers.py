@@ -35,10 +35,11 @@ MOST_DELTAS: Final = 5000
 
 @frozen
 class Deed:
-    """What a middle or a host does, and at which occasion."""
+    """What a middle, a guard or a host does, and at which occasion."""
 
     name: str
     by_host: bool = False
+    by_guard: bool = False
     at: int = 8
     """At which cell of a leg since its arc was extended, from 1; or which message of a host, its receipt being 0."""
     back: bool = True
@@ -60,10 +61,10 @@ class Deeds:
         self.waiting = deed
         self.doers.clear()
 
-    def take(self, doer: str, at: int, *, by_host: bool, back: bool) -> str:
+    def take(self, doer: str, at: int, *, by_host: bool, back: bool, by_guard: bool = False) -> str:
         """The name of the deed whose occasion this is; nothing where it is none."""
         deed = self.waiting
-        if deed is None or (deed.at, deed.by_host, deed.back) != (at, by_host, back):
+        if deed is None or (deed.at, deed.by_host, deed.back, deed.by_guard) != (at, by_host, back, by_guard):
             return ""
         if self.doers and (not deed.for_ever or self.doers[0] != doer):
             return ""
@@ -74,7 +75,7 @@ class Deeds:
 def make_hostile(monkeypatch: pytest.MonkeyPatch, member: Callable[[], str], deeds: Deeds) -> None:
     """Makes relays and hosts that are started from now on do what `deeds` waits for; `member` says who is who.
 
-    Relays do nothing to who comes from `CLIENT_PLACE`: as guards they are honest.
+    To who comes from `CLIENT_PLACE` relays do what guards are to do, and to others what middles are.
     """
     handle, serve = Swarm.handle, RingService.serve
 
@@ -176,7 +177,7 @@ class HostileRelay:
             for cell in cut_cells(buffer):
                 (event,) = step(cell)
                 passed += 1
-                name = "" if guard else self._deeds.take(self._name, passed, by_host=False, back=back)
+                name = self._deeds.take(self._name, passed, by_host=False, back=back, by_guard=guard)
                 for altered in await self._do(name, event.cell, sink):
                     await sink.send_all(altered)
             data = await source.receive_some()

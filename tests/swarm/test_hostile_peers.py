@@ -164,6 +164,20 @@ def test_a_relay_that_breaks_every_ring_is_avoided_for_the_request_and_not_after
     assert doer in stage.run(planned)
 
 
+@pytest.mark.parametrize("back", [True, False])
+def test_a_guard_that_breaks_every_ring_is_left_out_for_the_request(stage: Stage, back: bool) -> None:
+    deed = Deed("flip", by_guard=True, for_ever=True, back=back)
+    # Of two guards a ring may have the other one only: then nothing happens.
+    for _ in range(8):
+        answered = stage.ask(deed)
+        assert (answered.complete, answered.text) == (True, ANSWER)
+        if stage.deeds.doers:
+            break
+    (doer,) = set(stage.deeds.doers)
+    (fragment,) = answered.fragments
+    assert doer not in {fragment.out[0], fragment.back[0]}
+
+
 def test_a_flood_is_held_back_and_grows_nobodys_memory(stage: Stage) -> None:
     received = stage.client.network.swarm.bytes_received
     assert stage.ask(Deed("flood")).complete
