@@ -12,6 +12,7 @@ from privacy.detection import Detector
 from privacy.exposure import ExposureReceipt
 
 PROMPTS = {prompt.id: prompt for prompt in read_prompts()}
+WORKED_ON = [prompt for prompt in PROMPTS.values() if not prompt.held_back]
 
 
 def test_the_corpus_is_large_mixed_and_labelled() -> None:
@@ -21,10 +22,16 @@ def test_the_corpus_is_large_mixed_and_labelled() -> None:
     assert min(kinds["tasks"], kinds["shards"]) >= 80
     assert sum(bool(prompt.names) for prompt in PROMPTS.values()) >= 150
     assert sum(bool(prompt.before) for prompt in PROMPTS.values()) >= 20
-    held_back = [prompt for prompt in PROMPTS.values() if prompt.held_back]
-    assert len(held_back) == pytest.approx(len(PROMPTS) / 5, abs=2)
-    assert {prompt.kind for prompt in held_back} == set(kinds)
     assert len({(prompt.before, prompt.text) for prompt in PROMPTS.values()}) == len(PROMPTS)
+
+
+def test_the_fresh_part_is_held_back_and_nothing_else_is() -> None:
+    held_back = [prompt for prompt in PROMPTS.values() if prompt.held_back]
+    assert {prompt.id for prompt in held_back} == {name for name in PROMPTS if name.startswith("fresh-")}
+    assert Counter(prompt.kind for prompt in held_back) == {"tasks": 25, "shards": 20, "whole": 30}
+    documents = {prompt.document for prompt in WORKED_ON}
+    assert not any(prompt.document in documents for prompt in held_back if prompt.document is not None)
+    assert sum(bool(prompt.names) for prompt in held_back) >= 35
 
 
 @pytest.mark.parametrize("name", PROMPTS)
@@ -44,8 +51,8 @@ def answered(text: str) -> Answered:
     return Answered(text, receipt, (), {}, "log", 0, None, 0.0)
 
 
-TABLE = next(p for p in PROMPTS.values() if p.merge == "text" and p.document is not None and p.document.before)
-TASKS = next(p for p in PROMPTS.values() if p.kind == "tasks" and len(p.parts) == 3)
+TABLE = next(p for p in WORKED_ON if p.merge == "text" and p.document is not None and p.document.before)
+TASKS = next(p for p in WORKED_ON if p.kind == "tasks" and len(p.parts) == 3)
 
 
 @pytest.mark.parametrize(
@@ -94,8 +101,7 @@ def test_shares_are_those_of_what_the_engines_got() -> None:
 @pytest.fixture(scope="module")
 def some() -> list[Seen]:
     pytest.importorskip("spacy")
-    worked_on = [prompt for prompt in PROMPTS.values() if not prompt.held_back]
-    return measure(worked_on[::7], Detector.load())
+    return measure(WORKED_ON[::7], Detector.load())
 
 
 def sent_to_several(some: list[Seen]) -> list[Seen]:
