@@ -646,3 +646,31 @@ def test_manner_alone_is_a_remark_and_manner_with_a_subject_a_task(instruction: 
 )
 def test_a_pronoun_with_a_noun_of_its_own_joins_nothing_and_code_is_no_task(text: str, parts: int) -> None:
     assert len(planned(text).fragments) == parts
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        # Who tells of something and asks what to do means what was told.
+        ("My hedgehog sneezes since Monday and eats little. Should I call a vet? Would warmth help?", 1),
+        ("I have three questions for my aunt. Should tulips be watered in May? Who invented the zip?", 2),
+        ("Plan a weekend in Ghent for us. What should we book ahead?", 1),
+        ("Plan a weekend in Ghent. What is the capital of Peru?", 2),
+        # One answer is wanted.
+        ("What is a tide? Why does the moon matter? I want one connected explanation.", 1),
+        # Comparing, going on, asking for more of it.
+        ("Compare oil and gas heating. Which is cheaper?", 1),
+        ("Compare oil and gas heating. Which river is longer than the Rhine?", 2),
+        ("What does frugal mean? Give me two synonyms.", 1),
+        ("What does frugal mean? Give me two synonyms of cheerful.", 2),
+        ("If I save 200 a month, how much is it after ten years? And how much if I start with 1000?", 1),
+        ("How do I renew a passport? How long does it take?", 1),
+        ("How do I renew a passport? How long does it take to roast a goose?", 2),
+        ("Summarise the plot of Macbeth. Why does Lady Macbeth despair?", 1),
+        ("What about trams in Graz? Is it cheap to rent in Graz? I have little saved. What about food?", 1),
+        # Code and its error are material.
+        ("What is wrong with this?\n\nwhile True:\n    x = y\n\nWho wrote Emma?", 2),
+    ],
+)
+def test_questions_told_in_a_row_are_of_one_matter_where_they_lean_on_each_other(text: str, parts: int) -> None:
+    assert len(planned(text).fragments) == parts

@@ -306,6 +306,19 @@ def test_the_header_of_a_table_goes_to_all_and_is_shown_once() -> None:
     assert said == "\n".join(f"Part {n}:\nrow {n}" for n in range(len(rows)))
 
 
+def test_empty_lines_before_a_header_count_for_nothing() -> None:
+    made = planned(f"Translate the notes in this table into French:\n\n{TABLE}")
+    header, last = "| a | b |\n|---|---|", len(made.fragments) - 1
+    answers = {fragment.ordinal: "" for fragment in made.fragments} | {
+        0: f"\n\n\n{header}\none",
+        last: f"{header}\ntwo",
+    }
+    merger, shown = Merger(made), ""
+    for ordinal, answer in answers.items():
+        shown += "".join(merger.feed(ordinal, character) for character in answer) + merger.finish(ordinal)
+    assert shown == merge(made, answers) == f"{header}\none\ntwo"
+
+
 @settings(max_examples=60)
 @given(st.data())
 def test_a_table_streams_as_it_is_merged(data: st.DataObject) -> None:

@@ -37,6 +37,8 @@ _SIGN_OFF: Final = re.compile(
 _CODE_LINE: Final = re.compile(
     r"^\s*(?:def |class |import |from \w+ import|#include|public |private |function |const |let |var |return\b"
     r"|select .* from|(?:create|alter|drop) (?:table|view|index)\b|insert into\b|delete from\b|update \w+ set\b"
+    r"|(?:for|while|if|elif|with|except|class|async)\b[^.?!]*:\s*$|(?:else|try|finally):\s*$"
+    r"|\w*(?:Error|Exception): |Traceback\b"
     r"|for ?\(|if ?\(|while ?\(|\}|\{|print\(|</?\w+[^>]*>)|[;{}]\s*$|=>|^\s*\w+ = \S",
     re.I,
 )

@@ -88,7 +88,8 @@ class Merger:
             return delta
         count = self._plan.fragments[self._current].repeated_lines
         if not count:
-            self._opening = self._opening + delta if self._opening.count("\n") <= MAX_HEADER_LINES else self._opening
+            if self._opening.count("\n") <= MAX_HEADER_LINES:
+                self._opening = (self._opening + delta).lstrip()
             return delta
         if self._settled:
             return delta

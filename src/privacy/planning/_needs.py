@@ -2,7 +2,8 @@
 
 Rules: a reference to a task joins the two; a reference to background takes it along, with what that refers to;
 background of nobody goes to the nearest task, material of nobody to all; a remark belongs to the task before it in
-its place.
+its place. Who tells of something and asks for advice about it means all of what was told; who wants one connected
+answer gets one.
 """
 
 import re
@@ -24,11 +25,46 @@ _NUMBERED_BACK: Final = re.compile(
 
 
 _INTRODUCED: Final = re.compile(
-    r"\b(?:an?|some|another|one|two|three|four|five|\d+|my|our)\s+((?:[\w'’-]+\s+){0,3}[\w'’-]+)", re.IGNORECASE
-)
+    r"(?<!\w)(?=(?:an?|some|another|one|two|three|four|five|\d+|my|our)\s+((?:[\w'’-]+\s+){0,3}[\w'’-]+))",
+    re.IGNORECASE,
+)  # a look ahead, since one may stand within another: "a story about a keeper"
 _REFERRED: Final = re.compile(
     r"\b(?:the|that|this|those|these|its|their|your)\s+([\w'’-]+(?:\s+[\w'’-]+)?)", re.IGNORECASE
 )
+
+_ONE_ANSWER: Final = re.compile(
+    r"\b(?:one|a single)\s+(?:connected|coherent|continuous|flowing|combined|joined-up)\b"
+    r"|\b(?:as|in|into)\s+(?:one|a single)\s+(?:text|answer|essay|explanation|story|e-?mail|letter|piece|message)\b",
+    re.IGNORECASE,
+)
+_TELLING: Final = re.compile(
+    r"\b(?:i|i['’]?m|i['’]?ve|i['’]?d|my|me|we|we['’]?re|we['’]?ve|our|us|ich|mein\w*|mich|mir|wir|unser\w*|je|mon|ma|mes"
+    r"|nous|yo|mi|mis)\b",
+    re.IGNORECASE,
+)
+_ASKING_ADVICE: Final = re.compile(
+    r"\b(?:would|should|shall|might|(?:is|was|isn['’]?t) (?:this|that|it|there)|(?:am|did|do|have|can|must|was)"
+    r" (?:i|we)|(?:could|can|will) (?:it|this|that|there|he|she|they)|how (?:bad|serious|likely|urgent)|lohnt"
+    r"|soll(?:te)?|würde\w*|kann (?:ich|das|es)|(?:until|before) (?:i|we))\b",
+    re.IGNORECASE,
+)
+_ABOUT_MORE: Final = re.compile(r"^\W*(?:(?:and|but)\s+)?(?:what|how) about\b", re.IGNORECASE)
+_FOR_ONESELF: Final = re.compile(r"\bfor (?:us|me)\b", re.IGNORECASE)
+_REQUESTING: Final = re.compile(
+    r"^\W*(?:(?:and|so|also|then|now|please)\s+)?(?:could|can|would|will) you\b", re.IGNORECASE
+)
+_QUESTION: Final = re.compile(
+    r"[?？]\W*$|^\W*(?:(?:and|but|so|also|or|und|aber)\s+)?(?:how|what|why|when|where|which|who|is|are|was|did|do|does|am|can"
+    r"|could|should|would|will|wie|was|warum|soll\w*)\b",
+    re.IGNORECASE,
+)
+_ANNOUNCING: Final = re.compile(
+    r"\b(?:questions?|things|tasks|requests?|jobs|favou?rs?|help|messages)\b", re.IGNORECASE
+)
+_NAME: Final = re.compile(r"(?<=[\w,] )[A-ZÀ-Ý][\w’'-]+(?<!'s)(?<!’s)")
+"""A word with a capital inside a sentence."""
+_TOLD_STEMS: Final = 3
+"""Content words of a sentence that tells something; with fewer it only says that something is asked."""
 
 _HUMAN: Final = re.compile(
     r"\b(?:sister|brother|mother|father|mum|mom|dad|wife|husband|son|daughter|friend|boss|colleague|partner|neighbou?r"
@@ -63,6 +99,7 @@ class Needs:
         self._root = {task: task for task in self.tasks}
         self._background: dict[int, set[int]] = {task: set() for task in self.tasks}
         self._stems = [stems(unit.text) for unit in units]
+        self._names = [frozenset(_NAME.findall(unit.text)) for unit in units]
         self._introduced = [_phrase_stems(_INTRODUCED, unit.text) for unit in units]
         self._sources: dict[int, set[int]] = {}
         """What a unit refers to, so that who needs it needs that too."""
@@ -75,6 +112,9 @@ class Needs:
         for task in self.tasks:
             for source in self._closure(task):
                 self._depend(task, source)
+        if any(_ONE_ANSWER.search(unit.text) for unit in self._units if unit.kind != "material"):
+            for task in self.tasks[1:]:
+                self.join(self.tasks[0], task)
         for index, unit in enumerate(self._units):
             if unit.kind == "context":
                 self._place_context(index)
@@ -129,7 +169,9 @@ class Needs:
         unit = self._units[index]
         earlier = [i for i in range(index) if self._units[i].kind in {"task", "context", "material"}]
         numbered = self._numbered(unit, earlier)
-        found = self._introductions(index, earlier) | numbered
+        found = (
+            self._introductions(index, earlier) | numbered | self._told(index, earlier) | self._same(index, earlier)
+        )
         reference = reference_of(unit)
         if reference == "none" and self._goes_on(unit, earlier):
             reference = "previous"
@@ -140,7 +182,7 @@ class Needs:
         if reference == "person":
             about = [i for i in earlier if self._is_about_person(i)]
             return found | {about[-1] if about else earlier[-1]}
-        return found | self._meant(earlier)
+        return found | self._meant(earlier, about_more=_ABOUT_MORE.match(unit.text) is not None)
 
     def _goes_on(self, unit: Unit, earlier: Sequence[int]) -> bool:
         """Whether a sentence says more of what the task before it makes: of a letter, or of a work to explain.
@@ -162,11 +204,40 @@ class Needs:
         addresses = first_word(unit.text) in ADDRESSING and _LETTER.search(last.text) is not None
         return addresses or _PART_OF_WORK.match(OPENERS.sub("", unit.text)) is not None
 
-    def _meant(self, earlier: list[int]) -> set[int]:
+    def _told(self, index: int, earlier: list[int]) -> set[int]:
+        """What was told in the paragraph before a question for advice: "Would the fridge help?"."""
+        unit = self._units[index]
+        if unit.kind != "task" or unit.item is not None or _REQUESTING.match(unit.text):
+            return set()
+        if not (_QUESTION.search(unit.text) and _ASKING_ADVICE.search(unit.text)):
+            return set()
+        return {i for i in earlier if self._units[i].paragraph == unit.paragraph and self._tells(i)}
+
+    def _same(self, index: int, earlier: list[int]) -> set[int]:
+        """Tasks told in a row that name the same name: "Summarise the plot of Hamlet. Why does Hamlet hesitate?"."""
+        unit = self._units[index]
+        if unit.kind != "task" or unit.item is not None:
+            return set()
+        near = [i for i in earlier if self._units[i].kind == "task" and self._units[i].item is None]
+        near = [i for i in near if self._units[i].paragraph == unit.paragraph]
+        return {i for i in near if self._names[index] & self._names[i]}
+
+    def _tells(self, index: int) -> bool:
+        unit = self._units[index]
+        if unit.item is not None or _ANNOUNCING.search(unit.text) or not _TELLING.search(unit.text):
+            return False
+        if unit.kind == "task" and _FOR_ONESELF.search(unit.text):
+            return True
+        told = unit.kind == "context" or (unit.kind == "task" and re.search(r"[.,;]\s", unit.text) is not None)
+        return told and len(self._stems[index]) >= _TOLD_STEMS
+
+    def _meant(self, earlier: list[int], *, about_more: bool) -> set[int]:
         """What "it" means: the last thing said, or what the question before it was itself about."""
         last = earlier[-1]
         asked = self._units[last].kind == "task" and first_word(self._units[last].text) not in CREATING
         about = {i for i in self._sources.get(last, ()) if self._units[i].kind != "task"}
+        if self._units[last].kind == "context" and about_more:
+            return {last, *[i for i in earlier if self._units[i].kind == "task"][-1:]}
         return about if asked and about else {last}
 
     def _introductions(self, index: int, earlier: list[int]) -> set[int]:

@@ -14,11 +14,14 @@ from privacy.planning._kinds import OPENERS, first_word, has_subject
 from privacy.planning._units import Unit
 from privacy.planning._words import GENERIC, TASK_VERBS, TRANSFORMING
 
+_WITH_INFINITIVE: Final = r"(?:takes?|costs?)(?=\s+(?:to|for|an?|me)\b)"
+_SAID_OF_ALL: Final = (
+    r"possible|true|safe|legal|ok|okay|better|worth|normal|necessary|hard|easy|difficult|important|common|good|bad"
+    r"|a good|a bad"
+)
 _EXPLETIVE: Final = re.compile(
-    r"\bit(?:'s| is| was| will|'ll)? (?:rain|snow|takes?|costs?|possible|true|safe|legal|ok|okay|better|worth|normal"
-    r"|necessary|hard|easy|difficult|important|common|good|bad|a good|a bad|dark|cold|hot|late)\w*"
-    r"|\b(?:is|was|does|will|would|did) it (?:rain|snow|take|cost|possible|true|safe|legal|ok|okay|better|worth|normal"
-    r"|necessary|hard|easy|difficult|important|common|good|bad|a good|a bad)\w*|\bwhat time is it\b"
+    rf"\bit(?:'s| is| was| will|'ll)? (?:rain|snow|{_WITH_INFINITIVE}|{_SAID_OF_ALL}|dark|cold|hot|late)\w*"
+    rf"|\b(?:is|was|does|will|would|did) it (?:rain|snow|{_WITH_INFINITIVE}|{_SAID_OF_ALL})\w*|\bwhat time is it\b"
     r"|\bthis (?:year|month|week|weekend|morning|afternoon|evening|summer|winter|spring|autumn|time)\b"
     r"|\bthese days\b|\bthat is\b(?=,)",
     re.IGNORECASE,
@@ -35,13 +38,34 @@ _PRONOUN: Final = re.compile(
     r"\b(?:it|its|they|them|their|theirs|he|him|his|she|her|hers|this|these|those|itself|themselves)\b"
     r"|\b(?:of|about|for|with|to|from|like|do|explain|after|before|than|using) that\b(?!\s+\w+\s+\w*s\b)"
     r"|\bthat(?=[?.!,]|$| (?:to|into|as|for|with|again|instead)\b)"
-    r"|\b(?:such|one of them|that one|the one|another one)\b",
+    r"|\b(?:such|one of them|that one|the one|another one)\b"
+    r"|\bthat (?:message|letter|e-?mail|text|note|reply|answer|conversation|talk|call|decision|idea|plan|case|topic"
+    r"|problem|situation|number|result|price|amount)\b",
     re.IGNORECASE,
 )
 _THAT_RESULT: Final = re.compile(
     r"\bhow (?:much|many|far|long|big|high|old)(?: [\w'’-]+)? that (?:is|was|are|makes?|adds?|comes?|would|will)\b",
     re.IGNORECASE,
 )
+_COMPARED: Final = r"\w+er|\w+est|better|best|worse|worst|more|most|less|least"
+_SMALL_NUMBER: Final = r"an?|one|two|three|four|five|some|a few|more|another|\d+"
+_MORE_OF_IT: Final = (
+    r"synonyms?|antonyms?|examples?|alternatives?|reasons?|versions?|variations?|options?|sources?|details?"
+)
+_LEANING: Final = re.compile(
+    r"^\W*(?:and\s+)?which\s+(?:of (?:the|these|those|them) \w+\s+)?"
+    r"(?:(?:is|are|was|one|would|do|does|has|lasts?|costs?|works?|mattered|matters?)\b[^?]{0,30}?)?"
+    rf"\b(?:{_COMPARED})\b(?![^?]*\b(?:than|in|of|for)\b)"
+    r"|^\W*and\s+(?:how (?:much|many|long|far|often)|what|who|when|where)\s+(?:if|about|for|with|when|would|then)\b"
+    r"|\b(?:is|was|are|does|will be|would be) that\W*$|\bat the (?:end|beginning|start)\W*$"
+    r"|^\W*another\s+(?:one\b|[a-z]+s\b)"
+    r"|^\W*(?:check|verify|test|show|explain|justify)\s+(?:your|each|every|all|the)\s+"
+    r"(?:answers?|steps?|results?|work\w*|choices?)"
+    rf"|^\W*(?:give|show|list|name|add|find|tell)\s+(?:me\s+|us\s+)?(?:{_SMALL_NUMBER})\s+"
+    rf"(?:more\s+|other\s+|short\s+|simple\s+)?(?:{_MORE_OF_IT})\W*$",
+    re.IGNORECASE,
+)
+"""What compares, goes on or gives more without saying of what."""
 _OPENING_CONJUNCTION: Final = re.compile(r"^\W*(?:and|or|but)\b", re.IGNORECASE)
 _OWN_SUBJECT: Final = re.compile(
     r"\b(?:how|why|when|where|whether|do|does|did|can)\s+(?:(?:the|most|some|many|all|young|old|wild)\s+)?"
@@ -75,7 +99,8 @@ _FOLLOWS_UP: Final = re.compile(
     r"|\b(?:think|say|believe|do|why|is that) so[?.!]*$|^which (?:one|side|option|version|choice|approach)\b"
     r"|^(?:what|which|how|was|wie)\s+(?:would|do|should|würdest|würden)\s+(?:you|i|we|du|sie)\s+(?:mir\s+)?"
     r"(?:recommend|suggest|advise|think|do|change|choose|prefer|say|answer|decide|raten|empfehlen|tun|sagen)"
-    r"(?:\s+(?:to|about)?\s*(?:me|him|her|them|first|now|instead))*\s*\?$",
+    r"(?:\s+(?:to|about)?\s*(?:me|him|her|them|first|now|instead))*\s*\?$"
+    r"|^(?:say|show|explain|mark|state|tell me|point out)\s+(?:where|why|when)\s+you\b",
     re.IGNORECASE,
 )
 """What can only be meant of what was said before."""
@@ -134,7 +159,7 @@ def reference_of(unit: Unit) -> _Reference:
     )
     if unit.kind == "task" and (is_elliptic or transforms_nothing):
         return "previous"
-    if _THAT_RESULT.search(text):
+    if _THAT_RESULT.search(text) or (unit.item is None and _LEANING.search(text)):
         return "previous"
     for match in _PRONOUN.finditer(text):
         if not _has_antecedent(text, match):
