@@ -44,6 +44,7 @@ NOT_FUZZED: Final = {
     "peernet.core.suite._OpensslAead.open_into": "fuzzed below Noise, on the other side",
     "peernet.core.noise._SymmetricState.decrypt_and_hash": "read_message calls it",
     "peernet.core.ring.cells.check_size": "a cell of another size is a bug of ours: legs are cut by cut_cells",
+    "peernet.core.ring.cells.check_whole": "the same: forwarders cut what comes into whole cells",
     "peernet.core.wire.MessageSet.decode": "each set is fuzzed by itself",
     "peernet.gateway.settings.Listening.parse": "from the command line of whoever runs it",
     "peernet.net.gating.AllowDeny.parse": "from the configuration",

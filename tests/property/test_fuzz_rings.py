@@ -20,6 +20,7 @@ from peernet.core.ring.cells import (
 )
 from peernet.core.ring.endings import Ending, blame
 from peernet.core.ring.hop import Hop, HopState
+from peernet.core.ring.pacing import CLIENT, MAX_CATCH_UP, PACED, PacedEnd, PacedReceiver, ring_end
 from peernet.core.ring.ring import BACK, MAX_RING_MESSAGE, OUT, WINDOW_CELLS, DataReceiver, DataSender, Join, RingEnd
 from peernet.core.suite import MixedSuite
 from peernet.core.wire import decode, encode, encode_varint, frame
@@ -185,9 +186,17 @@ BODIES = st.one_of(
 )
 
 
-@fuzzes(RingEnd.receive, DataSender.on_window, DataReceiver.on_data)
-@examples(150)
+@fuzzes(
+    RingEnd.receive,
+    DataSender.on_window,
+    DataReceiver.on_data,
+    DataReceiver.take,
+    PacedEnd.receive,
+    PacedReceiver.on_cell,
+)
+@examples(250)
 @given(
+    service=st.sampled_from(["infer", "infer" + PACED]),
     client=st.booleans(),
     steps=st.lists(
         st.one_of(
@@ -197,12 +206,12 @@ BODIES = st.one_of(
         max_size=14,
     ),
 )
-def test_a_ring_that_is_told_anything_ends_or_goes_on(client: bool, steps: list[Any]):
-    end = RingEnd(client=client)
-    for step in steps:
+def test_a_ring_that_is_told_anything_ends_or_goes_on(service: str, client: bool, steps: list[Any]):
+    end = ring_end(service, client=client)
+    for now_s, step in enumerate(steps):
         match step:
             case (arc, cell):
-                reason = refusal(lambda arc=arc, cell=cell: end.receive(arc, cell))
+                reason = refusal(lambda arc=arc, cell=cell, now_s=now_s: end.receive(arc, cell, now_s))
                 if reason is not None:
                     end.breach(arc, reason)
             case "send":
@@ -210,13 +219,13 @@ def test_a_ring_that_is_told_anything_ends_or_goes_on(client: bool, steps: list[
             case "read":
                 end.next_message()
             case "cells":
-                assert len(end.cells_to_send()) <= WINDOW_CELLS + 1
+                assert len(end.cells_to_send(now_s)) <= max(WINDOW_CELLS + 1, *CLIENT.burst, MAX_CATCH_UP)
             case "end":
                 end.end("done")
             case "lose":
                 end.lose(OUT, "closed")
         if end.over:
-            assert end.cells_to_send() == []
+            assert end.cells_to_send(now_s) == []
 
 
 def test_a_window_of_empty_messages_costs_little():

@@ -23,6 +23,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -157,7 +158,10 @@ def _serve(asking: socket.socket) -> None:
             sys.exit(0)
         read, write = os.pipe()
         if (between := os.fork()) == 0:
+            parent = os.getpid()
             if (pid := os.fork()) == 0:
+                while os.getppid() == parent:  # until it has been adopted
+                    time.sleep(0.0005)
                 for descriptor in (read, write, asking.detach()):
                     os.close(descriptor)
                 _become(json.loads(message), streams)

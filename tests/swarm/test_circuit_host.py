@@ -27,7 +27,7 @@ async def test_a_fragment_is_answered_by_a_host_that_is_reached_through_relays_o
     ) as swarm, client_of(swarm) as client:  # fmt: skip
         (host,) = (listing for listing in client.network.directory.listings if listing.offers)
         with trio.fail_after(LISTED_WITHIN_S):
-            while not all("p2p-circuit" in address for address in host.record.addresses):
+            while sum("p2p-circuit" in address for address in host.record.addresses) < 2:
                 await trio.sleep(0.1)
                 await client.network.fetch_directory()
                 (host,) = (listing for listing in client.network.directory.listings if listing.offers)

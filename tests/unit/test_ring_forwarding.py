@@ -248,7 +248,8 @@ async def test_a_connection_that_is_full_is_waited_for(towards: str, monkeypatch
         for stream in streams:
             assert await received(stream, 200 * CELL_SIZE) == cells(200)
         assert waited
-        assert max(waited) <= CELL_SIZE + INITIAL_WINDOW
+        # What one batch brought, behind what another one had left.
+        assert max(waited) <= CELL_SIZE + 2 * INITIAL_WINDOW
         assert not outbox._writers
         for stream in streams:
             stream.reset()
