@@ -116,6 +116,30 @@ APART: dict[str, tuple[str, list[str]]] = {
         "todo for u\n- msg to Priya, the van is booked\n- one line about bees for a poster\n- price range, used cello",
         ["Priya", "bees", "cello"],
     ),
+    "small letters behind full stops": (
+        "I've got 3 unrelated questions. whats the boiling point of ethanol. who wrote Dune. how do i remove wax",
+        ["ethanol", "Dune", "wax"],
+    ),
+    "letters with full stops": (
+        "Please help with:\na. Explain what a mortgage is\nb. Draft a note to the milkman\nc. Suggest a game for five",
+        ["mortgage", "milkman", "game for five"],
+    ),
+    "numbers with slashes": (
+        "Things I need help with: 1/ wording a complaint about a kettle 2/ a vegan cheesecake 3/ reading my gas meter",
+        ["kettle", "cheesecake", "gas meter"],
+    ),
+    "what one also needs, in one sentence": (
+        "i need a birthday rhyme for my nan and i also need to know how long a ham keeps",
+        ["my nan", "a ham"],
+    ),
+    "paragraphs that only name what is wanted": (
+        "Two separate asks.\n\nA tagline for a bakery run by twins.\n\nA way to tell my neighbour that his dog barks.",
+        ["bakery", "neighbour"],
+    ),
+    "a row with commas": (
+        "Two things please: a caption for a photo of a goat, and a short poem for a retirement card",
+        ["goat", "retirement"],
+    ),
     "a text that is cut": (
         (
             'Can you do two things for me?\n\n(A) Proofread this: "Their is a cat on the mat."\n\n'
@@ -167,6 +191,16 @@ WHOLE: dict[str, str] = {
     ),
     "one's own chores": (
         "My todo today:\n1. call the plumber\n2. buy milk\n3. write to Ms Lang\nPlease put these in a good order."
+    ),
+    "things about somebody": (
+        "Please write a reference for Jan Bos. Some things about him:\n- led a team of five\n- always finds a way\n"
+        "- makes the best coffee"
+    ),
+    "drafts with numbers": (
+        "Here are my two drafts:\n\nDraft 1: We are pleased to meet you.\n\nDraft 2: Nice to see you.\n\nWhich one?"
+    ),
+    "a story with things in it": (
+        "Write a story. It needs a few things: a lost key on a string; a red door with a bell; a fox that talks."
     ),
     "no question": "Do it again please but shorter. Have it ready as a table.",
 }

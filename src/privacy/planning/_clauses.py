@@ -16,13 +16,13 @@ from collections.abc import Sequence
 from typing import Final
 
 from privacy.planning._imperatives import is_instruction
-from privacy.planning._kinds import OPENERS, first_word, is_question, kind_of
+from privacy.planning._kinds import OPENERS, first_word, is_question, is_wish, kind_of
 from privacy.planning._words import TASK_VERBS
 
 _JOINT: Final = re.compile(
     r"(?:[,;]\s+|(?P<stop>(?<=[\w)\"'])\.\s+(?=(?-i:[a-z])))|\s+(?=and\s))"
-    r"(?=(?:and\s+)?(?P<row>(?P<more>(?:also|oh\b,?\s+and|plus)\b)|(?:then|next|finally|lastly|after that|afterwards"
-    r"|second(?:ly)?|third(?:ly)?)\b)?)",
+    r"(?=(?:and\s+)?(?P<row>(?P<more>(?:also|oh\b,?\s+and|plus|i(?:'d)?\s+also)\b)|(?:then|next|finally|lastly"
+    r"|after that|afterwards|second(?:ly)?|third(?:ly)?)\b)?)",
     re.IGNORECASE,
 )
 _GOVERNING: Final = re.compile(
@@ -39,7 +39,7 @@ def clause_starts(sentence: str, holds: Sequence[tuple[int, int]]) -> list[int]:
     starts = [0]
     for joint in _JOINT.finditer(sentence):
         before, after = sentence[starts[-1] : joint.start()], sentence[joint.end() :]
-        asks = _instructs(after) or (joint["more"] is not None and is_question(after))
+        asks = _instructs(after) or (joint["more"] is not None and (is_question(after) or is_wish(after)))
         if not asks or any(first < joint.end() < last for first, last in closed):
             continue
         governed = joint["row"] is None and joint["stop"] is None and _GOVERNING.search(before) is not None

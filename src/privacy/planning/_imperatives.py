@@ -40,7 +40,7 @@ _WRITTEN: Final = re.compile(
     r"|pitch(?:es)?|press\s+releases?|taglines?|mottos?|headlines?|descriptions?|bios?|blurbs?|invitations?"
     r"|announcements?|reviews?|dialogues?|monologues?|memos?|reports?|proposals?|flyers?|leaflets?|brochures?|agendas?"
     r"|adverts?|advertisements?|obituar(?:y|ies)|eulog(?:y|ies)|questionnaires?|quiz(?:zes)?|replies|reply)"
-    r"\s+(?:about|for|on|of|to|from|with|that|how|why|what|who|which|in|asking|telling|saying)\b",
+    r"\s+(?:about|for|on|of|to|from|with|that|how|why|what|who|which|in|asking|telling|saying|starting|beginning)\b",
     re.IGNORECASE,
 )
 

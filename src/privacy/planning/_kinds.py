@@ -120,7 +120,7 @@ _COUNT: Final = (
 _ANNOUNCING: Final = re.compile(
     rf"^to-?dos?\s+for\s+(?:you|u)\b|(?:^|\b(?:have|got|need|want|there(?:['’]s|\s+are)|(?:help|do|with|answer)(?:\s+me\s+with)?|asked\s+me\s+for"
     rf"|here\s+are|necesito|tengo|habe|brauche|bräuchte|besoin\s+de|ai)\s+)(?:my\s+|these\s+|for\s+you\s+)?{_COUNT}\s+"
-    r"(?:[\w'’-]+\s+){0,2}?(?:(?:things|jobs|tasks|bits|favou?rs|errands|to-?dos)\b(?!\s+(?:that|which|I|we|he|she"
+    r"(?:[\w'’-]+\s+){0,2}?(?:(?:things|jobs|tasks|asks|ones|bits|favou?rs|errands|to-?dos)\b(?!\s+(?:that|which|I|we|he|she"
     r"|they|to|about|in|of|at)\b(?!\s+(?:need|want|you|do)\b))"
     r"|(?:questions|requests|one-?liners|queries|cosas|preguntas|favores|sachen|dinge|fragen|bitten|choses|services"
     r"|texts|messages|e-?mails|notes|captions|letters|replies|posts|signs|announcements|drafts|blurbs)\b)",
@@ -134,6 +134,7 @@ _SEVERAL_TO_WRITE: Final = re.compile(
     r"|captions|letters|replies|posts|cards|invitations|reminders)(?:\s+for\s+(?:me|us|my\s+\w+|our\s+\w+))?\s*[.:]?$",
     re.IGNORECASE,
 )
+_ABOUT_SOMEBODY: Final = re.compile(r"\babout\s+(?:him|her|me|us|it|them|you|myself|this|that)\b", re.IGNORECASE)
 _ON_TEXT: Final = re.compile(
     r"^\w+\s+(?:down\s+|up\s+)?(?:this|the following|my|our|these)\s+(?:[\w'’-]+\s+){0,2}?(?:text|blurb|caption"
     r"|sentences?|paragraphs?|message|e-?mail|letter|post|bio|essay|abstract|headline|title|notes?|speech|poem|article|summary"
@@ -229,4 +230,5 @@ def is_generic(text: str) -> bool:
 
 def is_plea(text: str) -> bool:
     """Whether `text` asks for help and does not say with what: what follows says it."""
-    return _REQUEST_FOR_HELP.search(text) is not None and is_generic(text)
+    says_of_whom = _ABOUT_SOMEBODY.search(text) is not None
+    return not says_of_whom and _REQUEST_FOR_HELP.search(text) is not None and is_generic(text)

@@ -71,11 +71,12 @@ _ORDINAL: Final = (
 
 _MARKER: Final = re.compile(
     rf"^[ \t]{{0,3}}(?:(?:task|question|part|q)?[ \t]*{_NUMBER}|q(?P<asked>\d{{1,2}})[ \t]+(?!{_OF_A_QUARTER})"
-    rf"|#(?P<hash>\d{{1,3}})[.):]?[ \t]+|{_ROMAN}[ \t]+|\(?[a-z]\)[ \t]+|{_BULLET}|{_ORDINAL}:[ \t]+)(?=\S)",
+    rf"|#(?P<hash>\d{{1,3}})[.):]?[ \t]+|{_ROMAN}[ \t]+|\(?[a-z]\)[ \t]+|(?-i:[a-h])\.[ \t]+(?!\w\.)"
+    rf"|{_BULLET}|{_ORDINAL}:[ \t]+)(?=\S)",
     re.IGNORECASE,
 )
 _INLINE_MARKER: Final = re.compile(
-    r"(?:(?<=\s)|^)(?:\(?(?P<number>\d{1,2})(?:[.)]|[º°ª][.):]|[ºª])|\((?P<letter>[a-hA-H])\)|(?P<open_letter>[a-hA-H])\)"
+    r"(?:(?<=\s)|^)(?:\(?(?P<number>\d{1,2})(?:[.)/]|[º°ª][.):]|[ºª])|\((?P<letter>[a-hA-H])\)|(?P<open_letter>[a-hA-H])\)"
     r"|[qQ](?P<asked>\d{1,2})[.:)]|\(?(?P<roman>i{1,3}|iv|vi{0,3})\))[ \t]+(?=\S)"
 )
 _LETTERS: Final = "abcdefgh"
@@ -89,6 +90,9 @@ _JOINTS: Final = re.compile(
     re.IGNORECASE,
 )
 """What stands between things in a row that was announced."""
+_COMMA: Final = re.compile(r",\s(?:and\s)?")
+_STOP: Final = re.compile(r"(?<=\w\w)[.!]\s+(?=[a-z])")
+"""Where a sentence ends and the next begins with a small letter."""
 _SLASH: Final = re.compile(r"(?<=\s)/{1,2}(?=\s)")
 _ROW_WORDS: Final = re.compile(r"\s*(?:(?:and|also|oh|then)\b[\s,]*)+(?=\S)", re.IGNORECASE)
 """What goes on with a row: it counts, as a number does, and is left out."""
@@ -227,6 +231,12 @@ class Reader:
         if material_offset(self._text[start:end], until_list=False) is not None:
             return False
         parts = self._parts(_JOINTS, start, end)
+        if len(parts) == 1:
+            named, told = self._parts(_COMMA, start, end), self._parts(_STOP, start, end)
+            if all(_is_named(self._text[slice(*part)]) for part in named):
+                parts = named
+            elif all(self._asks(*part) for part in told):
+                parts = told
         asked = [self._asks(*part) or is_written_thing(self._text[slice(*part)].lstrip()) for part in parts]
         things = all(asks or _THING.match(self._text, *part) for asks, part in zip(asked, parts, strict=True))
         last = [kind_of(self._text[first:last]) for first, last in self._spans(*parts[-1])] if parts else []
@@ -304,13 +314,13 @@ class Reader:
             if not sentence:
                 continue
             kind = kind_of(sentence)
-            if announces_tasks(sentence) and not followed_by_list:
-                self._announced = True
-                self._add("courtesy" if is_generic(sentence) else "lead", first, last)
-                if not tried and "\n" in self._text[last:end]:
+            if not followed_by_list and (reached := self._announcement(first, last)) > first:
+                if not tried and (reached < last or "\n" in self._text[last:end]):
                     tried = True
-                    if self._separate_items(last, end):
+                    if self._separate_items(reached, end):
                         return None
+                if reached < last:
+                    self._add_clauses(kind_of(self._text[reached:last]), reached, last)
                 continue
             tail = self._tail(first, last, end, followed_by_list=followed_by_list)
             if tail is not None:
@@ -349,12 +359,28 @@ class Reader:
         self._add("courtesy" if is_generic(match.group()) else "lead", first, match.end())
         return last if match.end() == last else match.end() + 1
 
+    def _announcement(self, first: int, last: int) -> int:
+        """Takes "two questions." off a sentence, behind which small letters may go on; returns how far it came."""
+        stop = _STOP.search(self._text, first, last)
+        end = stop.end() if stop is not None else last
+        sentence = self._text[first:end].strip()
+        if not announces_tasks(sentence):
+            return first
+        self._announced = True
+        self._add("courtesy" if is_generic(sentence) else "lead", first, end)
+        return end
+
     def _tail(self, first: int, last: int, end: int, *, followed_by_list: bool) -> int | None:
         """Where material begins after a colon in the sentence, unless it is quoted or a list follows."""
         offset = material_offset(self._text[first:last], until_list=followed_by_list and last == end)
         if offset is None or opens_quotation(self._text[first + offset : end]):
             return None
         return first + offset
+
+
+def _is_named(part: str) -> bool:
+    """Whether a part of a row names something that is written: "a poem for a card"."""
+    return is_written_thing(_ROW_WORDS.sub("", part, count=1).lstrip())
 
 
 def _speaks_of_list(line: Line, item: list[Line]) -> bool:
