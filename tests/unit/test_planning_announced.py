@@ -154,6 +154,14 @@ WHOLE: dict[str, str] = {
         "Write an email to our plumber. It should\n- thank him for the quick work\n- say that the tap drips again\n"
         "- ask when he can come"
     ),
+    "what a mail should move and ask": (
+        "Write an email to our plumber, Mr Ito. It should\n- thank him for the quick work,\n"
+        "- move the next visit from 3 to 9 May,\n- ask whether the old price holds.\n\nFormal, please."
+    ),
+    "facts that are announced, and asked about": (
+        "I have a few things for the garden:\n- a bag of old soil\n- a box of tulip bulbs\n- a roll of wire\n\n"
+        "Write a plan for Sunday."
+    ),
     "points to include": (
         "Draft a letter to the council about the hedge.\n\nPoints to include:\n* mention the broken light\n"
         "* ask for a date\n* offer to help"
@@ -172,6 +180,7 @@ WHOLE: dict[str, str] = {
         "- the noise\nWrite a poem from this."
     ),
     "quarters": "Q1 was slow\nQ2 was better\nQ3 was great\nWrite one sentence on the year.",
+    "quarters alone": "Q1 revenue was 3 million\nQ2 why it fell is not known\nWrite a sentence on that year.",
     "steps in words": "First: heat the oil.\nSecond: fry the onions.\nThird: add the rice.\nIs this a risotto?",
     "slashes in a name": "Explain the difference between TCP / IP / UDP in one table.",
     "a verse with slashes": "roses are red / violets are blue / what comes next in the poem?",
