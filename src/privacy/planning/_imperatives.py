@@ -33,12 +33,14 @@ _WRITTEN: Final = re.compile(
     r"(?:(?:an?|some|one|two|three|four|five|six|seven|eight|nine|ten|\d{1,2}|the|my|your)\s+)?(?:[\w'’-]+\s+){0,3}?"
     r"(?:poems?|haikus?|limericks?|sonnets?|stor(?:y|ies)|jokes?|riddles?|songs?|slogans?|names?|titles?|captions?"
     r"|letters?|e-?mails?|messages?|notes?|speech(?:es)?|toasts?|essays?|posts?|tweets?|scripts?|recipes?|lists?"
+    r"|texts?|msgs?|mails?|dms?|subject\s+lines?|one-?liners?|lines?|regex(?:es)?|commands?|formulas?|signs?|blurbs?|rhymes?"
+    r"|sentences?|paragraphs?|synonyms?|words?|excuses?|substitutes?|routines?|outlines?|drafts?|cards?|notices?|polls?"
     r"|ideas?|tips?|ways?|facts?|examples?|reasons?|suggestions?|explanations?|definitions?|summar(?:y|ies)"
     r"|overviews?|translations?|plans?|itinerar(?:y|ies)|schedules?|guides?|introductions?|comparisons?"
     r"|pitch(?:es)?|press\s+releases?|taglines?|mottos?|headlines?|descriptions?|bios?|blurbs?|invitations?"
     r"|announcements?|reviews?|dialogues?|monologues?|memos?|reports?|proposals?|flyers?|leaflets?|brochures?|agendas?"
     r"|adverts?|advertisements?|obituar(?:y|ies)|eulog(?:y|ies)|questionnaires?|quiz(?:zes)?|replies|reply)"
-    r"\s+(?:about|for|on|of|to|from|with|that|how|why|in)\b",
+    r"\s+(?:about|for|on|of|to|from|with|that|how|why|what|who|which|in|asking|telling|saying|starting|beginning)\b",
     re.IGNORECASE,
 )
 

@@ -6,14 +6,17 @@ items need no known verb; but a list that another task is about must stay whole.
 
 Rules, the first that holds:
 
-1. A plea ("Please help me with these:") makes every item a task.
+1. A plea ("Please help me with these:") makes every item a task. So does a lead that announces several things, where
+   nothing else in the message asks.
 2. A lead that distributes its verb ("Translate each of the following:") does, and goes to every item.
 3. A lead that is a task itself and ends in a colon or question mark owns the items, and they are what it asks about;
    unless they are questions and it makes nothing of them.
 4. Where a later task speaks of "these" or "this list", the items are what it is about.
 5. A lead that presents ("Here is my recipe:", "My duties were:"), or names something that a later task may be about
    ("Goals for spring:"), owns the items, unless they are questions.
-6. Else items are tasks when half of them are instructions, or may be and nothing else in the message is a task.
+6. Items that say what one piece of writing is to contain ("Write to Ann. It should ...") are part of that task.
+7. Of items counted in words ("Second thing: ...") all ask where one does.
+8. Else items are tasks when half of them are instructions, or may be and nothing else in the message is a task.
 """
 
 import re
@@ -22,12 +25,13 @@ from typing import Final
 
 from attrs import define, evolve
 
+from privacy.exposure import word_set
 from privacy.planning._imperatives import could_be_instruction, is_written_thing
-from privacy.planning._kinds import OPENERS, Kind, first_word, is_generic, is_plea
+from privacy.planning._kinds import OPENERS, Kind, announces_tasks, first_word, is_generic, is_plea
 from privacy.planning._material import THIS_MATERIAL
 from privacy.planning._piecewise import needs_together
 from privacy.planning._units import Unit
-from privacy.planning._words import CREATING, DISTRIBUTED, PROCEDURE
+from privacy.planning._words import ADDRESSING, CREATING, DISTRIBUTED, PROCEDURE
 
 _BARE_PHRASE_WORDS: Final = 5
 """Among tasks, an item of no kind and not more words adds to the one before it ("three bullet points")."""
@@ -60,10 +64,40 @@ _ANOTHER_MATTER: Final = re.compile(
 )
 
 
+_COUNTED_IN_WORDS: Final = re.compile(r"(?:first|second|third|fourth|fifth|last|final)", re.IGNORECASE)
+_SAYS_CONTENTS: Final = re.compile(
+    r"^(?:and\s+)?(?:(?:in|for|with)\s+(?:it|this|the\s+\w+)[\s,]+)?(?:it|this|that|they|these"
+    r"|the\s+(?:[\w'’-]+\s+)?[\w'’-]+"
+    r"|we|i|you)(?:['’]d| would)?\s+(?:also\s+)?(?:should|must|needs?\s+to|ha(?:s|ve)\s+to|ought\s+to|could|can"
+    r"|like\s+(?:it\s+)?to|want\s+(?:it\s+)?to)(?:\s+\w+){0,3}\s*[:,…-]*$"
+    r"|^(?:please\s+)?(?:(?:make\s+sure\s+(?:to\s+)?)?(?:include|mention|cover|say|contain|address)|with|saying"
+    r"|(?:key\s+|main\s+)?(?:points?|content|contents|facts|details|things|topics|requirements)"
+    r"(?:\s+(?:to|that)\s+[\w\s]{1,40})?|what\s+(?:to\s+say|it\s+should\s+(?:say|contain)))"
+    r"(?:\s+(?:the\s+following|these|this|that|points?|things|details|are))*\s*[:,…-]*$"
+    r"|^(?:sie|er|es|darin)\s+(?:soll|sollte|muss)\w*\s*[:,…-]*$",
+    re.IGNORECASE,
+)
+"""A lead that says what one piece of writing is to contain: "It should"."""
+_FILLING: Final = ADDRESSING | word_set(
+    """
+    say mention include explain point tell offer state note move add promise confirm refuse accept propose suggest
+    describe give sign attach refer stress emphasise emphasize express request reject complain cancel postpone
+    """
+)
+"""What an item of such a list does: it tells somebody something."""
+_ONE_WRITTEN: Final = re.compile(
+    r"\b(?:an?|the|my|our|this|her|him|them)\s+(?:[\w'’-]+\s+){0,4}?(?:letter|e-?mail|mail|message|note|text|reply"
+    r"|answer|speech|toast|invitation|announcement|card|post|statement|memo|complaint|reference|advert|ad|article|poem"
+    r"|story|review|description|summary|report|essay|script|sign|leaflet|flyer|proposal|apology|application)\b",
+    re.IGNORECASE,
+)
+
+
 def settle_lists(units: list[Unit]) -> list[Unit]:
     """The units with every list settled: its items as tasks, or joined to one unit."""
     settled: list[Unit] = []
-    asks = any(unit.kind == "task" and unit.item is None for unit in units)
+    asking = [unit for unit in units if unit.kind == "task" and unit.item is None]
+    claiming = [unit for unit in asking if not _ANOTHER_MATTER.match(unit.text)][:2]
     index = 0
     while index < len(units):
         if units[index].item is None:
@@ -73,7 +107,9 @@ def settle_lists(units: list[Unit]) -> list[Unit]:
         after = index + 1
         while after < len(units) and units[after].item == (units[after - 1].item or 0) + 1:
             after += 1
-        found = _List(units[index:after], _lead(settled, units[index]), following=units[after:], something_asks=asks)
+        lead = _lead(settled, units[index])
+        others_ask = any(unit is not lead for unit in claiming)
+        found = _List(units[index:after], lead, units[after:], something_asks=bool(asking), others_ask=others_ask)
         settled += _settled(found, settled)
         index = after
     return settled
@@ -82,7 +118,7 @@ def settle_lists(units: list[Unit]) -> list[Unit]:
 def _lead(before: Sequence[Unit], first: Unit) -> Unit | None:
     """The sentence that stands directly before the first item."""
     last = before[-1] if before else None
-    if last is None or last.kind not in {"task", "context", "remark", "courtesy"} or last.item is not None:
+    if last is None or last.kind == "material" or last.marker == "#" or last.item is not None:
         return None
     return last if last.paragraph + 1 >= first.paragraph else None
 
@@ -95,6 +131,8 @@ class _List:
     """What stands behind the list."""
     something_asks: bool
     """Whether there is a task outside of lists."""
+    others_ask: bool
+    """Whether there is one besides the lead, and not said to be another matter."""
 
     @property
     def has_questions(self) -> bool:
@@ -134,6 +172,16 @@ class _List:
             told += [item for item in self.items if item not in told and could_be_instruction(item.text)]
         return len(told) > 1 and 2 * len(told) >= len(self.items) and not self.is_procedure()
 
+    def may_be_announced(self) -> bool:
+        """Whether nothing but a lead asks, and the items do not merely say how."""
+        only_remarks = all(item.kind == "remark" for item in self.items)
+        return not self.others_ask and not self.is_procedure() and not only_remarks
+
+    def is_row_of_tasks(self) -> bool:
+        """Whether the items are counted in words ("Third: ...") and one of them asks: then the others do too."""
+        counted = all(_COUNTED_IN_WORDS.match(item.marker) for item in self.items)
+        return counted and any(item.kind == "task" for item in self.items) and not self.is_procedure()
+
     def is_procedure(self) -> bool:
         """Whether most items are steps that a person takes."""
         steps = [item for item in self.items if first_word(item.text) in PROCEDURE]
@@ -149,6 +197,13 @@ def _settled(found: _List, before: list[Unit]) -> list[Unit]:
     if lead is not None and is_plea(lead.text):
         lead.kind = "courtesy"
         return _asked_for(items)
+    if _fills(found, before):
+        return _joined_to_task(found, before)
+    if lead is not None and announces_tasks(lead.text) and found.may_be_announced():
+        lead.kind = "lead"
+        return _asked_for(items)
+    if found.is_row_of_tasks():
+        return _asked_for(items)
     if lead is not None and _distributes(lead):
         lead.kind = "lead"
         return _distributed(items)
@@ -163,6 +218,30 @@ def _settled(found: _List, before: list[Unit]) -> list[Unit]:
     elif lead is not None and lead.text.endswith(":"):
         lead.kind = "lead"
     return _instructing(items)
+
+
+def _fills(found: _List, before: Sequence[Unit]) -> bool:
+    """Whether the items say what goes into the one thing that the task before them has written."""
+    lead = found.lead
+    if lead is None:
+        return False
+    told = sum(first_word(item.text) in _FILLING or item.kind != "task" for item in found.items)
+    if lead.kind == "task":
+        return 2 * told > len(found.items) and not found.has_questions and _makes_one_thing(lead)
+    task = before[-2] if len(before) > 1 else None
+    return task is not None and task.kind == "task" and _SAYS_CONTENTS.match(lead.text) is not None
+
+
+def _makes_one_thing(task: Unit) -> bool:
+    return first_word(task.text) in CREATING and _ONE_WRITTEN.search(task.text) is not None
+
+
+def _joined_to_task(found: _List, before: list[Unit]) -> list[Unit]:
+    """The list as a part of the task that stands before it, or before its lead."""
+    task = before.pop()
+    if task.kind != "task":
+        task = before.pop()
+    return [evolve(task, end=found.items[-1].end)]
 
 
 def _owns(lead: Unit, found: _List) -> bool:
@@ -186,7 +265,8 @@ def _distributed(items: list[Unit]) -> list[Unit]:
 def _asked_for(items: list[Unit]) -> list[Unit]:
     """Under a plea every item is a task, but for remarks on the one before it."""
     for place, item in enumerate(items):
-        if item.kind == "context" or (item.kind == "remark" and not place):
+        by_hand = first_word(item.text) in PROCEDURE and len(item.text.split()) > _BARE_PHRASE_WORDS
+        if item.kind == "context" or (item.kind == "remark" and (by_hand or not place)):
             item.kind = "task"
     return items
 

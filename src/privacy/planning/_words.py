@@ -44,6 +44,10 @@ ADDRESSING: Final = word_set(
 """What one does to somebody by a letter or a message: to write it is the task."""
 _FOREIGN: Final = word_set(
     """
+    formuliere formulier entwirf erfinde verbessere korrigiere kürze fasse rechne prüfe empfiehl zähle zeig zeige
+    erklär
+    corrige corrigez trouve trouvez suggère suggérez dis dites invente rédigez proposez comparez raconte
+    dime corrige busca recomienda sugiere recomiéndame explícame escríbeme ayúdame cuéntame inventa
     schreib schreibe verfasse erkläre übersetze nenne beschreibe gib erstelle berechne vergleiche
     écris écrivez explique expliquez traduis traduisez décris donne donnez résume propose calcule compare rédige
     escribe explica traduce describe dame resume propón calcula compara redacta
@@ -71,6 +75,9 @@ GENERIC: Final = word_set(
     answer following question questions task tasks thing things help need want several few some three two four five
     couple many list please respond reply item items request requests give tell have got like know ask wonder wondering
     todo points point different various separate independent quick hi hello hey thanks thank advance kindly could can
+    pls plz thx ok okay u w unrelated small little tiny totally completely jobs job bits stuff ones
+    ich brauche bräuchte hilfe bitte danke hallo mal wieder ein paar zwei drei fragen sachen dinge du mir kannst helfen
+    hola buenas necesito varias algunas cosas preguntas ayuda gracias por favor bonjour merci aide choses
     today first second third one morning afternoon evening good dear everyone assistant favour favours favor favors
     """
 )
