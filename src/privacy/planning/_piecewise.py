@@ -47,7 +47,7 @@ MANY: Final = (
     r"|patients?|students?|words?|phrases?|titles?|headlines?|names?|documents?|texts?|articles?|clauses?|events?"
     r"|cases?|bookings?|listings?|descriptions?|testimonials?|recipes?|invoices?|payments?|errors?|warnings?|logs?"
     r"|statements?|replies|quotes?|bullets?|bullet points?|points?|excerpts?|passages?|flats?|jobs?|adverts?|ads?"
-    r"|people|contacts?|addresses|dishes|ingredients?|symptoms?|remarks?|observations?|profiles?|bios?"
+    r"|people|contacts?|addresses|dishes|ingredients?|symptoms?|reviewers?|remarks?|observations?|profiles?|bios?"
     r"|biograph(?:y|ies)|threads?|pupils?|rules?|forms?"
     r"|appointments?|visits?|meetings?|ideas?|claims?"
     r"|definitions?|captions?|suggestions?|incidents?|faqs?|cells?|parts?|pieces?|files?|tasks?|abstracts?|essays?)"
@@ -78,19 +78,29 @@ _TOGETHER: Final = re.compile(
     r"|mod|sugg|dig|inv|lat|man|conqu|n|r|t|w|p)est\b)[a-z]+est)\b",
     re.IGNORECASE,
 )
+_ONE_PART: Final = re.compile(
+    r"\b(?:first|last|second|third|fourth|final|opening|closing|\d(?:st|nd|rd|th)) (?:two |few )?(?:paragraph"
+    r"|section|chapter"
+    r"|part|stanza|verse|half|page)s?\b|\b(?:paragraph|section|chapter|line|page) (?:\d+|one|two|three|four|five)\b"
+    r"|\bcoheren\w+|\btransitions?\b"
+    r"|\b(?:an?|one|the) (?:[\w-]+ ){0,2}?[a-z]+[a-rt-z] that (?:answers?|mentions?|covers?|includes?|addresses|fits"
+    r"|suits|combines|uses|takes)\b",
+    re.IGNORECASE,
+)
+"""What is done at one place of a text, or makes one thing of all its parts, even where it says "each"."""
 _WHOLE: Final = re.compile(
     r"\b(?:conclu\w+|themes?|gist|takeaways?|main (?:point|idea|argument|message)s?|outline|headline|title for|sum"
     r"|number of|percentage|differences?|relationship|argument|reference letter|continu\w+|finish|ending|next (?:line"
     r"|stanza|chapter|paragraph|part)|refactor|debug|bugs?|decide|choose|recommend|should i|verdict|opinion"
     r"|plot|flows?|beginning"
-    r"|point of view|moral|adapt\w*"
+    r"|point of view|moral|twist|in the style of|adapt\w*"
     r"|(?:rewrit|turn|mak|retell|writ|rework|recast|convert|transform|chang|put)\w*\b[^.?!]{0,60}\b(?:as|into"
     r"|becomes?) (?:an?|one)"
     r" (?!(?:[\w-]+ ){0,3}?(?:list|tone|style|register|voice|way|language|manner|native|format|column"
     r"|bullet)\b)\w+|structure|too long"
     r"|(?:edit|cut|trim|boil|whittle)\w* (?:this|it|them|that|these)?\s*down|shorter|well[ -]written|any good"
     r"|make sense"
-    r"|(?:tell|let) me (?:know )?(?:if|whether|what you|how|why)|what you think|your thoughts|feedback)\b",
+    r"|(?:tell|let) me (?:know )?(?:if|whether|what you|how|why)|what you think|your thoughts|your feedback)\b",
     re.IGNORECASE,
 )
 """What needs all of a text, unless it is asked of each part."""
@@ -168,9 +178,10 @@ _EXTRACTING: Final = re.compile(
     re.IGNORECASE,
 )
 _COLLECTED: Final = re.compile(
-    r"^(?:extract|pull|pick|list|find|get|give|collect|gather|grab|note|jot|write|copy|dig|fish|identify|name|compile"
+    r"^(?:extract|pull|pick|list|find|get|give|collect|gather|grab|note|jot|write|copy|dig|fish|identify|name"
+    r"|compile|draw|put|prepare"
     r"|make|i need|i want|need|want|i['’]d like|i would like|we need|show|send|take)\b"
-    r"(?:\s+(?:me|us|out|up|down|of|just|together|(?:a|the) (?:\w+ )?list (?:of|with)))*\s+"
+    r"(?:\s+(?:me|us|out|up|down|of|just|together|a list (?:of|with)|(?:a|the) (?:\w+ )?list (?:of|with)))*\s+"
     r"(?:every(?:thing|one|body)?|all|each|any(?:thing|one)?|whatever|who(?:ever)?)\b(?P<what>[^.?!]{0,80})"
     r"|^(?:a |the |just )*(?:list|names?|dates?|bullets?) of (?P<listed>(?:all|every\w*|any|the)\b[^.?!]{0,80})"
     r"|^(?:what|which)\s+(?P<asked>[\w'’, -]{2,60}?)\s+(?:are|is|were|was|get|gets|come|comes|do|does|did)\s+"
@@ -192,7 +203,7 @@ _TO_DO: Final = re.compile(
 _NOT_IN_PLACE: Final = re.compile(
     r"\b(?:points?|arguments?|reasons?|themes?|topics?|motifs?|conclusions?|lessons?|differences|similarities"
     r"|motives?"
-    r"|implications|inconsistenc\w+|contradict\w+|relationships?|issues|problems|weaknesses|strengths|pros|cons"
+    r"|implications|options?|possibilities|choices|rights|consequences|my|your|inconsistenc\w+|contradict\w+|relationships?|issues|problems|weaknesses|strengths|pros|cons"
     r"|steps|causes"
     r"|ways|ideas|info(?:rmation)?|important|relevant|key|main|matters|together|up|this|that|these|of this"
     r"|of it|else|wrong)\b"
@@ -239,8 +250,9 @@ _ADDING: Final = re.compile(
     re.IGNORECASE,
 )
 _REPLYING: Final = re.compile(
-    rf"^(?:reply|respond|react)\s+to\s+(?:all\s+)?(?:of\s+)?(?:(?:these|those|them|my|our|the)\b\s*){{1,2}}"
-    rf"(?:[\w'’-]+\s+)?(?:{MANY}\b|[^\w\s]|$)",
+    rf"^(?:reply|respond|react)\s+to\s+(?:all\s+)?(?:of\s+)?(?:(?:these|those|them|my|our|the|each"
+    rf"|every)\b\s*){{1,2}}"
+    rf"(?:[\w'’-]+\s+)?(?:{MANY}\b|reviewers?\b|guests?\b|[^\w\s]|$)",
     re.IGNORECASE,
 )
 _PER_EACH: Final = re.compile(
@@ -269,7 +281,7 @@ def manner_of(tasks: Iterable[str], said: str) -> Manner | None:
 
     `tasks` are its sentences that ask for something, `said` is all of it, remarks included.
     """
-    if needs_together(said) or _BOUND.search(said):
+    if needs_together(said) or _BOUND.search(said) or _ONE_PART.search(said):
         return None
     each = _EACH.search(said) is not None
     if not each and (_WHOLE.search(said) or _TOTAL_LENGTH.search(said)):
@@ -295,7 +307,7 @@ def _manner_of_task(task: str, *, each: bool) -> Manner | None:
         return Manner("sections", many=True) if _SECTIONS.search(bare) or each else None
     if verb in _MAPPING or _MAPPING_OBJECT.match(bare) or rewords(bare):
         return Manner("mapping", many=False)
-    if _ADDING.match(bare) or (_REPLYING.match(bare) and _speaks_of_many(bare)):
+    if _ADDING.match(bare) or (_REPLYING.match(from_verb(task)) and (each or _speaks_of_many(task))):
         return Manner("mapping", many=True)
     if verb in _LABELLING and (each or _speaks_of_many(bare)):
         return Manner("mapping", many=True)
@@ -320,7 +332,7 @@ def asks(sentence: str) -> bool:
         return True
     if rewords(bare) or _ADDING.match(bare) or _FILTER.match(bare) or _SUMMARY.match(bare):
         return True
-    if _REPLYING.match(bare) or _asks_of_each(sentence):
+    if _REPLYING.match(from_verb(sentence)) or _asks_of_each(sentence):
         return True
     return _MAPPING_OBJECT.match(bare) is not None or _is_extraction(bare) or _PER_EACH.match(bare) is not None
 
@@ -335,7 +347,12 @@ def bare_instruction(sentence: str) -> str:
     """A sentence from its verb on: without "please", "for each of them"."""
     wish = _POLITE.search(sentence)
     bare = from_verb(sentence[wish.end() :] if wish else sentence)
-    return from_verb(_OVER.sub("", bare, count=1))
+    return from_verb(_READ_FIRST.sub("", _OVER.sub("", bare, count=1), count=1))
+
+
+_READ_FIRST: Final = re.compile(
+    r"^(?:go|read|look|have a look)\b[^,.;:?!]{0,60}?\b(?:and|then)\s+(?=\w+\s+\w)", re.IGNORECASE
+)
 
 
 _POLITE: Final = re.compile(

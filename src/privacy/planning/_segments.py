@@ -79,7 +79,7 @@ _ABOUT_TEXT: Final = re.compile(
     rf"\b(?:this|these|those|the following|the|my|our|diese[nrsm]?|cet(?:te)?|ces|ce|tę|ten|te|esta?|estos)\s+"
     rf"(?:[\w'’-]+\s+){{0,2}}?{_TEXT}\b|\b(?:above|below|the following)\b"
     r"|\bthis\b(?!\s+(?:year|week|month|morning|afternoon|evening|time|way|summer|winter|spring|autumn|weekend))"
-    r"|\bthese\b(?! days)",
+    r"|\bthese\b(?! days)|\ball (?:of )?(?:that|it)\b|\bthey (?:say|said|want|write|wrote)\b",
     re.IGNORECASE,
 )
 _POINTING: Final = re.compile(
@@ -190,16 +190,25 @@ def _asks_about_rest(text: str, lines: Sequence[Line]) -> bool:
     if _are_records(text, rest) and not _lists_tasks(text, rest):
         return needs_together(said) or (not is_plea(said) and _is_all_said(said, creating=True))
     marked = MARKED.match(text, rest[0].start, rest[0].end) is not None
+    together = needs_together(said) and _are_long(rest, text)
     if (
         (marked and (_lists_tasks(text, rest) or not _ABOUT_TEXT.search(said)))
         or is_plea(said)
-        or not _is_all_said(said, creating=_BASED_ON.search(said) is not None)
+        or not _is_all_said(said, creating=together or _BASED_ON.search(said) is not None)
     ):
         return False
     announced = said.endswith(":") and not marked
     if announced or _ABOUT_TEXT.search(said) is not None or _is_formed(text, rest):
         return True
-    return _is_document(text, rest)
+    return together or _is_document(text, rest)
+
+
+def _are_long(lines: Sequence[Line], text: str) -> bool:
+    """Whether lines are paragraphs longer than most tasks, none of which is a question."""
+    shown = lines[:MAX_SHOWN_PARAGRAPHS]
+    return len(shown) >= MIN_PARAGRAPHS and all(
+        line.gap and line.end - line.start >= MIN_TOLD_CHARS and text[line.end - 1] != "?" for line in shown
+    )
 
 
 def _asks_about_above(text: str, lines: Sequence[Line]) -> bool:
@@ -246,6 +255,8 @@ def _tells(paragraph: str) -> bool:
 
 MIN_PARAGRAPHS: Final = 3
 MIN_PARAGRAPH_CHARS: Final = 80
+MIN_TOLD_CHARS: Final = 70
+"""Most tasks are shorter."""
 MAX_SHOWN_PARAGRAPHS: Final = 12
 
 
@@ -268,14 +279,15 @@ _BASED_ON: Final = re.compile(
 def _instructions(said: str) -> list[str]:
     """The sentences of an instruction, and their clauses, that ask for something."""
     found: list[str] = []
-    for start, end in sentence_spans(said):
-        sentence = said[start:end]
+    for sentence in (part for a, b in sentence_spans(said) for part in _SMALL_STOP.split(said[a:b])):
         starts = clause_starts(sentence, []) if kind_of(sentence) == "task" else [0]
         clauses = [sentence[a:b].strip(" \n:,;") for a, b in pairwise([*starts, len(sentence)])]
         found += [clause for clause in clauses if asks(clause)]
     return [clause for clause in found if not _ADDS_NOTHING.match(bare_instruction(clause))] or found
 
 
+_SMALL_STOP: Final = re.compile(r"(?<=[\w)\"'][\w)\"'][\w)\"'][.!?])\s+(?=[a-z])")
+"""The end of a sentence of somebody who types all in small letters."""
 _ADDS_NOTHING: Final = re.compile(
     r"(?:read|look|go|have a look|take a look|see|study|help|can you help|could you help)\b[^?]*$"
     r"|[^.?!]{0,80}(?<!what )(?<!that )(?<!which )\bfollows[.:!]*$"
@@ -299,6 +311,8 @@ def _asks_for_all(text: str, lines: Sequence[Line]) -> bool:
     """Whether the first paragraph asks for something about the text that cannot be done piece by piece."""
     end = next((n for n, line in enumerate(lines) if n and line.gap), len(lines))
     said = text[lines[0].start : lines[end - 1].end]
+    if is_entry(text, lines[0]) or record_starts(text, lines[:MAX_HEAD_LINES]):
+        return False
     said = said if len(said) <= MAX_PARAGRAPH_CHARS else text[lines[0].start : lines[0].end][:MAX_PARAGRAPH_CHARS]
     return bool(_instructions(said)) and (_POINTING.search(said) is not None or said.endswith(":"))
 

@@ -82,7 +82,7 @@ _TO_LANGUAGE: Final = re.compile(
 _TRANSLATING: Final = re.compile(
     r"\b(?<!was )(?<!were )(?<!been )(?<!is )(?<!are )(?:translat(?:e|ed|ing)|(?:ins \w+ )?übersetz\w{0,3}"
     r"|traduire|traduis\w*|traduci\w*|tradúc\w+|traduce|traduz\w+|przetłumacz\w*|vertal(?:en|ing)|vertaal)\b"
-    r"|\btłumaczenie\b",
+    r"|\btłumaczenie\b|\b(?:översätt|oversett|oversæt|käännä|tradur)\w*",
     re.IGNORECASE,
 )
 _OTHER_WORK: Final = word_set(
@@ -121,9 +121,11 @@ _MENDS: Final = re.compile(
     rf"|vérifier|poprawi\w+|sprawdzi\w+)\b|^(?:corrig\w+|corregi\w+|revis[ae]r?|vérifie[rz]?|prüfe?"
     rf"|korrigier\w*|popraw|sprawdź)\b"
     rf"[^.?!]{{0,60}}\b{_WRONG}\b"
+    r"|\b(?:einfache|leichte|einfacher|leichter) sprache\b"
     r"|^(?:proof-?read(?:ing)?|spell-?check(?:ing)?|copy-?edit(?:ing)?|anonymi[sz](?:e|ing)|redact(?:ing)?"
     r"|punctuat(?:e|ing)|correcting)\b"
-    r"|^(?:clean|tidy|touch|smooth|tone|dumb|water|polish|spruce)\w*\s+(?:(?:this|these|it|them|that|all|each"
+    r"|^(?:clean|tidy|touch|smooth|tone|dumb|water|polish|spruce|fix|brush|neaten)\w*\s+(?:(?:this|these|it"
+    r"|them|that|all|each"
     r"|every|my|our"
     r"|the|him|her)\b[^.?!]{0,30}?\s+)?(?:up|down|out|over)\b",
     re.IGNORECASE,
