@@ -161,6 +161,13 @@ def test_a_lead_before_a_colon_is_no_instruction_without_what_follows_it() -> No
     assert all(asked in fragment.prompt.text for fragment in made.fragments)
 
 
+def test_what_stands_behind_a_colon_may_be_what_to_choose_from() -> None:
+    asked = "give each remark a colour: red for faults of the wood, blue for the driver, and green for what is left"
+    made = planned(f"{asked}\n\n{BULLETS}")
+    assert made.mode == "shards"
+    assert all(asked in fragment.prompt.text for fragment in made.fragments)
+
+
 def test_records_right_below_the_instruction_are_no_part_of_it() -> None:
     made = planned(f"pull the name and the town out of each of these forms for me\n{FORMS}")
     assert made.mode == "shards"

@@ -213,6 +213,10 @@ _NOT_IN_PLACE: Final = re.compile(
 """What stands in no one place, or may be said in several."""
 
 
+_GIVES_EACH: Final = re.compile(r"(?:give|send|show)\s+(?:each|every)\b", re.IGNORECASE)
+"""What is given to each, and not found in it."""
+
+
 def _is_extraction(bare: str) -> bool:
     if _EXTRACTING.match(bare) or _TO_DO.match(bare):
         return True
@@ -314,7 +318,7 @@ def _manner_of_task(task: str, *, each: bool) -> Manner | None:
     if _FILTER.match(bare):
         return Manner("extraction", many=True)
     if _is_extraction(bare):
-        return Manner("extraction", many=False)
+        return Manner("mapping" if _GIVES_EACH.match(bare) else "extraction", many=each)
     return Manner("mapping", many=True) if each else None
 
 

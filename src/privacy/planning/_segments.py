@@ -407,7 +407,10 @@ def _inline(text: str, lines: Sequence[Line], number: int) -> list[tuple[int, in
     said = text[lines[0].start : match.end()]
     if _LEAD.search(said) or asks(text[match.end() : min(line.end, match.end() + MAX_SAID)]):
         return []  # "for every e-mail: is an answer needed?"
-    return [(lines[0].start, match.end())] if _is_piecewise(said) else []
+    manner = manner_of(_instructions(said), said)
+    if manner is None or (manner.many and len(lines) > number + 1 and lines[number + 1].gap):
+        return []  # "Match each with a colour: red, green or blue", and an empty line before what is to be matched
+    return [(lines[0].start, match.end())]
 
 
 _LEAD: Final = re.compile(
