@@ -11,8 +11,9 @@ not by a list of verbs), `_clauses` finds several instructions in one sentence, 
 `_dividing` makes groups of it, `_planner` fragments and slots, `_merging` one answer of many.
 
 A message of one instruction and a long text goes another way, and is looked for first: `_segments` finds where the
-one ends and the other begins, `_piecewise` says whether the instruction can be done piece by piece, `_cutting` cuts
-the text into pieces and balances runs of them, `_sharding` makes of these what `_planner` plans.
+one ends and the other begins, `_piecewise` says whether the instruction can be done piece by piece (`_wordings`: how
+people put it), `_records` finds records of several lines, `_cutting` cuts the text into pieces and balances runs of
+them, `_sharding` makes of these what `_planner` plans.
 
 Rules (promise P3; design section 6, steps 4 and 6):
 

@@ -4,6 +4,7 @@ Rules:
 
 1. A **piece** is what is never cut: a paragraph, a record, an item with its indented lines, a row, a fenced block. A
    title stays with what follows it. What a mention covers is one piece.
+   Of records of several lines, the lines of one stay together (`_records`).
 2. Where each of many things is asked about, the things are found as the coarsest parts of which there are several.
    Elsewhere paragraphs will do, or lines where there are none; and a paragraph that is larger than a host may have is
    cut between its sentences.
@@ -20,7 +21,8 @@ from typing import Final
 
 from attrs import frozen
 
-from privacy.planning._segments import MARKED, TITLED, Line, is_entry
+from privacy.planning._records import Line, is_heading, record_starts
+from privacy.planning._segments import MARKED, TITLED, is_entry
 
 AIM: Final = 5
 """Into how many runs a text is cut that has so many pieces, where the policy asks for no more."""
@@ -69,13 +71,21 @@ def header_of(text: str, lines: Sequence[Line]) -> int:
     first, second = (text[line.start : line.end][:2000] for line in lines[:2])
     if "|" in first and TABLE_RULE.fullmatch(second):
         return 2
+    if any(line.gap for line in lines[1:4]):
+        return 0
     for mark in _DELIMITERS:
         count = first.count(mark)
+        if any(len(cell.split()) > MAX_HEADER_WORDS for cell in first.split(mark)):
+            continue
         if count > 1 and not re.search(r"\d|[.!?] ", first):
             shown = lines[1:50]
             alike = sum(text.count(mark, line.start, line.end) >= count for line in shown)
             return 1 if 5 * alike >= 4 * len(shown) else 0
     return 0
+
+
+MAX_HEADER_WORDS: Final = 5
+"""Of a cell: what is longer is no name of a column, but prose with commas."""
 
 
 def cut(text: str, lines: Sequence[Line], holds: Sequence[tuple[int, int]], *, many: bool, largest: float) -> Cut:
@@ -113,6 +123,7 @@ def _strengths(text: str, lines: Sequence[Line]) -> list[int]:
     found: list[int] = []
     titled = [TITLED.match(text, line.start, line.end) is not None for line in lines]
     has_titles = sum(titled) > 1
+    records = frozenset() if has_titles else frozenset(record_starts(text, lines))
     after_title = False
     base, is_item = 0, False
     for number, line in enumerate(lines):
@@ -120,9 +131,9 @@ def _strengths(text: str, lines: Sequence[Line]) -> list[int]:
         is_under = bool(number) and indent > base and (line.gap == 0 or (line.gap == 1 and is_item))
         if after_title and line.gap < 2:
             strength = -1
-        elif line.gap == 2 or (has_titles and titled[number]):
+        elif line.gap == 2 or (has_titles and titled[number]) or number in records:
             strength = 3
-        elif is_under:
+        elif (records and not line.gap) or is_under:
             strength = -1
         elif line.gap:
             strength = 2
@@ -132,6 +143,7 @@ def _strengths(text: str, lines: Sequence[Line]) -> list[int]:
             base, is_item = indent, MARKED.match(text, line.start, line.end) is not None
         found.append(strength)
         after_title = has_titles and titled[number] and line.end - line.start < MAX_TITLE_CHARS
+        after_title = after_title or (number in records and is_heading(text, lines, number))
     return found
 
 

@@ -6,10 +6,12 @@ a list). Only the first and the last few lines are looked at as sentences; what 
 
 Rules:
 
-1. The head ends with the line of the colon, or the paragraph, that says what is to be done; a label behind it
-   ("Reviews:") and the categories above that label belong to it.
+1. The head ends with the line of the colon, or the paragraph, that says what is to be done, or with a whole sentence
+   above records or lines of text; a label behind it ("Reviews:"), the categories above that label, and a paragraph of
+   remarks ("Keep the tone.") belong to it. Behind a colon within a line stands text, unless that asks for something.
 2. The tail is read as instruction where it speaks of the text ("the above", "these", "each of them"), or is prose
-   behind a list, a table, a log or a fence. Else it is text.
+   behind a list, a table, a log or a fence. What else it says ("sorry that it's long") does no harm where nothing was
+   asked before and it can be done piece by piece. Else it is text; so is what brings a quotation of its own.
 3. Where head and tail say nothing that can be done piece by piece, or anything that cannot, there are no segments.
 4. Linear in the message: its lines are gone through once, and regular expressions see bounded pieces.
 """
@@ -23,10 +25,11 @@ from attrs import frozen
 
 from privacy.exposure import sentence_spans
 from privacy.planning._clauses import clause_starts
-from privacy.planning._kinds import OPENERS, first_word, is_plea, kind_of
+from privacy.planning._kinds import first_word, is_plea, kind_of
 from privacy.planning._material import Line as ShownLine
 from privacy.planning._material import is_code
-from privacy.planning._piecewise import MANY, Manner, asks, manner_of
+from privacy.planning._piecewise import MANY, Manner, asks, bare_instruction, manner_of, needs_together
+from privacy.planning._records import Line, record_starts
 from privacy.planning._words import CREATING
 
 MAX_HEAD_LINES: Final = 24
@@ -62,9 +65,12 @@ _OF_THE_TEXT: Final = re.compile(
     re.IGNORECASE,
 )
 _TEXT: Final = (
-    r"(?:reviews?|comments?|messages?|e-?mails?|letters?|tickets?|log|table|minutes|lease|contract|diary|notes?|report"
-    r"|manual|interview|chat|statement|testimony|article|essay|story|text|document|transcript|speech|memo|thread|inbox"
-    r"|applicants?|applications?|candidates?|patients?|clauses?|paragraphs?|sections?|chapter|passage|poem|song|script"
+    r"(?:reviews?|comments?|messages?|e-?mails?|letters?|tickets?|log|table|minutes|lease|contract|diary|notes?"
+    r"|report"
+    r"|manual|interview|chat|statement|testimony|article|essay|story|text|document|transcript|speech|memo"
+    r"|thread|inbox"
+    r"|applicants?|applications?|candidates?|patients?|clauses?|paragraphs?|sections?|chapter|passage|poem|song"
+    r"|script"
     r"|code|draft|post|page|paper|abstract|survey|answers|feedback|data|figures|numbers|expenses|transactions|excerpt"
     r"|conversation|dialogue|description|proposal|plan|recipe|case|brief|notatk[aęi]|tekst|text[eo]?|opinie|avis|list"
     r"|products?|members?|entries|rows?|lines?|events?|situation|offer|policy|agreement|version)"
@@ -73,11 +79,12 @@ _ABOUT_TEXT: Final = re.compile(
     rf"\b(?:this|these|those|the following|the|my|our|diese[nrsm]?|cet(?:te)?|ces|ce|tę|ten|te|esta?|estos)\s+"
     rf"(?:[\w'’-]+\s+){{0,2}}?{_TEXT}\b|\b(?:above|below|the following)\b"
     r"|\bthis\b(?!\s+(?:year|week|month|morning|afternoon|evening|time|way|summer|winter|spring|autumn|weekend))"
-    r"|\bthese\b(?! days)",
+    r"|\bthese\b(?! days)|\ball (?:of )?(?:that|it)\b|\bthey (?:say|said|want|write|wrote)\b",
     re.IGNORECASE,
 )
 _POINTING: Final = re.compile(
-    rf"\b(?:above|(?:the|this|these|those|my|all) (?:[\w'’-]+ ){{0,2}}?(?:{MANY}|text|letter|list|table|log|transcript"
+    rf"\b(?:above|(?:the|this|these|those|my|all) (?:[\w'’-]+ ){{0,2}}?(?:{MANY}|text|letter|list|table|log"
+    rf"|transcript"
     r"|minutes|essay|article|draft|document|story|report)|translation|each (?:one|of (?:them|these|the)|[\w'’-]+)"
     r"|your answer|output|reply only|return only|of them|of these)\b"
     r"|^\W*(?:(?:please|now|can you|could you)\s+)*(?:translate|proofread|correct|rewrite|rephrase|reword|simplify)"
@@ -85,22 +92,11 @@ _POINTING: Final = re.compile(
     re.IGNORECASE,
 )
 _ANOTHER_MATTER: Final = re.compile(
-    r"\W*(?:also|and also|in addition|additionally|another|one more|apart from|besides|separately|by the way|p\.?s)\b",
+    r"\W*(?:also|and also|in addition|additionally|another|one more|apart from|besides|separately|by the way"
+    r"|p\.?s)\b",
     re.IGNORECASE,
 )
 _INLINE: Final = re.compile(r"[^:\n]{3,300}?:[ \t]+(?=\S)")
-
-
-@frozen
-class Line:
-    """A line that is not empty, or a closed block of several."""
-
-    start: int
-    end: int
-    gap: int
-    """What stands before it: 0 nothing but the end of a line, 1 an empty line, 2 a rule."""
-    closed: bool = False
-    """Whether it is a fenced block."""
 
 
 @frozen
@@ -191,28 +187,53 @@ def _asks_about_rest(text: str, lines: Sequence[Line]) -> bool:
     said = text[lines[0].start : lines[end - 1].end]
     if len(rest) < 2 or rest[-1].end - rest[0].start < MIN_ASKED_ABOUT_CHARS or len(said) > MAX_PARAGRAPH_CHARS:
         return False
+    if _are_records(text, rest) and not _lists_tasks(text, rest):
+        return needs_together(said) or (not is_plea(said) and _is_all_said(said, creating=True))
     marked = MARKED.match(text, rest[0].start, rest[0].end) is not None
+    together = needs_together(said) and _are_long(rest, text)
     if (
         (marked and (_lists_tasks(text, rest) or not _ABOUT_TEXT.search(said)))
         or is_plea(said)
-        or not _is_all_said(said, creating=_BASED_ON.search(said) is not None)
+        or not _is_all_said(said, creating=together or _BASED_ON.search(said) is not None)
     ):
         return False
     announced = said.endswith(":") and not marked
-    return announced or _ABOUT_TEXT.search(said) is not None or _is_formed(text, rest) or _is_document(text, rest)
+    if announced or _ABOUT_TEXT.search(said) is not None or _is_formed(text, rest):
+        return True
+    return together or _is_document(text, rest)
+
+
+def _are_long(lines: Sequence[Line], text: str) -> bool:
+    """Whether lines are paragraphs longer than most tasks, none of which is a question."""
+    shown = lines[:MAX_SHOWN_PARAGRAPHS]
+    return len(shown) >= MIN_PARAGRAPHS and all(
+        line.gap and line.end - line.start >= MIN_TOLD_CHARS and text[line.end - 1] != "?" for line in shown
+    )
 
 
 def _asks_about_above(text: str, lines: Sequence[Line]) -> bool:
     start = next((n for n in range(len(lines) - 1, 0, -1) if lines[n].gap), 0)
     said = text[lines[start].start : lines[-1].end]
     above = lines[:start]
-    if len(above) < 2 or above[-1].end - above[0].start < MIN_ASKED_ABOUT_CHARS or len(said) > MAX_PARAGRAPH_CHARS:
+    if (
+        _OWN_TEXT.search(said)
+        or len(above) < 2
+        or above[-1].end - above[0].start < MIN_ASKED_ABOUT_CHARS
+        or len(said) > MAX_PARAGRAPH_CHARS
+    ):
         return False
     end = next((n for n, line in enumerate(above) if n and line.gap), len(above))
     first = text[above[0].start : min(above[end - 1].end, above[0].start + MAX_PARAGRAPH_CHARS)]
     if _instructions(first) or not _is_all_said(said, creating=True):
         return False
     return _ABOUT_TEXT.search(said) is not None or _is_document(text, above)
+
+
+def _are_records(text: str, lines: Sequence[Line]) -> bool:
+    """Whether lines are records of several lines each, that hardly ask for anything."""
+    starts = record_starts(text, lines)[:MAX_SHOWN_PARAGRAPHS]
+    bodies = [text[lines[n + 1].start : min(lines[n + 1].end, lines[n + 1].start + MAX_SAID)] for n in starts[:-1]]
+    return bool(bodies) and 2 * sum(kind_of(body) == "task" for body in bodies) < len(bodies)
 
 
 def _is_document(text: str, lines: Sequence[Line]) -> bool:
@@ -234,6 +255,8 @@ def _tells(paragraph: str) -> bool:
 
 MIN_PARAGRAPHS: Final = 3
 MIN_PARAGRAPH_CHARS: Final = 80
+MIN_TOLD_CHARS: Final = 70
+"""Most tasks are shorter."""
 MAX_SHOWN_PARAGRAPHS: Final = 12
 
 
@@ -256,18 +279,27 @@ _BASED_ON: Final = re.compile(
 def _instructions(said: str) -> list[str]:
     """The sentences of an instruction, and their clauses, that ask for something."""
     found: list[str] = []
-    for start, end in sentence_spans(said):
-        sentence = said[start:end]
+    for sentence in (part for a, b in sentence_spans(said) for part in _SMALL_STOP.split(said[a:b])):
         starts = clause_starts(sentence, []) if kind_of(sentence) == "task" else [0]
         clauses = [sentence[a:b].strip(" \n:,;") for a, b in pairwise([*starts, len(sentence)])]
         found += [clause for clause in clauses if asks(clause)]
-    return [clause for clause in found if not _READING.match(OPENERS.sub("", clause))] or found
+    return [clause for clause in found if not _ADDS_NOTHING.match(bare_instruction(clause))] or found
 
 
-_READING: Final = re.compile(
-    r"(?:read|look|go|have a look|take a look|see|study|help|can you help|could you help)\b[^?]*$", re.IGNORECASE
+_SMALL_STOP: Final = re.compile(r"(?<=[\w)\"'][\w)\"'][\w)\"'][.!?])\s+(?=[a-z])")
+"""The end of a sentence of somebody who types all in small letters."""
+_ADDS_NOTHING: Final = re.compile(
+    r"(?:read|look|go|have a look|take a look|see|study|help|can you help|could you help)\b[^?]*$"
+    r"|[^.?!]{0,80}(?<!what )(?<!that )(?<!which )\bfollows[.:!]*$"
+    r"|(?:just |only |simply )?(?:list|name|show|give|quote|mark|tell|write|put|send)\s+(?:me\s+)?(?:just\s+"
+    r"|only\s+)?"
+    r"(?:them|those|it|these|which(?: ones)?|with names|the list|back)(?:\s+(?:here|out|all|back|by name"
+    r"|in a list|to me"
+    r"|as (?:a list|bullets?)|with names))*\W*(?:please|pls|thanks)?\W*$"
+    r"|(?:keep|preserve|retain|maintain|respect|leave(?! (?:out|off))|do not|don['’]?t|never)\b[^?]*$",
+    re.IGNORECASE,
 )
-"""What says no more than that there is a text, where something else is asked."""
+"""What says no more than that there is a text, or how the work is to be done, where something else is asked."""
 
 
 def _is_piecewise(said: str) -> bool:
@@ -279,6 +311,8 @@ def _asks_for_all(text: str, lines: Sequence[Line]) -> bool:
     """Whether the first paragraph asks for something about the text that cannot be done piece by piece."""
     end = next((n for n, line in enumerate(lines) if n and line.gap), len(lines))
     said = text[lines[0].start : lines[end - 1].end]
+    if is_entry(text, lines[0]) or record_starts(text, lines[:MAX_HEAD_LINES]):
+        return False
     said = said if len(said) <= MAX_PARAGRAPH_CHARS else text[lines[0].start : lines[0].end][:MAX_PARAGRAPH_CHARS]
     return bool(_instructions(said)) and (_POINTING.search(said) is not None or said.endswith(":"))
 
@@ -297,24 +331,42 @@ def _head(text: str, lines: Sequence[Line]) -> tuple[list[tuple[int, int]], int]
             return inline, number
         if end and number - since > _MAX_CATEGORIES and not _categories(text, lines[end:number]):
             break
-        ends_here = number + 1 < len(lines) and _begins_text(text, line, lines[number + 1])
+        ends_here = number + 1 < len(lines) and _begins_text(text, lines, number)
         if said.rstrip("*_ ").endswith((":", "：")):
             known = not end and _is_piecewise(text[lines[0].start : line.end])
             if known or (_LABEL.fullmatch(said) and TITLED.match(said) is None and end):
                 end, since = number + 1, number
         elif not end and ends_here and _is_piecewise(text[lines[0].start : line.end]):
             end, since = number + 1, number
-        elif end == number and line.gap and ends_here and _is_instruction(text[line.start : line.end]):
+        elif end == number and line.gap and ends_here and _goes_on(text, lines, number):
             # A second paragraph of instruction: "Keep the tone."
             end, since = number + 1, number
     return ([(lines[0].start, lines[end - 1].end)] if end else []), end
 
 
-def _begins_text(text: str, line: Line, following: Line) -> bool:
-    """Whether a paragraph ends here: by an empty line, or by what comes next, a list or a table."""
+def _begins_text(text: str, lines: Sequence[Line], number: int) -> bool:
+    """Whether a paragraph ends here: by an empty line, or by what comes next, a list, a table, or lines of text."""
+    line, following = lines[number], lines[number + 1]
     if following.gap or following.closed:
         return True
-    return is_entry(text, following) and not is_entry(text, line)
+    if is_entry(text, line):
+        return False
+    if is_entry(text, following) or TITLED.match(text, following.start, following.end):
+        return True
+    if record_starts(text, lines[number + 1 : number + 1 + MAX_HEAD_LINES]) or _is_keyed(
+        text, lines[number + 1 : number + 3]
+    ):
+        return True
+    said, shown = text[line.start : line.end], text[following.start : min(following.end, following.start + MAX_SAID)]
+    is_complete = said.endswith((".", "?", "!", ":", ")")) or (len(said) < MAX_UNWRAPPED and not shown[:1].islower())
+    is_row = len(shown) >= MIN_ROW_CHARS or all(not ln.gap for ln in lines[number + 1 : number + 4])
+    return is_complete and is_row and not asks(shown) and kind_of(shown) == "context"
+
+
+MAX_SAID: Final = 400
+MAX_UNWRAPPED: Final = 60
+"""A shorter line of an instruction is not one that a typewriter ended."""
+MIN_ROW_CHARS: Final = 100
 
 
 _MAX_CATEGORIES: Final = 12
@@ -323,6 +375,19 @@ _MAX_CATEGORIES: Final = 12
 def _categories(text: str, lines: Sequence[Line]) -> bool:
     """Whether lines between an instruction and a label may be the categories that it speaks of."""
     return all(len(text[line.start : line.end].split()) <= 25 for line in lines)
+
+
+def _goes_on(text: str, lines: Sequence[Line], number: int) -> bool:
+    """Whether a paragraph behind an instruction belongs to it: "Keep the tone.", unless a colon ended that."""
+    paragraph = text[lines[number].start : lines[number].end]
+    if _is_instruction(paragraph):
+        return True
+    if text[: lines[number - 1].end].endswith(":") or len(paragraph) > MAX_REMARK_CHARS or MARKED.match(paragraph):
+        return False
+    return all(kind_of(paragraph[start:end]) == "remark" for start, end in sentence_spans(paragraph))
+
+
+MAX_REMARK_CHARS: Final = 200
 
 
 def _is_instruction(paragraph: str) -> bool:
@@ -340,7 +405,20 @@ def _inline(text: str, lines: Sequence[Line], number: int) -> list[tuple[int, in
     if match is None or len(text[match.end() : line.end].split()) < 8 or TITLED.match(text, line.start, line.end):
         return []
     said = text[lines[0].start : match.end()]
-    return [(lines[0].start, match.end())] if _is_piecewise(said) else []
+    if _LEAD.search(said) or asks(text[match.end() : min(line.end, match.end() + MAX_SAID)]):
+        return []  # "for every e-mail: is an answer needed?"
+    manner = manner_of(_instructions(said), said)
+    if manner is None or (manner.many and len(lines) > number + 1 and lines[number + 1].gap):
+        return []  # "Match each with a colour: red, green or blue", and an empty line before what is to be matched
+    return [(lines[0].start, match.end())]
+
+
+_LEAD: Final = re.compile(
+    r"(?:^|[.!?,\n]\s+|\b(?:tell me|say|please|know)\s+)(?:for|of|to|in|about|behind|from|under|next to|beside|on)\s+"
+    r"(?:each|every|all|any|these|those|the following)\b[^:;,]{0,60}:\s*$",
+    re.IGNORECASE,
+)
+"""What only says of which things something is asked, which follows the colon."""
 
 
 def _opening(text: str, lines: Sequence[Line]) -> int:
@@ -356,22 +434,61 @@ def _tail(text: str, lines: Sequence[Line], first: int, *, announced: bool) -> i
     for number in range(len(lines) - 1, first, -1):
         if lines[-1].end - lines[number].start > MAX_TAIL_CHARS or lines[number].closed:
             break
-        if not lines[number].gap:
+        if not lines[number].gap and not (last == len(lines) and _leaves_list(text, lines, number)):
             continue
         paragraph = text[lines[number].start : lines[last - 1].end]
         sentences = [paragraph[start:end] for start, end in sentence_spans(paragraph)]
         if MARKED.match(paragraph) or TITLED.match(paragraph):
             break
-        told = [s for s in sentences if asks(s) or kind_of(s) in {"remark", "courtesy", "task"}]
-        if _ANOTHER_MATTER.match(paragraph) and any(kind_of(s) == "task" for s in sentences):
+        kinds = [kind_of(sentence) for sentence in sentences]
+        if _ANOTHER_MATTER.match(paragraph) and "task" in kinds:
             return None
-        # A rule may as well stand between two letters.
-        formed = (lines[number].gap == 2 and not announced) or _is_formed(text, lines[first:number])
-        means_text = _POINTING.search(paragraph) or (not announced and _OF_THE_TEXT.search(paragraph))
-        if len(told) < len(sentences) or not (means_text or (formed and told)):
+        if set(kinds) == {"courtesy"} and last == len(lines):
+            last = number if lines[number - 1].closed else last
+            continue
+        if not _is_behind(text, lines[first : number + 1], paragraph, announced=announced):
             break
         last = number
     return last
+
+
+def _is_behind(text: str, lines: Sequence[Line], paragraph: str, *, announced: bool) -> bool:
+    """Whether a paragraph says what to do with the text above it; `lines` are those, and its first."""
+    if _OWN_TEXT.search(paragraph):
+        return False
+    sentences = [paragraph[start:end] for start, end in sentence_spans(paragraph)]
+    told = [s for s in sentences if asks(s) or kind_of(s) in {"remark", "courtesy", "task"}]
+    # A rule may as well stand between two letters.
+    formed = (lines[-1].gap == 2 and not announced) or _is_formed(text, lines[:-1])
+    means_text = _POINTING.search(paragraph) or (not announced and _OF_THE_TEXT.search(paragraph))
+    if len(told) == len(sentences) and (means_text or (formed and told)):
+        return True
+    if announced or not _is_piecewise(paragraph) or not (means_text or formed or _MEANS_ABOVE.search(paragraph)):
+        return False
+    first = text[lines[0].start : min(lines[0].end, lines[0].start + MAX_PARAGRAPH_CHARS)]
+    return formed or not _instructions(first)
+
+
+_OWN_TEXT: Final = re.compile(r":\s*[\"“„«]\w[^\"”»]{20}")
+"""What a paragraph is about that brings its own text."""
+_KEYED: Final = re.compile(r"[\w .'’-]{1,24}:[ \t]")
+_MEANS_ABOVE: Final = re.compile(r"\b(?:that|it|there)\b|\^", re.IGNORECASE)
+
+
+def _is_keyed(text: str, lines: Sequence[Line]) -> bool:
+    """Whether each of several lines begins with a name and a colon."""
+    return len(lines) > 1 and all(_KEYED.match(text[ln.start : min(ln.end, ln.start + 40)]) for ln in lines)
+
+
+def _leaves_list(text: str, lines: Sequence[Line], number: int) -> bool:
+    """Whether a line right below a list or a fence is an instruction, and none of its own lines."""
+    line, before = lines[number], lines[number - 1]
+    if before.closed and kind_of(text[line.start : line.end][:MAX_SAID]) == "courtesy":
+        return True
+    listed = is_entry(text, before) or _is_keyed(text, lines[number - 2 : number])
+    if not (before.closed or listed) or is_entry(text, line) or text[line.start].isspace():
+        return False
+    return line.end - line.start < MAX_TAIL_CHARS and _is_piecewise(text[line.start : line.end])
 
 
 def _is_formed(text: str, lines: Sequence[Line]) -> bool:
