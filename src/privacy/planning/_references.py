@@ -193,4 +193,4 @@ def _has_antecedent(text: str, match: re.Match[str]) -> bool:
     has_name = re.search(r"(?<=[\w,)] )[A-ZŁŚŻ]\w+", before) is not None
     if pronoun in _POSSESSIVE:
         return has_name or len(words) >= 2 or (pronoun == "their" and _OWN_SUBJECT.search(before) is not None)
-    return has_name or _CLAUSE_BREAK.search(before) is not None
+    return has_name or _CLAUSE_BREAK.search(before) is not None or re.search(r"[.!?]\s", before) is not None
