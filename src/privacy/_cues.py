@@ -104,7 +104,7 @@ _CUES: Final = (
     _Cue(re.compile(rf"(?i:\b(?:(?:{_SHORT_TITLES})\b\.?|(?:{_TITLES_IN_FULL})))[ \t]+{_FULL_NAME}")),
     _Cue(re.compile(rf"(?:^|[\n({{|,;\"'<])[ \t>*-]*(?i:{_FIELDS})[\"']?[ \t]*[:=][ \t]*[\"']?{_FULL_NAME}")),
 )
-_COMPANY_WORD: Final = r"[^\W\d_a-zà-öø-ÿ][\w'’&.-]*"
+_COMPANY_WORD: Final = r"[^\W\d_a-zà-öø-ÿ][\w'’&.-]{0,60}"  # bounded: A-1-A-1- and so on begins one at every letter
 _COMPANY: Final = re.compile(
     rf"(?<!\w)(?:\d{{1,3}}[ \t])?(?:{_COMPANY_WORD}(?:,|[ \t]&|[ \t]and)?[ \t]){{1,4}}"
     r"(?:Inc|Incorporated|Ltd|Limited|LLC|LLP|PLC|plc|Corp|Corporation|GmbH|AG|KG|S\.A\.|SAS|BV|B\.V\.|Oy|"

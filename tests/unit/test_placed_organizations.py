@@ -1,8 +1,10 @@
 """Organisations that stand where forms, letters and CVs name them, though their words are ordinary ones."""
 
+import re
+
 import pytest
 
-from privacy._cues import cue_organizations
+from privacy._cues import _COMPANY_WORD, cue_organizations
 from privacy._shapes import load_shapes
 
 
@@ -45,3 +47,10 @@ def test_what_stands_there_and_is_no_name_is_left_alone(text: str) -> None:
 
 def test_a_company_begins_behind_the_ordinary_words_before_it() -> None:
     assert found("Ask Acme Ltd about it") == ["Acme Ltd"]
+
+
+def test_a_word_of_a_company_is_bounded_so_that_a_long_row_of_letters_and_marks_takes_linear_time() -> None:
+    row = "A-1-" * 1000
+    longest = max(len(match.group()) for match in re.finditer(_COMPANY_WORD, row))
+    assert longest < 100
+    assert found(row) == []
