@@ -54,6 +54,8 @@ class Run:
     """How many arcs of the request were ready before it."""
     joins: tuple[int, ...]
     """How many rings each of the client's arcs was joined to."""
+    kept: frozenset[str]
+    """The names of the client's guards, of which the request may have used one alone."""
     planned: tuple[RingPath, RingPath]
     """The rings of two further requests, one planned right after the other, with ways ready for both."""
 
@@ -92,6 +94,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
                 tuple(leaves),
                 ready_used,
                 tuple(joins.values()),
+                frozenset(member[peer] for peer in client.network._guards.known()),
                 cast("tuple[RingPath, RingPath]", planned),
             )
 
@@ -125,8 +128,9 @@ def guards(run: Run) -> set[str]:
 
 def test_only_guards_and_who_gave_the_directory_have_met_the_client(run: Run) -> None:
     met = {name for name, seen in run.seen.items() if run.client_address in seen.neighbours}
-    assert guards(run) <= met
-    assert {name for name in met if not name.startswith("bootstrap")} == guards(run)
+    assert guards(run) <= met & run.kept
+    assert len(run.kept) == 2
+    assert {name for name in met if not name.startswith("bootstrap")} == run.kept
 
 
 def test_those_who_have_met_the_client_have_no_text(run: Run) -> None:
@@ -144,10 +148,10 @@ def test_no_relay_but_a_guard_has_two_fragments(run: Run) -> None:
     )
     assert len(middles) == 6
     assert set(middles.values()) == {1}
-    assert not set(middles) & guards(run)
+    assert not set(middles) & run.kept
     # The rings went where the client says, and nowhere else.
     carried = {name for name, seen in run.seen.items() if seen.cells and name.startswith("relay")}
-    assert carried == {*middles, *guards(run)}
+    assert carried == {*middles, *run.kept}
 
 
 def test_arcs_that_were_ready_are_lent_to_one_request_and_used_once(run: Run) -> None:
