@@ -20,6 +20,7 @@ import structlog
 import trio
 from attrs import define, field
 
+from benchmarks.engine_tokens import EngineTokens
 from benchmarks.report import Figure
 from inference.engine import Message, Parameters
 from inference.scripted import ScriptedEngine
@@ -144,28 +145,6 @@ class _Engine(ScriptedEngine):
         await super().pace(position, down)
 
 
-class _Tokens:
-    """The client's counting, as the engines count."""
-
-    def __init__(self, engine: ScriptedEngine) -> None:
-        self._engine = engine
-        self._text = ""
-        self.digest = engine.models()[0].tokenizer_digest
-
-    def count_messages(self, messages: Sequence[Message]) -> int:
-        return self._engine.count_tokens(messages)
-
-    def count_text(self, text: str) -> int:
-        return self._engine.count_text_tokens(text)
-
-    def incremental(self) -> "_Tokens":
-        return _Tokens(self._engine)
-
-    def feed(self, delta: str) -> int:
-        self._text += delta
-        return self.count_text(self._text)
-
-
 class _Settler:
     """Takes every settlement."""
 
@@ -184,7 +163,7 @@ class _Network:
 
     async def ask(self, emit: Callable[[Event], None]) -> Answered:
         """One request; its fragment goes to whom the view has first."""
-        tokens: Any = _Tokens(next(iter(self.engines.values())))
+        tokens: Any = EngineTokens(next(iter(self.engines.values())))
         hosts = self.view.hosts_of(MODEL, tokens.digest, [LOG.name])
         client: Any = SimpleNamespace(
             network=self.view,
@@ -279,7 +258,7 @@ async def _cancel(network: _Network) -> float:
 
 
 async def _round_trip_s(network: _Network) -> float:
-    host = network.view.hosts_of(MODEL, _Tokens(next(iter(network.engines.values()))).digest, [LOG.name])[0]
+    host = network.view.hosts_of(MODEL, EngineTokens(next(iter(network.engines.values()))).digest, [LOG.name])[0]
     (path,) = network.view.plan_rings([host], "private")
     ring = await network.view.open_ring(path, ECHO)
     times = []

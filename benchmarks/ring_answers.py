@@ -19,6 +19,7 @@ from unittest import mock
 import trio
 from attrs import frozen
 
+from benchmarks.engine_tokens import EngineTokens
 from benchmarks.report import Figure
 from benchmarks.ring_roles import SUITE
 from benchmarks.ring_world import World, world
@@ -258,7 +259,7 @@ class _Asking:
                 whole.append(watch.took(event.answer_tokens))
 
         network: Any = SimpleNamespace(suite=SUITE, open_ring=self._open_ring)
-        counting: Any = _Counting(self._engine)
+        counting: Any = EngineTokens(self._engine)
         exchange = Exchange(network, counting, self._screen, _POLICY, hear, trio.current_time())
         outcome = Outcome()
         with trio.fail_after(120):
@@ -282,27 +283,6 @@ class _Asking:
         ring = await self._world.open(service)
         await trio.sleep(JOIN_S)
         return ring
-
-
-class _Counting:
-    """The client's counting of tokens, as the engine counts."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._text = ""
-
-    def count_messages(self, messages: Sequence[Message]) -> int:
-        return self._engine.count_tokens(messages)
-
-    def count_text(self, text: str) -> int:
-        return self._engine.count_text_tokens(text)
-
-    def incremental(self) -> "_Counting":
-        return _Counting(self._engine)
-
-    def feed(self, delta: str) -> int:
-        self._text += delta
-        return self.count_text(self._text)
 
 
 class _Settler:

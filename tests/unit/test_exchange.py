@@ -17,6 +17,7 @@ import trio.testing
 from attrs import evolve
 
 import peernet.client.fragment as fragment_module
+from benchmarks.engine_tokens import EngineTokens
 from inference.engine import PREFIX, Message, ModelInfo, Parameters
 from inference.scripted import ScriptedEngine
 from peernet.client.events import Event, FragmentDone, FragmentText
@@ -163,27 +164,6 @@ class Host:
             leg.close()
 
 
-class Tokens:
-    """The client's counting, as the scripted engines count."""
-
-    def __init__(self, engine: ScriptedEngine) -> None:
-        self._engine = engine
-        self._text = ""
-
-    def count_messages(self, messages: Sequence[Message]) -> int:
-        return self._engine.count_tokens(messages)
-
-    def count_text(self, text: str) -> int:
-        return self._engine.count_text_tokens(text)
-
-    def incremental(self) -> "Tokens":
-        return Tokens(self._engine)
-
-    def feed(self, delta: str) -> int:
-        self._text += delta
-        return self.count_text(self._text)
-
-
 async def fund(_: object, path: RingPath, offer: Any, cap: int, policy: LedgerPolicy) -> FundedLane:
     """In the place of `wallet.fund_lane`: a lane for the host of `offer`, in a log of its own."""
     await trio.lowlevel.checkpoint()
@@ -215,7 +195,7 @@ class Client:
         self._last: Attempt | None = None
         self.events: list[Event] = []
         self.outcome = Outcome()
-        tokens = Tokens(hosts[0].engine)
+        tokens = EngineTokens(hosts[0].engine)
         network = SimpleNamespace(suite=SUITE, open_ring=self._open_ring)
         self._parameters = parameters
         self._exchange = Exchange(cast("Any", network), cast("Any", tokens), Screen(), POLICY, self.events.append, 0.0)
