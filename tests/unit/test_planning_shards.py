@@ -308,7 +308,7 @@ def test_the_header_of_a_table_goes_to_all_and_is_shown_once() -> None:
 
 def test_empty_lines_before_a_header_count_for_nothing() -> None:
     made = planned(f"Translate the notes in this table into French:\n\n{TABLE}")
-    header, last = "| a | b |\n|---|---|", len(made.fragments) - 1
+    header, last = "| a | b |\n| c | d |", len(made.fragments) - 1
     answers = {fragment.ordinal: "" for fragment in made.fragments} | {
         0: f"\n\n\n{header}\none",
         last: f"{header}\ntwo",
