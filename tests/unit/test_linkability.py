@@ -50,6 +50,11 @@ def test_the_classifier_learns_what_takes_two_features_and_nothing_from_noise():
     assert abs(area_under_curve(model.scores(rows[2000:]), noise[2000:]) - 0.5) < 0.05
 
 
+def without_goodbye(cells: list[tuple[float, int]], ended_s: float) -> list[tuple[float, int]]:
+    """The cells but for the client's last: whether it still says that it ends is a race with the host's own end."""
+    return [(at_s, way) for at_s, way in cells if way < 0 or at_s < ended_s]
+
+
 @pytest.mark.parametrize("paced", [False, True])
 async def test_simulated_rings_look_as_real_ones_do(autojump_clock: object, paced: bool):
     real = (await ask(Engine(TOKENS, seconds_per_token=1 / SPEED), paced=paced)).ring
@@ -58,7 +63,8 @@ async def test_simulated_rings_look_as_real_ones_do(autojump_clock: object, pace
     pieces = [(1 / SPEED, 7)] * TOKENS + [(1 / SPEED, 1)]
     source = random.Random(1)
     run_ring(ring, 0.0, paced, pieces, source, ask_bytes=500, settled_bytes=640)
-    for found, true in ((ring.out, real.out), (ring.back, real.back)):
+    for arc in ("out", "back"):
+        found, true = (without_goodbye(getattr(seen, arc), seen.ended_s) for seen in (ring, real))
         assert [way for _, way in found] == [way for _, way in true]
         away = [at_s - found_s for (found_s, _), (at_s, _) in zip(found, true, strict=True)]
         assert max(away) - min(away) < 0.15  # the log's time to settle
