@@ -218,6 +218,7 @@ ONE, TWO = SMALL.credits(2)
 ISSUED = (SMALL.key, LARGE.key, GIVEN.key, *(Issue(issuer.key.key_id, 2, 60) for issuer in (SMALL, LARGE, GIVEN)))
 LANE = redeem_of(1, 2_000, [ONE, TWO])
 SETTLED = Settle(LANE.lane_key, PAYOUT, 500, 180, bytes(32))
+NEXT_SETTLED = Settle(LANES[1], PAYOUT, 500, 300, bytes(32))
 
 
 def violation(entry, *before):
@@ -227,6 +228,18 @@ def violation(entry, *before):
     with pytest.raises(RuleViolation) as caught:
         state.apply(entry)
     return caught.value.reason
+
+
+def test_no_part_of_an_honest_log_accuses_it():
+    """Every choice of entries of a log in which all kinds follow each other."""
+    change = change_request(1, (SMALL.key.key_id, 1)).entry(180)
+    again = redeem_of(2, 1_000, SMALL.credits(1, b"\x55" * 32), at_s=240)
+    log = (SMALL.key, Issue(SMALL.key.key_id, 2, 60), LANE, SETTLED, change, again, NEXT_SETTLED)
+    for chosen in range(1 << len(log)):
+        state = LedgerState(partial=True)
+        for place, entry in enumerate(log):
+            if chosen >> place & 1:
+                state.apply(entry)
 
 
 def test_each_rule_of_issuing_is_named():

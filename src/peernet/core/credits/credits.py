@@ -164,12 +164,11 @@ def fewest_covering(available: Sequence[int], amount_microcredits: int) -> tuple
     """
     owned = {denomination: list(available).count(denomination) for denomination in sorted(set(available))}
     for count in range(1, min(len(available), MAX_CREDITS_A_LANE) + 1):
-        best: tuple[int, ...] | None = None
+        # The first that covers is the least above: were there a lesser one, it would be less by the first's smallest
+        # denomination or a multiple of it, since each divides the next, and the first would cover without that.
         for chosen in combinations_with_replacement(owned, count):
-            if any(chosen.count(denomination) > number for denomination, number in owned.items()):
-                continue
-            if sum(chosen) >= amount_microcredits and (best is None or sum(chosen) < sum(best)):
-                best = chosen
-        if best is not None:
-            return best
+            if sum(chosen) >= amount_microcredits and all(
+                chosen.count(denomination) <= number for denomination, number in owned.items()
+            ):
+                return chosen
     return None
