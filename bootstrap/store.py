@@ -30,7 +30,18 @@ from peernet.core.errors import PeernetError, RemoteProtocolError, UserError
 from peernet.core.ledger.checkpoint import Checkpoint, read_unverified
 from peernet.core.ledger.merkle import CompactRange, TreeNode, full_subtrees, leaf_hash, tree_root
 
-__all__ = ["CheckpointMoved", "LedgerCorrupt", "LedgerStore", "MirrorStore", "NewEntry", "Refusal", "Store", "edge_of"]
+__all__ = [
+    "CheckpointMoved",
+    "LedgerCorrupt",
+    "LedgerStore",
+    "MirrorStore",
+    "NewEntry",
+    "Refusal",
+    "Store",
+    "check_file",
+    "create_file",
+    "edge_of",
+]
 
 APPLICATION_ID: Final = 0x706E6C67
 """`pnlg`: tells our files from other SQLite databases."""
@@ -110,9 +121,9 @@ class LedgerStore:
         """
         self._path = path
         if create:
-            _create_file(path)
+            create_file(path)
         else:
-            _check_file(path)
+            check_file(path)
         self._connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
         try:
             self._prepare(new=create)
@@ -332,7 +343,8 @@ def _blobs(rows: Sequence[tuple[object, ...]]) -> list[bytes]:
     return [value for (value,) in rows if isinstance(value, bytes)]
 
 
-def _create_file(path: Path) -> None:
+def create_file(path: Path) -> None:
+    """Makes an empty file that its owner alone can read; raises `UserError` when there is one, or no folder for it."""
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, OWNER_ONLY)
     except FileExistsError as error:
@@ -342,12 +354,13 @@ def _create_file(path: Path) -> None:
     os.close(descriptor)
 
 
-def _check_file(path: Path) -> None:
+def check_file(path: Path, what: str = "ledger") -> None:
+    """Raises `UserError` when the file is missing, or open to others than its owner."""
     try:
         mode = path.stat().st_mode
     except FileNotFoundError as error:
         raise UserError(
-            f"there is no ledger at {path}: restore it from a backup, or create a new one if there never was one"
+            f"there is no {what} at {path}: restore it from a backup, or create a new one if there never was one"
         ) from error
     if stat.S_IMODE(mode) & 0o077:
         raise UserError(f"{path} is open to others than its owner: chmod 600 {path}")
