@@ -293,7 +293,7 @@ class _Settler:
         return _logged(settlement.entry(60))
 
 
-async def _fund(_: object, __: RingPath, offer: HostOffer, cap: int, policy: LedgerPolicy) -> FundedLane:
+async def _fund(_: object, __: RingPath, offer: HostOffer, cap: int, policy: LedgerPolicy, ___: object) -> FundedLane:
     """In the place of `wallet.fund_lane`: a lane in a log of ours."""
     await trio.lowlevel.checkpoint()
     seed = secrets.token_bytes(32)

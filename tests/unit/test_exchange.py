@@ -164,7 +164,9 @@ class Host:
             leg.close()
 
 
-async def fund(_: object, path: RingPath, offer: Any, cap: int, policy: LedgerPolicy) -> FundedLane:
+async def fund(
+    _: object, path: RingPath, offer: Any, cap: int, policy: LedgerPolicy, purse: object = None
+) -> FundedLane:
     """In the place of `wallet.fund_lane`: a lane for the host of `offer`, in a log of its own."""
     await trio.lowlevel.checkpoint()
     seed = secrets.token_bytes(32)
