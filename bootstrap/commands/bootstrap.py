@@ -15,9 +15,13 @@ from peernet.cli.services import Ending, add_metrics, add_service, announce, fin
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import trio
+
     from bootstrap.keeper import LedgerKeeper
+    from bootstrap.portal.settings import PortalConfig
     from peernet.core.ledger.policy import LedgerPolicy
     from peernet.node.config import NetworkConfig
+    from peernet.node.home import Home
     from peernet.node.peer import Peer
 
 HELP = "keep a ledger and the directory of the network"
@@ -31,6 +35,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_network(parser, listens=True)
     add_service(parser)
     add_metrics(parser)
+    parser.add_argument(
+        "--portal",
+        metavar="ADDRESS",
+        help="serve accounts and the portal there, such as on 127.0.0.1:8470 (the rest: [portal] in config.toml)",
+    )
     parser.add_argument("--origin", metavar="NAME", help="the log's name, such as example.org/peernet")
     parser.add_argument(
         "--grant-cap-microcredits", type=int, metavar="N", help="the most that one lane is funded with"
@@ -68,6 +77,7 @@ async def _serve(arguments: argparse.Namespace, ending: Ending | None = None) ->
 
     network, home = network_of(arguments), home_of(arguments)
     config: BootstrapConfig = table_of(arguments, "bootstrap", BootstrapConfig)
+    portal = _portal_of(arguments)
     if not 1 <= arguments.bootstraps <= MAX_BOOTSTRAPS:
         raise UserError(f"--bootstraps {arguments.bootstraps}: choose 1 to {MAX_BOOTSTRAPS}")
     if arguments.bootstraps > 1 and arguments.write_network is None:
@@ -87,13 +97,42 @@ async def _serve(arguments: argparse.Namespace, ending: Ending | None = None) ->
                 service = keeper.service(stack, peer, config, policy)
             nursery.start_soon(service.run)
             await serve_metrics(arguments, [peer], nursery)
+            pages = await _serve_portal(portal, home, nursery)
             ledger = keeper.log.verifier_key.text()
             text = f"bootstrap node ready; others join with\n  {_joining(arguments, addresses[0], ledger)}"
             if len(policy.logs) == 1:
                 text += "\nit is the only one: its word is final, and nobody checks it while it runs"
-            announce(arguments, text, peer=str(peer.peer_id), addresses=addresses, ledger=ledger, policy=policy.text())
+            if pages is not None:
+                text += f"\nthe portal is at {pages}"
+            announce(
+                arguments,
+                text,
+                peer=str(peer.peer_id),
+                addresses=addresses,
+                ledger=ledger,
+                policy=policy.text(),
+                portal=pages,
+            )
             await (ending or Ending()).wait()
             await finish([peer.swarm])
+
+
+def _portal_of(arguments: argparse.Namespace) -> "PortalConfig":
+    from bootstrap.portal.settings import PortalConfig
+
+    config: PortalConfig = table_of(arguments, "portal", PortalConfig)
+    return config if arguments.portal is None else evolve(config, listen=arguments.portal)
+
+
+async def _serve_portal(config: "PortalConfig", home: "Home", nursery: "trio.Nursery") -> str | None:
+    """Serves the portal in `nursery` where the configuration asks for one; returns where people reach it."""
+    if not config.listen:
+        return None
+    from bootstrap.portal.serving import open_office, run_portal
+
+    office = open_office(config, home.state, home.seed("portal"))
+    await nursery.start(run_portal, office)
+    return office.origin
 
 
 @contextmanager

@@ -1,0 +1,37 @@
+"""What the handlers of the portal work with, made once."""
+
+from collections.abc import Callable
+from typing import Final
+
+import trio
+from attrs import define, field
+
+from bootstrap.database import Database
+from bootstrap.portal.crossing import CrossingGuard
+from bootstrap.portal.pages import Pages
+from bootstrap.portal.settings import PortalConfig
+
+__all__ = ["NOTICE_VERSION", "Office"]
+
+NOTICE_VERSION: Final = "2026-11"
+"""The privacy notice that is in force (`templates/policies/`); who accepted another one is asked again."""
+DATABASE_THREADS: Final = 8
+
+
+@define
+class Office:
+    """One operator's service."""
+
+    config: PortalConfig
+    database: Database
+    guard: CrossingGuard
+    now_s: Callable[[], int]
+    """Whole seconds of the Unix epoch."""
+    pages: Pages
+    notice_version: str = NOTICE_VERSION
+    threads: trio.CapacityLimiter = field(factory=lambda: trio.CapacityLimiter(DATABASE_THREADS))
+
+    @property
+    def origin(self) -> str:
+        """Where people reach the portal: scheme, host, port."""
+        return self.guard.origin
