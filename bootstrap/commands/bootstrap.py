@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from attrs import evolve
 
-from peernet.cli.options import add_home, add_network, home_of, network_of, table_of
+from peernet.cli.options import add_home, add_network, config_file, home_of, network_of, table_of
 from peernet.cli.services import Ending, add_metrics, add_service, announce, finish, run_service, serve_metrics
 
 if TYPE_CHECKING:
@@ -119,8 +119,10 @@ async def _serve(arguments: argparse.Namespace, ending: Ending | None = None) ->
 
 def _portal_of(arguments: argparse.Namespace) -> "PortalConfig":
     from bootstrap.portal.settings import PortalConfig
+    from peernet.node.config import load_table
 
-    config: PortalConfig = table_of(arguments, "portal", PortalConfig)
+    # Flags of the same names are about the peer and not about the portal.
+    config: PortalConfig = load_table(config_file(arguments), "portal", PortalConfig, {})
     return config if arguments.portal is None else evolve(config, listen=arguments.portal)
 
 

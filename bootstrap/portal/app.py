@@ -216,7 +216,7 @@ class Portal:
     def _set_cookies(self, response: Response, visit: Visit, form_cookie: str | None) -> None:
         secure = self.office.config.secure
         if form_cookie is not None and visit.route.kind == "page":
-            response.set_cookie(FORM_COOKIE, form_cookie, httponly=True, samesite="strict", secure=secure)
+            response.set_cookie(FORM_COOKIE, form_cookie, httponly=True, samesite="lax", secure=secure)
         if visit.session_secret:
             response.set_cookie(SESSION_COOKIE, visit.session_secret, httponly=True, samesite="lax", secure=secure)
         elif visit.session_secret == "":

@@ -12,6 +12,7 @@ from hypercorn.trio import serve
 from bootstrap.database import open_database
 from bootstrap.portal.app import Portal
 from bootstrap.portal.crossing import CrossingGuard
+from bootstrap.portal.jobs import run_jobs
 from bootstrap.portal.menu import FOOTER, MENU
 from bootstrap.portal.office import Office
 from bootstrap.portal.pages import Pages
@@ -55,6 +56,7 @@ async def run_portal(office: Office, *, task_status: trio.TaskStatus[str] = trio
     try:
         async with trio.open_nursery() as nursery:
             bound = await nursery.start(serving)
+            nursery.start_soon(run_jobs, office)
             task_status.started(bound[0])
     except* OSError as error:
         raise UserError(f"cannot serve the portal on {office.config.listen}: {error.exceptions[0]}") from error

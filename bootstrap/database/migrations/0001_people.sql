@@ -39,3 +39,33 @@ CREATE TABLE session (
 
 CREATE INDEX session_account ON session (account_id);
 CREATE INDEX session_previous ON session (previous_id);
+
+-- Mails that wait to be sent. They are gone once the mailer has taken them.
+CREATE TABLE mail (
+    id TEXT PRIMARY KEY,
+    recipient TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    body TEXT NOT NULL,
+    queued_at_s INTEGER NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    next_try_at_s INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX mail_next_try ON mail (next_try_at_s);
+
+-- Who looked at, or changed, what is not their own; and what people did that others must be able to ask about.
+CREATE TABLE access_log (
+    id TEXT PRIMARY KEY,
+    at_s INTEGER NOT NULL,
+    -- Who did it; NULL for the service itself.
+    by_account_id TEXT,
+    -- Whom it is about.
+    about_account_id TEXT,
+    action TEXT NOT NULL,
+    -- The thing, such as 'payout/PAYOUTID'; never a name or an address.
+    object TEXT NOT NULL,
+    ip_prefix TEXT NOT NULL
+) STRICT;
+
+CREATE INDEX access_log_at ON access_log (at_s);
+CREATE INDEX access_log_about ON access_log (about_account_id, at_s);

@@ -1,0 +1,52 @@
+"""What the service does by itself, beside answering requests. A job that breaks is logged, counted and run again."""
+
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Final
+
+import structlog
+import trio
+from attrs import field, frozen
+
+from bootstrap.database import DatabaseBusy
+
+if TYPE_CHECKING:
+    from bootstrap.portal.office import Office
+
+__all__ = ["JOBS", "Job", "run_jobs"]
+
+log = structlog.get_logger()
+
+
+@frozen
+class Job:
+    """One of them."""
+
+    name: str
+    every_s: float
+    run: "Callable[[Office], Awaitable[None]]"
+    failures: Counter[str] = field(factory=Counter)
+    """How many runs broke, by the type of error."""
+
+
+JOBS: Final[tuple[Job, ...]] = ()
+
+
+async def run_jobs(office: "Office", jobs: tuple[Job, ...] = JOBS) -> None:
+    """Runs them all until cancelled."""
+    async with trio.open_nursery() as nursery:
+        for job in jobs:
+            nursery.start_soon(_run, office, job)
+
+
+async def _run(office: "Office", job: Job) -> None:
+    while True:
+        try:
+            await job.run(office)
+        except DatabaseBusy:
+            job.failures["DatabaseBusy"] += 1
+        except Exception as error:  # noqa: BLE001  (the outermost task of a job)
+            kind = type(error).__name__
+            job.failures[kind] += 1
+            log.warning("a job broke", job=job.name, error=kind)
+        await trio.sleep(job.every_s)
