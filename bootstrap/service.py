@@ -65,6 +65,8 @@ class BootstrapConfig:
 
     origin: str = "peernet.local/log"
     """The log's name (C2SP: a schema-less URL that the operator controls)."""
+    database: str = field(default="", repr=False)
+    """Where the ledger is kept: a postgresql:// URL; by default a file in the node's state folder."""
     grant_cap_microcredits: int = field(default=50_000, validator=ge(0))
     """The most that one lane is funded with."""
     grants_per_minute: int = field(default=600, validator=ge(0))

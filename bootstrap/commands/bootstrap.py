@@ -86,7 +86,7 @@ async def _serve(arguments: argparse.Namespace, ending: Ending | None = None) ->
     with ExitStack() as stack:
         with _explained():
             try:
-                keeper = LedgerKeeper.open(stack, home, config.origin, peer.suite)
+                keeper = LedgerKeeper.open(stack, home, config.origin, peer.suite, database=config.database)
             except RemoteProtocolError as error:
                 raise UserError(f"--origin {config.origin!r} cannot name a log: {error}") from error
         # The other bootstrap nodes may be about to start: nobody waits for nobody.
