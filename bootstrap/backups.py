@@ -234,7 +234,8 @@ def _sha256(path: Path) -> str:
 def _write_manifest(folder: Path, backup: Backup) -> None:
     said = {"format": FORMAT, **asdict(backup)}
     part = folder / f"{MANIFEST}.part"
-    with part.open("w", encoding="utf-8") as file:
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         json.dump(said, file, indent=1)
         file.flush()
         os.fsync(file.fileno())
