@@ -28,7 +28,7 @@ NAMES: Final = re.compile(
 )
 TAKES: Final = re.compile(
     r"\b(bytes|bytearray|memoryview|SealedCell|DirectoryPart|DirectoryHead|Reply|Request|Seal|Snapshot|Difference|Voucher"
-    r"|Receipt|Settlement|LaneOpening|Equivocation|InvalidEntry|LogProof|NodeReader|AddCheckpoint)\b"
+    r"|Receipt|Settlement|LaneOpening|Credit|Entry|IssuerKey|Issue|Redeem|ChangePart|Equivocation|InvalidEntry|LogProof|NodeReader|AddCheckpoint)\b"
 )
 TEXT_TOO: Final = re.compile(r"_?parse|_?decode")
 PACKAGES: Final = (peernet.core, peernet.net, peernet.gateway, bootstrap)
