@@ -46,6 +46,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--grant-cap-microcredits", type=int, metavar="N", help="the most that one lane is funded with"
     )
     parser.add_argument(
+        "--grants-per-minute",
+        type=int,
+        metavar="N",
+        help="how many lanes are funded for nothing a minute; 0 for none, so that clients need credits",
+    )
+    parser.add_argument(
+        "--issue-credits",
+        action="store_true",
+        default=None,
+        help="make issuer keys, announce them in the ledger, and sign credits with them",
+    )
+    parser.add_argument(
         "--directory-interval-s", type=int, metavar="SECONDS", help="how often the DHT is crawled for the directory"
     )
     parser.add_argument(

@@ -19,8 +19,10 @@ from peernet.core.metering import ChangeRequest, GrantRequest, RedeemRequest, Se
 from peernet.core.wire import MessageSet
 
 __all__ = [
+    "CREDITS_ONLY",
     "LANE_SERVICE",
     "LEDGER_PROTOCOL",
+    "NO_CREDITS",
     "TLOG_PROTOCOL",
     "WITNESS_PROTOCOL",
     "AddCheckpoint",
@@ -44,6 +46,10 @@ __all__ = [
     "mirror_prefix",
 ]
 
+CREDITS_ONLY: Final = "credits_only"
+"""Why a lane is not granted: it has to be paid for."""
+NO_CREDITS: Final = "no_issuer"
+"""Why no change is given: that node issues no credits."""
 LANE_SERVICE: Final = "lane"
 LEDGER_PROTOCOL: Final = "/peernet/ledger/1"
 TLOG_PROTOCOL: Final = "/peernet/tlog/1"
