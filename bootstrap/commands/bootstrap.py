@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from bootstrap.keeper import LedgerKeeper
     from bootstrap.portal.settings import PortalConfig
+    from bootstrap.service import BootstrapService
     from peernet.core.ledger.policy import LedgerPolicy
     from peernet.node.config import NetworkConfig
     from peernet.node.home import Home
@@ -97,7 +98,7 @@ async def _serve(arguments: argparse.Namespace, ending: Ending | None = None) ->
                 service = keeper.service(stack, peer, config, policy)
             nursery.start_soon(service.run)
             await serve_metrics(arguments, [peer], nursery)
-            pages = await _serve_portal(portal, home, nursery)
+            pages = await _serve_portal(portal, home, nursery, peer, service, policy)
             ledger = keeper.log.verifier_key.text()
             text = f"bootstrap node ready; others join with\n  {_joining(arguments, addresses[0], ledger)}"
             if len(policy.logs) == 1:
@@ -126,13 +127,25 @@ def _portal_of(arguments: argparse.Namespace) -> "PortalConfig":
     return config if arguments.portal is None else evolve(config, listen=arguments.portal)
 
 
-async def _serve_portal(config: "PortalConfig", home: "Home", nursery: "trio.Nursery") -> str | None:
+async def _serve_portal(
+    config: "PortalConfig",
+    home: "Home",
+    nursery: "trio.Nursery",
+    peer: "Peer",
+    service: "BootstrapService",
+    policy: "LedgerPolicy",
+) -> str | None:
     """Serves the portal in `nursery` where the configuration asks for one; returns where people reach it."""
     if not config.listen:
         return None
     from bootstrap.portal.serving import open_office, run_portal
+    from bootstrap.public.figures import NodeFigures
+    from bootstrap.public.ledger_view import NodeLedger
 
     office = open_office(config, home.state, home.seed("portal"))
+    copy = peer.directory.copy
+    office.figures = NodeFigures(lambda: copy.directory, service.log, service.tokens, office.now_s)
+    office.ledger = NodeLedger(service.log, service.read_file, policy, peer.suite)
     await nursery.start(run_portal, office)
     return office.origin
 

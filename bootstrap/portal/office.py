@@ -10,6 +10,8 @@ from bootstrap.database import Database
 from bootstrap.portal.crossing import CrossingGuard
 from bootstrap.portal.pages import Pages
 from bootstrap.portal.settings import PortalConfig
+from bootstrap.public.figures import NetworkFigures
+from bootstrap.public.ledger_view import LedgerView
 
 __all__ = ["NOTICE_VERSION", "Office"]
 
@@ -29,6 +31,10 @@ class Office:
     """Whole seconds of the Unix epoch."""
     pages: Pages
     notice_version: str = NOTICE_VERSION
+    figures: NetworkFigures | None = None
+    """Figures of the network; None where the node gives none."""
+    ledger: LedgerView | None = None
+    """The node's ledger; None where there is none beside the portal."""
     threads: trio.CapacityLimiter = field(factory=lambda: trio.CapacityLimiter(DATABASE_THREADS))
 
     @property

@@ -2,9 +2,14 @@
 
 from typing import Final
 
-from bootstrap.portal import home
+from bootstrap.portal import dashboards, developers, home, ledger_pages
 from bootstrap.portal.routes import Page
 
 __all__ = ["ROUTES"]
 
-ROUTES: Final[tuple[Page, ...]] = (*home.ROUTES,)
+ROUTES: Final[tuple[Page, ...]] = (
+    *home.ROUTES,
+    *ledger_pages.ROUTES,
+    *dashboards.ROUTES,
+    *developers.ROUTES,
+)

@@ -28,7 +28,7 @@ class Thing:
 
 
 async def show(visit: Visit) -> Response:
-    return visit.page("home.html")
+    return visit.page("home.html", figures=None)
 
 
 async def take(visit: Visit) -> Response:
@@ -304,3 +304,20 @@ def test_a_route_without_its_own_kind_is_none():
 def test_two_routes_of_one_path_and_method_are_refused(office: Office):
     with pytest.raises(ValueError, match="two routes"):
         Portal(office, (*ROUTES, Page("GET", "/", show, EVERYBODY, "page", "again")))
+
+
+async def test_a_browser_gets_a_page_when_something_breaks_and_says_nothing_of_it(portal: Portal):
+    browser = await browse(portal)
+    for path, host, status in (("/broken", "127.0.0.1:8470", 500), ("/", "evil.example", 421)):
+        answer = await browser.http.get(path, headers={"accept": "text/html", "host": host})
+        assert answer.status_code == status
+        assert answer.headers["content-type"].startswith("text/html")
+        assert "content-security-policy" in answer.headers
+        assert "secret" not in answer.text
+        assert "RuntimeError" not in answer.text
+
+
+async def test_who_loses_the_way_keeps_the_menu(office: Office, portal: Portal):
+    browser = await browse(portal, signed_in(office))
+    assert (await browser.open("/nowhere")).status_code == 404
+    assert "Sign out" in browser.text
