@@ -2,9 +2,15 @@
 
 from typing import Final
 
-from bootstrap.portal import health, home
+from bootstrap.portal import dashboards, developers, health, home, ledger_pages
 from bootstrap.portal.routes import Page
 
 __all__ = ["ROUTES"]
 
-ROUTES: Final[tuple[Page, ...]] = (*home.ROUTES, *health.ROUTES)
+ROUTES: Final[tuple[Page, ...]] = (
+    *home.ROUTES,
+    *ledger_pages.ROUTES,
+    *dashboards.ROUTES,
+    *developers.ROUTES,
+    *health.ROUTES,
+)
