@@ -24,7 +24,7 @@ from bootstrap.directory import DirectoryService
 from bootstrap.log import MAX_BATCH, Log, Outcome, Submission
 from bootstrap.validator import ValidatorService
 from peernet.core.errors import RemoteProtocolError
-from peernet.core.ledger.entries import Grant, submission_id
+from peernet.core.ledger.entries import grant_id
 from peernet.core.ledger.messages import (
     LANE_SERVICE,
     LEDGER_PROTOCOL,
@@ -65,6 +65,8 @@ class BootstrapConfig:
 
     origin: str = "peernet.local/log"
     """The log's name (C2SP: a schema-less URL that the operator controls)."""
+    database: str = field(default="", repr=False)
+    """Where the ledger is kept: a postgresql:// URL; by default a file in the node's state folder."""
     grant_cap_microcredits: int = field(default=50_000, validator=ge(0))
     """The most that one lane is funded with."""
     grants_per_minute: int = field(default=600, validator=ge(0))
@@ -195,8 +197,7 @@ class BootstrapService:
         await _answer(MessageStream(stream, LedgerMessages), answer)
 
     async def _prove_grant(self, request: ProveGrant) -> object:
-        name = submission_id(Grant(request.lane_key, 0, 0, 0, b""))
-        index = await trio.to_thread.run_sync(self.log.index_of, name)
+        index = await trio.to_thread.run_sync(self.log.index_of, grant_id(request.lane_key))
         if index is None:
             return Rejected("not_granted", "the lane was never granted here")
         return GrantProof(await self.prove(index))
