@@ -1,0 +1,2 @@
+-- The place of the tables of hosts.
+SELECT 1;
