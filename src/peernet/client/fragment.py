@@ -24,7 +24,7 @@ from attrs import Factory, define, field, frozen
 from inference.engine import Message, Parameters
 from inference.tokenizer import Tokenizer
 from peernet.client.events import Event, FragmentDone, FragmentText, LaneFunded, ReceiptProven, RingBuilt
-from peernet.client.network import HostChoice, NetworkView
+from peernet.client.network import CONFLICTING, HostChoice, NetworkView
 from peernet.client.seam import AnswerText, prefix_of
 from peernet.client.wallet import FundedLane, LaneRefused, LedgerUnreachable, failed_hop, fund_lane
 from peernet.core import serving
@@ -233,6 +233,9 @@ class Exchange:
             service = serving.INFER_PACED if self.paced else serving.INFER
             ring = await self.network.open_ring(attempt.path, service)
         except RingFailed as error:
+            if error.reason == CONFLICTING:
+                # Nobody's fault: there may be a ring to where it is now, over others.
+                raise AttemptFailed(f"no ring to the host: {error}", peer=None) from error
             hop = failed_hop(error)
             # Both arcs have the host at the same place.
             if hop == len(attempt.path.out):
