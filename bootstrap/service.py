@@ -28,14 +28,16 @@ from bootstrap.log import MAX_BATCH, Log, Outcome, Submission
 from bootstrap.public.figures import TokenTally
 from bootstrap.validator import ValidatorService
 from peernet.core.errors import RemoteProtocolError
-from peernet.core.ledger.entries import grant_id
+from peernet.core.ledger.entries import grant_id, settle_id
 from peernet.core.ledger.messages import (
     CREDITS_ONLY,
     LANE_SERVICE,
     LEDGER_PROTOCOL,
     NO_CREDITS,
+    NOT_SETTLED,
     TLOG_PROTOCOL,
     AskKeys,
+    AskSettlement,
     ChangeGiven,
     GrantProof,
     IssuerKeys,
@@ -46,6 +48,7 @@ from peernet.core.ledger.messages import (
     ReadFile,
     Rejected,
     SettleLane,
+    SettlementProof,
     SettleResult,
     TlogFile,
     TlogMessages,
@@ -62,6 +65,8 @@ __all__ = ["BootstrapConfig", "BootstrapService"]
 
 MAX_QUEUED_SUBMISSIONS: Final = 10_000
 REQUEST_TIMEOUT_S: Final = 10.0
+MAX_LANE_REQUESTS: Final = 4
+"""Over one ring: to get its change a client asks three things."""
 FINALITY_WAIT_S: Final = 1.0
 """How long an answer waits for the quorum; then it carries the log's promise, and may be asked for again."""
 
@@ -204,19 +209,21 @@ class BootstrapService:
             await trio.sleep(60)
 
     async def _serve_lane(self, ring: RingChannel) -> None:
-        message = None
-        with trio.move_on_after(REQUEST_TIMEOUT_S):
-            message = await ring.receive()
-        if message is None:
-            return
-        try:
-            reply = await self._answer_lane(LaneMessages.decode(message))
-        except RuleViolation as error:
-            reply = Rejected(error.reason, str(error))
-        try:
-            await ring.send(LaneMessages.encode(reply))
-        except RingFailed:
-            log.debug("a ring ended before its grant")  # the client may ask again: the same request, the same entry
+        for _ in range(MAX_LANE_REQUESTS):
+            message = None
+            with trio.move_on_after(REQUEST_TIMEOUT_S):
+                message = await ring.receive()
+            if message is None:
+                return
+            try:
+                reply = await self._answer_lane(LaneMessages.decode(message))
+            except RuleViolation as error:
+                reply = Rejected(error.reason, str(error))
+            try:
+                await ring.send(LaneMessages.encode(reply))
+            except RingFailed:
+                log.debug("a ring ended before its answer")  # asked again, the same request finds the same entry
+                return
 
     async def _answer_lane(self, request: object) -> object:
         match request:
@@ -227,6 +234,11 @@ class BootstrapService:
                 return LaneOpened(await self.prove(await self.submit(request)))
             case ChangeRequest():
                 return ChangeGiven(tuple(await self._issuing().change(request)))
+            case AskSettlement():
+                index = await trio.to_thread.run_sync(self.log.index_of, settle_id(request.lane_key))
+                if index is None:
+                    raise RuleViolation("the lane is not settled here", reason=NOT_SETTLED)
+                return SettlementProof(await self.prove(index))
             case AskKeys():
                 issued = self._issuing().keys()
                 return IssuerKeys(tuple(key.proof for key in issued if key.entry.credit_class == request.credit_class))

@@ -25,6 +25,7 @@ from inference.engine import Message, Parameters
 from inference.tokenizer import Tokenizer
 from peernet.client.events import Event, FragmentDone, FragmentText, LaneFunded, ReceiptProven, RingBuilt
 from peernet.client.network import CONFLICTING, HostChoice, NetworkView
+from peernet.client.purse import Purse
 from peernet.client.seam import AnswerText, prefix_of
 from peernet.client.wallet import FundedLane, LaneRefused, LedgerUnreachable, failed_hop, fund_lane
 from peernet.core import serving
@@ -173,6 +174,8 @@ class Exchange:
     linger: Callable[[RingChannel], None] = lambda _: None
     """Takes a ring that is ended and goes on for a while."""
     standings: HostStandings = Factory(HostStandings)
+    purse: Purse | None = None
+    """Whose credits pay for lanes."""
 
     async def run(self, attempt: Attempt, outcome: Outcome, sending: Callable[[], None]) -> None:
         """One attempt, from its lane to its receipt; raises `AttemptFailed`.
@@ -258,7 +261,7 @@ class Exchange:
         offer = attempt.host.offer
         # A window more than the answer may have, since text is counted and not the engine's steps.
         cap = price(prompt_tokens, max_tokens + PREPAID_WINDOW_TOKENS, offer.prompt_price, offer.answer_price)
-        return await fund_lane(self.network, attempt.path, offer, max(1, cap), self.ledger)
+        return await fund_lane(self.network, attempt.path, offer, max(1, cap), self.ledger, self.purse)
 
     async def _talk(
         self,
@@ -497,6 +500,8 @@ class _Answer:
             self._outcome.finality = exchange.ledger.finality(proof.checkpoint, exchange.network.suite)
         except (RingFailed, AttemptFailed, RemoteProtocolError):
             return
+        if exchange.purse is not None:
+            await trio.to_thread.run_sync(exchange.purse.lane_settled, settled.receipt.voucher.lane_key)
         self._outcome.checkpoint, self._outcome.receipt_index = checkpoint, proof.index
         ordinal = self._attempt.fragment.ordinal
         exchange.emit(ReceiptProven(ordinal, settled.receipt, proof.index, checkpoint.size, proof.checkpoint))

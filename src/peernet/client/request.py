@@ -237,6 +237,7 @@ class Request:
             paced=self._profile == "paced",
             linger=self._client.linger,
             standings=self._client.network.standings,
+            purse=self._client.purse,
         )
         for number in range(1, MAX_ATTEMPTS + 1):
             run.attempts.append(run.attempt)
