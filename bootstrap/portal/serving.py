@@ -13,7 +13,7 @@ from bootstrap.database import open_database
 from bootstrap.portal.app import Portal
 from bootstrap.portal.crossing import CrossingGuard
 from bootstrap.portal.jobs import run_jobs
-from bootstrap.portal.menu import FOOTER, MENU
+from bootstrap.portal.menu import FOOTER, menu_for
 from bootstrap.portal.office import Office
 from bootstrap.portal.pages import Pages
 from bootstrap.portal.settings import PortalConfig
@@ -35,7 +35,13 @@ def open_office(config: PortalConfig, state: Path, key: bytes) -> Office:
         key: 32 secret bytes of this node, for what its pages sign.
     """
     database = open_database(config.database or str(state / "operator.sqlite"), create=True)
-    site = {"operator_name": config.operator_name, "menu": MENU, "footer": FOOTER, "gateway_url": config.gateway_url}
+    site = {
+        "operator_name": config.operator_name,
+        "contact_email": config.contact_email,
+        "gateway_url": config.gateway_url,
+        "menu_of": lambda visit: menu_for(visit.visitor),
+        "footer": FOOTER,
+    }
     scheme = "https" if config.tls_certificate else "http"
     origin = (config.public_url or f"{scheme}://{config.listen}").rstrip("/").lower()
     return Office(config, database, CrossingGuard(key, origin), lambda: int(time.time()), Pages(site))
