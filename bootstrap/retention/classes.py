@@ -9,6 +9,7 @@ from typing import Final
 
 from attrs import frozen
 
+from bootstrap.money import data_classes as money
 from bootstrap.people import data_classes as people
 
 __all__ = ["CLASSES", "COLUMNS", "DataClass"]
@@ -53,5 +54,5 @@ CLASSES: Final[Mapping[str, DataClass]] = {
     )
 }
 
-COLUMNS: Final[Mapping[str, str]] = {**people.COLUMNS}
+COLUMNS: Final[Mapping[str, str]] = {**people.COLUMNS, **money.COLUMNS}
 """The class of each column, as `table.column`."""
