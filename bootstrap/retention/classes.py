@@ -9,6 +9,7 @@ from typing import Final
 
 from attrs import frozen
 
+from bootstrap.money import data_classes as money
 from bootstrap.people import data_classes as people
 from bootstrap.retention.purge import Purge
 from bootstrap.rights import data_classes as rights
@@ -55,7 +56,7 @@ CLASSES: Final[Mapping[str, DataClass]] = {
     )
 }
 
-COLUMNS: Final[Mapping[str, str]] = {**people.COLUMNS, **rights.COLUMNS}
+COLUMNS: Final[Mapping[str, str]] = {**people.COLUMNS, **money.COLUMNS, **rights.COLUMNS}
 """The class of each column, as `table.column`."""
 
 PURGES: Final[tuple[Purge, ...]] = (*people.PURGES, *rights.PURGES)
