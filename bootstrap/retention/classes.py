@@ -9,6 +9,7 @@ from typing import Final
 
 from attrs import frozen
 
+from bootstrap.hosts import data_classes as hosts
 from bootstrap.people import data_classes as people
 
 __all__ = ["CLASSES", "COLUMNS", "DataClass"]
@@ -53,5 +54,5 @@ CLASSES: Final[Mapping[str, DataClass]] = {
     )
 }
 
-COLUMNS: Final[Mapping[str, str]] = {**people.COLUMNS}
+COLUMNS: Final[Mapping[str, str]] = {**people.COLUMNS, **hosts.COLUMNS}
 """The class of each column, as `table.column`."""

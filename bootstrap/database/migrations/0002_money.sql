@@ -1,0 +1,2 @@
+-- The place of money's tables.
+SELECT 1;
