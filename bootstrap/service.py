@@ -1,7 +1,8 @@
 """A bootstrap node: a peer of the DHT that keeps a log, funds lanes, and signs the directory.
 
 It serves
-- `LANE_SERVICE` on rings: a client asks for a lane's grant without saying who it is or which host the lane is for;
+- `LANE_SERVICE` on rings: a client asks for a lane's grant, or pays for it with credits, without saying who it is or
+  which host the lane is for; and gets back what was left of one;
 - `LEDGER_PROTOCOL`: hosts settle their lanes, and ask whether a lane's grant is final;
 - `TLOG_PROTOCOL`: anybody reads the log's files, by the paths of C2SP tlog-tiles, and what it mirrors of other logs;
 - `WITNESS_PROTOCOL`, by `ValidatorService`: other nodes' logs get cosignatures;
@@ -17,19 +18,26 @@ from typing import Final
 import structlog
 import trio
 from attrs import define, field, frozen
-from attrs.validators import ge
+from attrs.validators import ge, le
 
 from bootstrap.cosigning import CosignedLog
 from bootstrap.directory import DirectoryService
+from bootstrap.issuing import DAY_S, CreditIssuer
+from bootstrap.issuing_store import IssuingStore
 from bootstrap.log import MAX_BATCH, Log, Outcome, Submission
 from bootstrap.validator import ValidatorService
 from peernet.core.errors import RemoteProtocolError
-from peernet.core.ledger.entries import Grant, submission_id
+from peernet.core.ledger.entries import grant_id
 from peernet.core.ledger.messages import (
+    CREDITS_ONLY,
     LANE_SERVICE,
     LEDGER_PROTOCOL,
+    NO_CREDITS,
     TLOG_PROTOCOL,
+    AskKeys,
+    ChangeGiven,
     GrantProof,
+    IssuerKeys,
     LaneMessages,
     LaneOpened,
     LedgerMessages,
@@ -43,7 +51,7 @@ from peernet.core.ledger.messages import (
 )
 from peernet.core.ledger.rules import RuleViolation
 from peernet.core.ledger.tiles import CHECKPOINT_PATH, ResourceNotFound
-from peernet.core.metering import GrantRequest
+from peernet.core.metering import ChangeRequest, GrantRequest, RedeemRequest
 from peernet.net.messages import MessageStream
 from peernet.net.rings import RingChannel, RingFailed
 from peernet.net.streams import PeerStream
@@ -65,10 +73,17 @@ class BootstrapConfig:
 
     origin: str = "peernet.local/log"
     """The log's name (C2SP: a schema-less URL that the operator controls)."""
+    database: str = field(default="", repr=False)
+    """Where the ledger is kept: a postgresql:// URL; by default a file in the node's state folder."""
     grant_cap_microcredits: int = field(default=50_000, validator=ge(0))
     """The most that one lane is funded with."""
     grants_per_minute: int = field(default=600, validator=ge(0))
-    """How many lanes are funded a minute, over all clients: grants are free while there are no purchases."""
+    """How many lanes are funded for nothing a minute, over all clients; 0 for none: then lanes are funded by credits.
+    """
+    issue_credits: bool = False
+    """Whether this node makes issuer keys and signs credits; it redeems those that it has issued in any case."""
+    credit_epoch_days: int = field(default=90, validator=[ge(1), le(400)])
+    """How long an issuer key signs; its credits are good for as long again after that."""
     directory_interval_s: int = field(default=30, validator=ge(1))
     """How often the DHT is crawled for the directory, at least; more often while the network changes."""
 
@@ -90,10 +105,17 @@ class BootstrapService:
         log: on the ledger's open store.
         cosigned: the same log's cosignatures.
         validator: the mirrors of the others' logs.
+        issuing: the issuer's keys, where this node issues credits.
     """
 
     def __init__(
-        self, peer: Peer, config: BootstrapConfig, log: Log, cosigned: CosignedLog, validator: ValidatorService
+        self,
+        peer: Peer,
+        config: BootstrapConfig,
+        log: Log,
+        cosigned: CosignedLog,
+        validator: ValidatorService,
+        issuing: IssuingStore | None = None,
     ) -> None:
         self._config = config
         self.log = log
@@ -102,6 +124,10 @@ class BootstrapService:
         self._queue_in, self._queue = trio.open_memory_channel[_Ticket](MAX_QUEUED_SUBMISSIONS)
         self._directory = DirectoryService(peer, config.directory_interval_s)
         self._grants_left = config.grants_per_minute
+        self.issuer: CreditIssuer | None = None
+        if issuing is not None:
+            epoch_s = config.credit_epoch_days * DAY_S
+            self.issuer = CreditIssuer(issuing, log, self.submit, self.prove, epoch_s)
         peer.rings.serve(LANE_SERVICE, self._serve_lane)
         peer.swarm.handle(LEDGER_PROTOCOL, self._serve_settlement)
         peer.swarm.handle(TLOG_PROTOCOL, self._serve_file)
@@ -113,6 +139,8 @@ class BootstrapService:
             nursery.start_soon(self._write)
             nursery.start_soon(self._renew_grants)
             nursery.start_soon(self._directory.run)
+            if self.issuer is not None:
+                nursery.start_soon(self.issuer.run)
 
     async def submit(self, submission: Submission) -> int:
         """The index of the submission's entry once it is on the disk; raises `RuleViolation`."""
@@ -160,12 +188,8 @@ class BootstrapService:
             message = await ring.receive()
         if message is None:
             return
-        request = LaneMessages.decode(message)
-        if not isinstance(request, GrantRequest):
-            raise RemoteProtocolError("a grant request was due", reason="bad_message")
         try:
-            self._check_grant(request)
-            reply: object = LaneOpened(await self.prove(await self.submit(request)))
+            reply = await self._answer_lane(LaneMessages.decode(message))
         except RuleViolation as error:
             reply = Rejected(error.reason, str(error))
         try:
@@ -173,8 +197,30 @@ class BootstrapService:
         except RingFailed:
             log.debug("a ring ended before its grant")  # the client may ask again: the same request, the same entry
 
+    async def _answer_lane(self, request: object) -> object:
+        match request:
+            case GrantRequest():
+                self._check_grant(request)
+                return LaneOpened(await self.prove(await self.submit(request)))
+            case RedeemRequest():
+                return LaneOpened(await self.prove(await self.submit(request)))
+            case ChangeRequest():
+                return ChangeGiven(tuple(await self._issuing().change(request)))
+            case AskKeys():
+                issued = self._issuing().keys()
+                return IssuerKeys(tuple(key.proof for key in issued if key.entry.credit_class == request.credit_class))
+            case _:
+                raise RemoteProtocolError("a request about a lane was due", reason="bad_message")
+
+    def _issuing(self) -> CreditIssuer:
+        if self.issuer is None:
+            raise RuleViolation("this node issues no credits, and gives no change", reason=NO_CREDITS)
+        return self.issuer
+
     def _check_grant(self, request: GrantRequest) -> None:
         cap = self._config.grant_cap_microcredits
+        if not self._config.grants_per_minute:
+            raise RuleViolation("this operator funds no lane for nothing: it takes credits", reason=CREDITS_ONLY)
         if request.cap_microcredits > cap:
             raise RuleViolation(f"this operator funds a lane with at most {cap} microcredits", reason="over_grant")
         if not self._grants_left:
@@ -195,8 +241,7 @@ class BootstrapService:
         await _answer(MessageStream(stream, LedgerMessages), answer)
 
     async def _prove_grant(self, request: ProveGrant) -> object:
-        name = submission_id(Grant(request.lane_key, 0, 0, 0, b""))
-        index = await trio.to_thread.run_sync(self.log.index_of, name)
+        index = await trio.to_thread.run_sync(self.log.index_of, grant_id(request.lane_key))
         if index is None:
             return Rejected("not_granted", "the lane was never granted here")
         return GrantProof(await self.prove(index))

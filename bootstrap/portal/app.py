@@ -11,7 +11,7 @@ Rules:
 Source: W3C Content Security Policy, OWASP's secure headers, RFC 9457 (problem details).
 """
 
-from collections import Counter
+import time
 from collections.abc import Sequence
 from contextlib import aclosing
 from functools import partial
@@ -100,8 +100,6 @@ class Portal:
 
     def __init__(self, office: Office, routes: Sequence[Page]) -> None:
         self.office = office
-        self.failures: Counter[str] = Counter()
-        """How many requests broke, by the type of error."""
         paths: dict[str, dict[str, Page]] = {}
         for route in routes:
             methods = paths.setdefault(route.path, {})
@@ -133,7 +131,7 @@ class Portal:
             await self._app(scope, receive, reply.send)
         except Exception as error:  # noqa: BLE001  (the outermost task of a request)
             kind = type(error).__name__
-            self.failures[kind] += 1
+            self.office.metrics.crashes["request", kind] += 1
             log.warning("a request broke", error=kind)
             if not reply.started:
                 await _problem(Refused("something broke here; it was counted", reason="bug"), 500)(
@@ -240,7 +238,10 @@ class _Endpoint:
         if route is None:
             allowed = ", ".join(sorted(self.methods))
             raise HTTPException(HTTPStatus.METHOD_NOT_ALLOWED, headers={"allow": allowed})
+        began_s = time.perf_counter()
         response = await self.portal.handle(route, Request(scope, receive))
+        took_s = time.perf_counter() - began_s
+        self.portal.office.metrics.answered(method, route.path, response.status_code, took_s)
         await response(scope, receive, send)
 
 

@@ -8,6 +8,7 @@ from attrs import define, field
 
 from bootstrap.database import Database
 from bootstrap.portal.crossing import CrossingGuard
+from bootstrap.portal.metrics import PortalMetrics
 from bootstrap.portal.pages import Pages
 from bootstrap.portal.settings import PortalConfig
 
@@ -29,6 +30,7 @@ class Office:
     """Whole seconds of the Unix epoch."""
     pages: Pages
     notice_version: str = NOTICE_VERSION
+    metrics: PortalMetrics = field(factory=PortalMetrics)
     threads: trio.CapacityLimiter = field(factory=lambda: trio.CapacityLimiter(DATABASE_THREADS))
 
     @property

@@ -2,9 +2,9 @@
 
 from typing import Final
 
-from bootstrap.portal import home
+from bootstrap.portal import health, home
 from bootstrap.portal.routes import Page
 
 __all__ = ["ROUTES"]
 
-ROUTES: Final[tuple[Page, ...]] = (*home.ROUTES,)
+ROUTES: Final[tuple[Page, ...]] = (*home.ROUTES, *health.ROUTES)
