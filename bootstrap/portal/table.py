@@ -2,9 +2,16 @@
 
 from typing import Final
 
-from bootstrap.portal import health, home
+from bootstrap.portal import account_pages, desk_people, health, home, people_api, people_pages
 from bootstrap.portal.routes import Page
 
 __all__ = ["ROUTES"]
 
-ROUTES: Final[tuple[Page, ...]] = (*home.ROUTES, *health.ROUTES)
+ROUTES: Final[tuple[Page, ...]] = (
+    *home.ROUTES,
+    *health.ROUTES,
+    *people_pages.ROUTES,
+    *account_pages.ROUTES,
+    *desk_people.ROUTES,
+    *people_api.ROUTES,
+)
