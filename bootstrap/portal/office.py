@@ -14,6 +14,8 @@ from bootstrap.portal.crossing import CrossingGuard
 from bootstrap.portal.metrics import PortalMetrics
 from bootstrap.portal.pages import Pages
 from bootstrap.portal.settings import PortalConfig
+from bootstrap.public.figures import NetworkFigures
+from bootstrap.public.ledger_view import LedgerView
 
 __all__ = ["NOTICE_VERSION", "Office"]
 
@@ -36,6 +38,10 @@ class Office:
     postman: Postman
     notice_version: str = NOTICE_VERSION
     metrics: PortalMetrics = field(factory=PortalMetrics)
+    figures: NetworkFigures | None = None
+    """Figures of the network; None where the node gives none."""
+    ledger: LedgerView | None = None
+    """The node's ledger; None where there is none beside the portal."""
     passwords: Passwords = field(factory=Passwords)
     threads: trio.CapacityLimiter = field(factory=lambda: trio.CapacityLimiter(DATABASE_THREADS))
 
