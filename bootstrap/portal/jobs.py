@@ -8,6 +8,7 @@ import trio
 from attrs import frozen
 
 from bootstrap.database import DatabaseBusy
+from bootstrap.people.tidying import tidy
 
 if TYPE_CHECKING:
     from bootstrap.portal.office import Office
@@ -26,7 +27,15 @@ class Job:
     run: "Callable[[Office], Awaitable[None]]"
 
 
-JOBS: Final[tuple[Job, ...]] = ()
+async def _send_mails(office: "Office") -> None:
+    await office.postman.deliver(office.now_s())
+
+
+async def _tidy(office: "Office") -> None:
+    await trio.to_thread.run_sync(tidy, office.database, office.now_s(), limiter=office.threads)
+
+
+JOBS: Final[tuple[Job, ...]] = (Job("postman", 5.0, _send_mails), Job("tidy", 600.0, _tidy))
 
 
 async def run_jobs(office: "Office", jobs: tuple[Job, ...] = JOBS) -> None:

@@ -2,9 +2,29 @@
 
 from typing import Final
 
-from bootstrap.portal import health, home
+from bootstrap.portal import (
+    account_pages,
+    dashboards,
+    desk_people,
+    developers,
+    health,
+    home,
+    ledger_pages,
+    people_api,
+    people_pages,
+)
 from bootstrap.portal.routes import Page
 
 __all__ = ["ROUTES"]
 
-ROUTES: Final[tuple[Page, ...]] = (*home.ROUTES, *health.ROUTES)
+ROUTES: Final[tuple[Page, ...]] = (
+    *home.ROUTES,
+    *ledger_pages.ROUTES,
+    *dashboards.ROUTES,
+    *developers.ROUTES,
+    *health.ROUTES,
+    *people_pages.ROUTES,
+    *account_pages.ROUTES,
+    *desk_people.ROUTES,
+    *people_api.ROUTES,
+)
