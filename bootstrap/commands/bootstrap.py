@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from bootstrap.keeper import LedgerKeeper
     from bootstrap.portal.office import Office
     from bootstrap.portal.settings import PortalConfig
+    from bootstrap.service import BootstrapService
     from peernet.core.ledger.policy import LedgerPolicy
     from peernet.node.config import NetworkConfig
     from peernet.node.home import Home
@@ -109,7 +110,7 @@ async def _serve(arguments: argparse.Namespace, ending: Ending | None = None) ->
             with _explained():
                 service = keeper.service(stack, peer, config, policy)
             nursery.start_soon(service.run)
-            office = await _serve_portal(portal, home, nursery)
+            office = await _serve_portal(portal, home, nursery, peer, service)
             await serve_metrics(arguments, [peer], nursery, *([] if office is None else [office.metrics]))
             ledger = keeper.log.verifier_key.text()
             text = f"bootstrap node ready; others join with\n  {_joining(arguments, addresses[0], ledger)}"
@@ -139,13 +140,17 @@ def _portal_of(arguments: argparse.Namespace) -> "PortalConfig":
     return config if arguments.portal is None else evolve(config, listen=arguments.portal)
 
 
-async def _serve_portal(config: "PortalConfig", home: "Home", nursery: "trio.Nursery") -> "Office | None":
+async def _serve_portal(
+    config: "PortalConfig", home: "Home", nursery: "trio.Nursery", peer: "Peer", service: "BootstrapService"
+) -> "Office | None":
     """Serves the portal in `nursery` where the configuration asks for one."""
     if not config.listen:
         return None
+    from bootstrap.hosts.overlay import OverlayHosts
     from bootstrap.portal.serving import open_office, run_portal
 
     office = open_office(config, home.state, home.seed("portal"))
+    office.hosts = OverlayHosts(peer, service)
     await nursery.start(run_portal, office)
     return office
 

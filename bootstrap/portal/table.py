@@ -2,7 +2,17 @@
 
 from typing import Final
 
-from bootstrap.portal import account_pages, desk_people, health, home, people_api, people_pages
+from bootstrap.portal import (
+    account_pages,
+    desk_people,
+    health,
+    home,
+    hosts_api,
+    hosts_desk,
+    hosts_pages,
+    people_api,
+    people_pages,
+)
 from bootstrap.portal.routes import Page
 
 __all__ = ["ROUTES"]
@@ -14,4 +24,7 @@ ROUTES: Final[tuple[Page, ...]] = (
     *account_pages.ROUTES,
     *desk_people.ROUTES,
     *people_api.ROUTES,
+    *hosts_pages.ROUTES,
+    *hosts_desk.ROUTES,
+    *hosts_api.ROUTES,
 )
