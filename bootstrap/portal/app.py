@@ -235,7 +235,9 @@ class Portal:
     async def _recognise(self, visit: Visit) -> None:
         """Finds out who looks at a page that is not there, so that their menu is."""
         try:
-            visit.visitor = await visit.read(partial(self._visitor, visit.request, visit.route, now_s=self.office.now_s()))
+            visit.visitor = await visit.read(
+                partial(self._visitor, visit.request, visit.route, now_s=self.office.now_s())
+            )
         except DatabaseBusy:
             return
         cookie = visit.request.cookies.get(FORM_COOKIE, "")

@@ -46,7 +46,9 @@ MENU: Final[tuple[Entry, ...]] = (
     Entry("How it works", "/how"),
     Entry("Ledger", "/ledger"),
     Entry("Transparency", "/transparency"),
+    Entry("Status", "/status"),
     DASHBOARD,
+    Entry("Hosts", "/hosts", signed_in=True),
     Entry("Account", "/account", signed_in=True),
     Entry("Sessions", "/account/sessions", signed_in=True),
     Entry("API tokens", "/account/tokens", signed_in=True),
@@ -54,12 +56,19 @@ MENU: Final[tuple[Entry, ...]] = (
     Entry("Desk", DESK, signed_in=True, role="operator"),
     Entry("Desk", DESK, signed_in=True, role="auditor"),
     Entry("People", "/desk/people", signed_in=True, role="operator"),
+    Entry("All hosts", "/desk/hosts", signed_in=True, role="operator"),
+    Entry("All hosts", "/desk/hosts", signed_in=True, role="auditor"),
+    Entry("Appeals", "/desk/appeals", signed_in=True, role="operator"),
+    Entry("Appeals", "/desk/appeals", signed_in=True, role="auditor"),
+    Entry("Abuse", "/desk/abuse", signed_in=True, role="operator"),
+    Entry("Abuse", "/desk/abuse", signed_in=True, role="auditor"),
     Entry("Access log", "/desk/access-log", signed_in=True, role="operator"),
     Entry("Access log", "/desk/access-log", signed_in=True, role="auditor"),
 )
 FOOTER: Final[tuple[Entry, ...]] = (
     Entry("How it works", "/how"),
     Entry("Transparency", "/transparency"),
+    Entry("Host agreement", "/agreement"),
     Entry("API", "/developers"),
 )
 
