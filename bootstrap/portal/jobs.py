@@ -8,6 +8,7 @@ import trio
 from attrs import frozen
 
 from bootstrap.database import DatabaseBusy
+from bootstrap.portal.rights_jobs import erase_due, purge_old, tell_of_new_notice
 
 if TYPE_CHECKING:
     from bootstrap.portal.office import Office
@@ -26,7 +27,11 @@ class Job:
     run: "Callable[[Office], Awaitable[None]]"
 
 
-JOBS: Final[tuple[Job, ...]] = ()
+JOBS: Final[tuple[Job, ...]] = (
+    Job("deletions", 300.0, erase_due),
+    Job("notices", 600.0, tell_of_new_notice),
+    Job("purge", 3600.0, purge_old),
+)
 
 
 async def run_jobs(office: "Office", jobs: tuple[Job, ...] = JOBS) -> None:

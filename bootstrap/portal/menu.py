@@ -47,13 +47,30 @@ MENU: Final[tuple[Entry, ...]] = (
     Entry("Ledger", "/ledger"),
     Entry("Transparency", "/transparency"),
     DASHBOARD,
+    Entry("Privacy", "/privacy", signed_in=True),
     Entry("Desk", DESK, signed_in=True, role="operator"),
     Entry("Desk", DESK, signed_in=True, role="auditor"),
+    *(
+        Entry(name, path, signed_in=True, role=role)
+        for name, path in (
+            ("Requests", "/desk/privacy"),
+            ("Authorities", "/desk/lawful-requests"),
+            ("Retention", "/desk/retention"),
+        )
+        for role in ("operator", "auditor")
+    ),
 )
 FOOTER: Final[tuple[Entry, ...]] = (
     Entry("How it works", "/how"),
     Entry("Transparency", "/transparency"),
     Entry("API", "/developers"),
+    Entry("Privacy notice", "/policies/privacy"),
+    Entry("Terms", "/policies/terms"),
+    Entry("Acceptable use", "/policies/acceptable-use"),
+    Entry("Retention", "/retention"),
+    Entry("Providers", "/providers"),
+    Entry("Authorities’ requests", "/lawful-requests"),
+    Entry("Contact", "/contact"),
 )
 
 

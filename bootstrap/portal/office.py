@@ -1,6 +1,6 @@
 """What the handlers of the portal work with, made once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import trio
@@ -11,6 +11,7 @@ from bootstrap.portal.crossing import CrossingGuard
 from bootstrap.portal.metrics import PortalMetrics
 from bootstrap.portal.pages import Pages
 from bootstrap.portal.settings import PortalConfig
+from bootstrap.retention.periods import periods
 
 __all__ = ["NOTICE_VERSION", "Office"]
 
@@ -30,6 +31,8 @@ class Office:
     """Whole seconds of the Unix epoch."""
     pages: Pages
     notice_version: str = NOTICE_VERSION
+    periods: Mapping[str, int] = field(factory=periods)
+    """For how many seconds each class of data is kept here."""
     metrics: PortalMetrics = field(factory=PortalMetrics)
     threads: trio.CapacityLimiter = field(factory=lambda: trio.CapacityLimiter(DATABASE_THREADS))
 

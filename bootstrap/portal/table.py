@@ -2,9 +2,16 @@
 
 from typing import Final
 
-from bootstrap.portal import health, home
+from bootstrap.portal import health, home, privacy_api, privacy_pages, rights_desk, rights_public
 from bootstrap.portal.routes import Page
 
 __all__ = ["ROUTES"]
 
-ROUTES: Final[tuple[Page, ...]] = (*home.ROUTES, *health.ROUTES)
+ROUTES: Final[tuple[Page, ...]] = (
+    *home.ROUTES,
+    *health.ROUTES,
+    *privacy_pages.ROUTES,
+    *privacy_api.ROUTES,
+    *rights_public.ROUTES,
+    *rights_desk.ROUTES,
+)
