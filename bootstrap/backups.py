@@ -7,9 +7,10 @@ Rules:
 2. The ledger's copy is taken last. What the operator's database has heard of the ledger is then in it.
 3. Keys are left out unless they are asked for: whoever has them is the node. They never change, so one copy of
    `config/keys`, kept elsewhere, is enough.
-4. Restoring checks every file first, and never puts an older ledger in the place of a newer one. A ledger that is
+4. What issues credits (`issuing.sqlite`) holds keys, and is in a backup when they are.
+5. Restoring checks every file first, and never puts an older ledger in the place of a newer one. A ledger that is
    older than what others mirror is found out when the node starts (`bootstrap.cosigning`), and signs nothing.
-5. A backup holds data of people, and is past its time when the first class of data in it is. `prune` deletes it then.
+6. A backup holds data of people, and is past its time when the first class of data in it is. `prune` deletes it then.
 
 Source: SQLite's online backup; pg_dump's documentation of consistent dumps.
 """
@@ -37,6 +38,7 @@ __all__ = ["Backup", "KeptFile", "back_up", "prune", "read_backup", "restore"]
 MANIFEST: Final = "backup.json"
 FORMAT: Final = 1
 LEDGER: Final = "state/ledger.sqlite"
+ISSUING: Final = "state/issuing.sqlite"
 POSTGRES_DUMP: Final = "postgres/{}.dump"
 BUFFER_BYTES: Final = 1 << 20
 OWNER_ONLY: Final = 0o700
@@ -97,6 +99,7 @@ def back_up(home: Home, target: Path, now_s: int, *, with_keys: bool = False, po
         raise UserError(f"{target} exists: name a new folder") from error
     root = home.state.parent
     databases = sorted(home.state.rglob("*.sqlite"), key=lambda path: path == root / LEDGER)
+    databases = [path for path in databases if with_keys or path != root / ISSUING]
     if not databases and not postgres:
         raise UserError(f"there is nothing to back up in {home.state}: see --home")
     for number, url in enumerate(postgres):

@@ -11,6 +11,7 @@ from pathlib import Path
 from attrs import frozen
 
 from bootstrap.cosigning import CosignedLog, OtherNode, Submit
+from bootstrap.issuing_store import IssuingStore
 from bootstrap.log import Log
 from bootstrap.mirror import Cosigner, Mirror, MirrorFolder
 from bootstrap.reading import LogReader
@@ -41,6 +42,8 @@ class LedgerKeeper:
     suite: CipherSuite
     fresh: bool
     """Whether the log was made just now."""
+    issuing: Path
+    """Where the issuer's keys are, if this node issues credits."""
 
     @classmethod
     def open(
@@ -65,6 +68,7 @@ class LedgerKeeper:
             mirrors,
             suite,
             fresh,
+            home.state / "issuing.sqlite",
         )
 
     def member(self, url: str) -> PolicyMember:
@@ -88,7 +92,11 @@ class LedgerKeeper:
         ]
         own = (self.witness, self.validator)
         cosigned = CosignedLog(self.log, policy, own, cosigners, self.suite, fresh=self.fresh)
-        return BootstrapService(peer, config, self.log, cosigned, ValidatorService(peer, mirrors, cosigned.heard_from))
+        validator = ValidatorService(peer, mirrors, cosigned.heard_from)
+        issuing = None
+        if config.issue_credits:
+            issuing = stack.enter_context(IssuingStore(self.issuing, create=not self.issuing.exists()))
+        return BootstrapService(peer, config, self.log, cosigned, validator, issuing)
 
 
 def _node_of(member: PolicyMember) -> PeerAddress:

@@ -25,6 +25,7 @@ from bootstrap.store import CheckpointMoved, LedgerCorrupt, NewEntry, Store
 from peernet.core.errors import RemoteProtocolError
 from peernet.core.ledger import merkle
 from peernet.core.ledger.checkpoint import Checkpoint, open_checkpoint, read_unverified, sign_checkpoint
+from peernet.core.ledger.credit_rules import AnnouncedKey
 from peernet.core.ledger.entries import (
     Change,
     Entry,
@@ -146,6 +147,18 @@ class Log:
         """What this payout key is owed, in microcredits."""
         with self._lock:
             return self._current().state.balance(payout_key)
+
+    @property
+    def issuer_keys(self) -> dict[bytes, AnnouncedKey]:
+        """The announced issuer keys by their ids, as they are now."""
+        with self._lock:
+            return {key_id: evolve(key) for key_id, key in self._current().state.issuer_keys.items()}
+
+    @property
+    def last_at_s(self) -> int:
+        """The time of the last entry, 0 before the first."""
+        with self._lock:
+            return self._current().state.last_at_s
 
     def inclusion_proof(self, index: int, note: bytes | None = None) -> bytes:
         """The tlog-proof of the entry at `index`, with the entry as its extra.

@@ -40,6 +40,8 @@ __all__ = [
     "Refusal",
     "SqlStore",
     "Store",
+    "check_file",
+    "create_file",
     "edge_of",
 ]
 
@@ -280,9 +282,9 @@ class LedgerStore(SqlStore):
         self._path = path
         self.place = str(path)
         if create:
-            _create_file(path)
+            create_file(path)
         else:
-            _check_file(path)
+            check_file(path)
         self._connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
         try:
             self._prepare(new=create)
@@ -388,7 +390,8 @@ def edge_of(store: Store, size: int) -> CompactRange:
     return CompactRange(size, edge)
 
 
-def _create_file(path: Path) -> None:
+def create_file(path: Path) -> None:
+    """Makes an empty file that its owner alone can read; raises `UserError` when there is one, or no folder for it."""
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, OWNER_ONLY)
     except FileExistsError as error:
@@ -398,12 +401,13 @@ def _create_file(path: Path) -> None:
     os.close(descriptor)
 
 
-def _check_file(path: Path) -> None:
+def check_file(path: Path, what: str = "ledger") -> None:
+    """Raises `UserError` when the file is missing, or open to others than its owner."""
     try:
         mode = path.stat().st_mode
     except FileNotFoundError as error:
         raise UserError(
-            f"there is no ledger at {path}: restore it from a backup, or create a new one if there never was one"
+            f"there is no {what} at {path}: restore it from a backup, or create a new one if there never was one"
         ) from error
     if stat.S_IMODE(mode) & 0o077:
         raise UserError(f"{path} is open to others than its owner: chmod 600 {path}")

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from bootstrap.keeper import LedgerKeeper
     from bootstrap.portal.office import Office
     from bootstrap.portal.settings import PortalConfig
+    from bootstrap.service import BootstrapService
     from peernet.core.ledger.policy import LedgerPolicy
     from peernet.node.config import NetworkConfig
     from peernet.node.home import Home
@@ -44,6 +45,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--origin", metavar="NAME", help="the log's name, such as example.org/peernet")
     parser.add_argument(
         "--grant-cap-microcredits", type=int, metavar="N", help="the most that one lane is funded with"
+    )
+    parser.add_argument(
+        "--grants-per-minute",
+        type=int,
+        metavar="N",
+        help="how many lanes are funded for nothing a minute; 0 for none, so that clients need credits",
+    )
+    parser.add_argument(
+        "--issue-credits",
+        action="store_true",
+        default=None,
+        help="make issuer keys, announce them in the ledger, and sign credits with them",
     )
     parser.add_argument(
         "--directory-interval-s", type=int, metavar="SECONDS", help="how often the DHT is crawled for the directory"
@@ -97,7 +110,7 @@ async def _serve(arguments: argparse.Namespace, ending: Ending | None = None) ->
             with _explained():
                 service = keeper.service(stack, peer, config, policy)
             nursery.start_soon(service.run)
-            office = await _serve_portal(portal, home, nursery)
+            office = await _serve_portal(portal, home, nursery, peer, service, policy)
             await serve_metrics(arguments, [peer], nursery, *([] if office is None else [office.metrics]))
             ledger = keeper.log.verifier_key.text()
             text = f"bootstrap node ready; others join with\n  {_joining(arguments, addresses[0], ledger)}"
@@ -127,13 +140,25 @@ def _portal_of(arguments: argparse.Namespace) -> "PortalConfig":
     return config if arguments.portal is None else evolve(config, listen=arguments.portal)
 
 
-async def _serve_portal(config: "PortalConfig", home: "Home", nursery: "trio.Nursery") -> "Office | None":
+async def _serve_portal(
+    config: "PortalConfig",
+    home: "Home",
+    nursery: "trio.Nursery",
+    peer: "Peer",
+    service: "BootstrapService",
+    policy: "LedgerPolicy",
+) -> "Office | None":
     """Serves the portal in `nursery` where the configuration asks for one."""
     if not config.listen:
         return None
     from bootstrap.portal.serving import open_office, run_portal
+    from bootstrap.public.figures import NodeFigures
+    from bootstrap.public.ledger_view import NodeLedger
 
     office = open_office(config, home.state, home.seed("portal"))
+    copy = peer.directory.copy
+    office.figures = NodeFigures(lambda: copy.directory, service.log, service.tokens, office.now_s)
+    office.ledger = NodeLedger(service.log, service.read_file, policy, peer.suite)
     await nursery.start(run_portal, office)
     return office
 

@@ -11,6 +11,8 @@ from bootstrap.portal.crossing import CrossingGuard
 from bootstrap.portal.metrics import PortalMetrics
 from bootstrap.portal.pages import Pages
 from bootstrap.portal.settings import PortalConfig
+from bootstrap.public.figures import NetworkFigures
+from bootstrap.public.ledger_view import LedgerView
 from bootstrap.retention.periods import periods
 
 __all__ = ["NOTICE_VERSION", "Office"]
@@ -34,6 +36,10 @@ class Office:
     periods: Mapping[str, int] = field(factory=periods)
     """For how many seconds each class of data is kept here."""
     metrics: PortalMetrics = field(factory=PortalMetrics)
+    figures: NetworkFigures | None = None
+    """Figures of the network; None where the node gives none."""
+    ledger: LedgerView | None = None
+    """The node's ledger; None where there is none beside the portal."""
     threads: trio.CapacityLimiter = field(factory=lambda: trio.CapacityLimiter(DATABASE_THREADS))
 
     @property

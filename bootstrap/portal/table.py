@@ -2,7 +2,17 @@
 
 from typing import Final
 
-from bootstrap.portal import health, home, privacy_api, privacy_pages, rights_desk, rights_public
+from bootstrap.portal import (
+    dashboards,
+    developers,
+    health,
+    home,
+    ledger_pages,
+    privacy_api,
+    privacy_pages,
+    rights_desk,
+    rights_public,
+)
 from bootstrap.portal.routes import Page
 
 __all__ = ["ROUTES"]
@@ -14,4 +24,7 @@ ROUTES: Final[tuple[Page, ...]] = (
     *privacy_api.ROUTES,
     *rights_public.ROUTES,
     *rights_desk.ROUTES,
+    *ledger_pages.ROUTES,
+    *dashboards.ROUTES,
+    *developers.ROUTES,
 )
