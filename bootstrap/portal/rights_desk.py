@@ -23,7 +23,6 @@ from bootstrap.portal.rights_bodies import (
 from bootstrap.portal.routes import Page, page
 from bootstrap.portal.visit import Visit
 from bootstrap.refusal import Refused
-from bootstrap.retention.backups import backups
 from bootstrap.retention.classes import CLASSES, DAY_S
 from bootstrap.retention.purging import due_counts
 from bootstrap.rights.children import Candidate, Report, candidates, decide_report, open_reports, report_of
@@ -243,7 +242,6 @@ async def _retention(visit: Visit) -> Response:
         classes=CLASSES,
         periods=periods,
         due=due,
-        backups=await visit.read(backups),
         day_s=DAY_S,
     )
 
@@ -260,5 +258,5 @@ ROUTES: Final[tuple[Page, ...]] = (
     page("POST", "/desk/lawful-requests", _enter, OPERATES, "Enter one", body=LawfulEntry),
     page("GET", "/desk/lawful-requests/{entry}", _close_form, DESK, "One of them"),
     page("POST", "/desk/lawful-requests/{entry}", _close, DECIDES, "Close it", body=LawfulOutcome),
-    page("GET", "/desk/retention", _retention, DESK, "What the purge would delete, and which backups there are"),
+    page("GET", "/desk/retention", _retention, DESK, "What the purge would delete"),
 )
