@@ -1,6 +1,6 @@
 """What the handlers of the portal work with, made once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import trio
@@ -18,6 +18,7 @@ from bootstrap.portal.pages import Pages
 from bootstrap.portal.settings import PortalConfig
 from bootstrap.public.figures import NetworkFigures
 from bootstrap.public.ledger_view import LedgerView
+from bootstrap.retention.periods import periods
 
 __all__ = ["NOTICE_VERSION", "Office"]
 
@@ -39,6 +40,8 @@ class Office:
     pages: Pages
     postman: Postman
     notice_version: str = NOTICE_VERSION
+    periods: Mapping[str, int] = field(factory=periods)
+    """For how many seconds each class of data is kept here."""
     metrics: PortalMetrics = field(factory=PortalMetrics)
     figures: NetworkFigures | None = None
     """Figures of the network; None where the node gives none."""

@@ -15,6 +15,10 @@ from bootstrap.portal import (
     ledger_pages,
     people_api,
     people_pages,
+    privacy_api,
+    privacy_pages,
+    rights_desk,
+    rights_public,
 )
 from bootstrap.portal.routes import Page
 
@@ -22,10 +26,14 @@ __all__ = ["ROUTES"]
 
 ROUTES: Final[tuple[Page, ...]] = (
     *home.ROUTES,
+    *health.ROUTES,
+    *privacy_pages.ROUTES,
+    *privacy_api.ROUTES,
+    *rights_public.ROUTES,
+    *rights_desk.ROUTES,
     *ledger_pages.ROUTES,
     *dashboards.ROUTES,
     *developers.ROUTES,
-    *health.ROUTES,
     *people_pages.ROUTES,
     *account_pages.ROUTES,
     *desk_people.ROUTES,

@@ -31,7 +31,6 @@ COLUMNS: Final[Mapping[str, str]] = {
     **_all("lawful_request", "lawful_request", "state", "entered_at_s", "entered_by_account_id", "closed_at_s"),
     **_all("lawful_request", "lawful_request", "closed_by_account_id"),
     **_all("lawful_count", "service", "year", "kind", "received", "answered", "partly", "refused"),
-    **_all("backup_manifest", "service", "id", "made_at_s", "holds", "expires_at_s"),
 }
 
 PURGES: Final = (

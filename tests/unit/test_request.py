@@ -127,7 +127,6 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Worl
             config=client_config or ClientConfig(),
             tokenizer=None,
             screener=None,
-            purse=None,
             ledger=SimpleNamespace(logs=[SimpleNamespace(origin="log")]),
             linger=lambda _: None,
             purse=None,

@@ -133,17 +133,6 @@ CREATE TABLE lawful_count (
     PRIMARY KEY (year, kind)
 ) STRICT, WITHOUT ROWID;
 
--- Copies of the database that are somewhere, what they hold, and until when they may be.
-CREATE TABLE backup_manifest (
-    id TEXT PRIMARY KEY,
-    made_at_s INTEGER NOT NULL,
-    -- Names of classes of data, with spaces between.
-    holds TEXT NOT NULL,
-    expires_at_s INTEGER NOT NULL
-) STRICT;
-
-CREATE INDEX backup_manifest_expires ON backup_manifest (expires_at_s);
-
 -- For the purge, which looks for the oldest.
 CREATE INDEX access_log_prefix ON access_log (at_s) WHERE ip_prefix <> '';
 CREATE INDEX session_seen ON session (seen_at_s);
