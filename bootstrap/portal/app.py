@@ -160,6 +160,9 @@ class Portal:
             response = self._refuse(visit, refusal)
         except DatabaseBusy:
             response = self._refuse(visit, Refused("too much is going on: try again in a minute", reason="busy"))
+        if response.headers.get("cache-control", "").startswith("public"):
+            # It may be kept and shown to others: so it carries nobody's cookie.
+            return response
         if secret and visit.visitor.session_id and visit.session_secret is None:
             visit.session_secret = await visit.write(partial(rotate_session, secret=secret, now_s=now_s))
         self._set_cookies(response, visit, None if cookie else form_cookie)
