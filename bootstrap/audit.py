@@ -51,6 +51,9 @@ class AuditReport:
     settlements: int
     total_microcredits: int
     """The sum of all settlements."""
+    credits_issued: int
+    """How many credits were announced to be signed, or given as change."""
+    credits_redeemed: int
     problems: tuple[str, ...]
     """In the order of the log, at most `MAX_PROBLEMS`."""
 
@@ -110,6 +113,8 @@ class _Auditor:
             grants=len(state.grants),
             settlements=len(state.settlements),
             total_microcredits=state.settled_microcredits,
+            credits_issued=sum(key.issued + key.changed for key in state.issuer_keys.values()),
+            credits_redeemed=sum(key.redeemed for key in state.issuer_keys.values()),
             problems=tuple(self._problems),
         )
 

@@ -25,9 +25,14 @@ from bootstrap.store import CheckpointMoved, LedgerCorrupt, NewEntry, Store
 from peernet.core.errors import RemoteProtocolError
 from peernet.core.ledger import merkle
 from peernet.core.ledger.checkpoint import Checkpoint, open_checkpoint, read_unverified, sign_checkpoint
+from peernet.core.ledger.credit_rules import AnnouncedKey
 from peernet.core.ledger.entries import (
+    Change,
     Entry,
     Grant,
+    Issue,
+    IssuerKey,
+    Settle,
     coarse_time_s,
     decode_entry,
     encode_entry,
@@ -38,15 +43,15 @@ from peernet.core.ledger.notes import LOG_KEY, VerifierKey
 from peernet.core.ledger.proofs import LogProof
 from peernet.core.ledger.rules import LedgerState, RuleViolation, check_settlement
 from peernet.core.ledger.tiles import CHECKPOINT_PATH, TILE_HEIGHT, ResourceNotFound, Tile, encode_entry_bundle
-from peernet.core.metering import GrantRequest, Settlement
+from peernet.core.metering import ChangeRequest, GrantRequest, RedeemRequest, Settlement
 from peernet.core.suite import CipherSuite
 
-__all__ = ["MAX_BATCH", "Log", "Outcome", "Submission", "read_stored", "replay_stored"]
+__all__ = ["MAX_BATCH", "READ_BATCH", "Log", "Outcome", "Submission", "read_stored", "replay_stored"]
 
 MAX_BATCH: Final = 4096
 READ_BATCH: Final = 1000
 
-Submission = GrantRequest | Settlement
+Submission = GrantRequest | RedeemRequest | Settlement | ChangeRequest | IssuerKey | Issue
 Outcome = int | RuleViolation
 """The index of the submission's entry, or why it has none."""
 
@@ -142,6 +147,18 @@ class Log:
         """What this payout key is owed, in microcredits."""
         with self._lock:
             return self._current().state.balance(payout_key)
+
+    @property
+    def issuer_keys(self) -> dict[bytes, AnnouncedKey]:
+        """The announced issuer keys by their ids, as they are now."""
+        with self._lock:
+            return {key_id: evolve(key) for key_id, key in self._current().state.issuer_keys.items()}
+
+    @property
+    def last_at_s(self) -> int:
+        """The time of the last entry, 0 before the first."""
+        with self._lock:
+            return self._current().state.last_at_s
 
     def inclusion_proof(self, index: int, note: bytes | None = None) -> bytes:
         """The tlog-proof of the entry at `index`, with the entry as its extra.
@@ -303,6 +320,8 @@ def _entry(submission: Submission, at_s: int) -> Entry:
         return Grant(
             submission.lane_key, submission.cap_microcredits, submission.expires_at_s, at_s, submission.commitment
         )
+    if isinstance(submission, IssuerKey | Issue):
+        return evolve(submission, at_s=at_s)
     try:
         return submission.entry(at_s)
     except RemoteProtocolError as error:
@@ -311,7 +330,7 @@ def _entry(submission: Submission, at_s: int) -> Entry:
 
 def _check_same(entry: Entry, state: LedgerState) -> None:
     """A name that is taken stands for the same submission again, or is refused."""
-    earlier: Entry = (state.grants if isinstance(entry, Grant) else state.settlements)[entry.lane_key]
-    if evolve(entry, at_s=earlier.at_s) != earlier:
-        kind = "granted" if isinstance(entry, Grant) else "settled"
-        raise RuleViolation(f"the lane has been {kind} before, and otherwise", reason=f"{kind}_twice")
+    if state.is_same(entry):
+        return
+    word = {Settle: "settled", Change: "changed"}.get(type(entry), "granted")
+    raise RuleViolation(f"the lane has been {word} before, and otherwise", reason=f"{word}_twice")

@@ -21,18 +21,18 @@ tlog-cosignature; design section 8.
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 from attrs import field, frozen
 
-from bootstrap.log import read_stored, replay_stored
+from bootstrap.log import READ_BATCH, read_stored, replay_stored
 from bootstrap.store import LedgerCorrupt, MirrorStore, NewEntry, Refusal, edge_of
 from peernet.core.errors import PeernetError, RemoteProtocolError, UserError
 from peernet.core.ledger import merkle
 from peernet.core.ledger.checkpoint import Checkpoint, open_checkpoint
-from peernet.core.ledger.entries import Entry, Grant, Settle, decode_entry, submission_id
+from peernet.core.ledger.entries import Entry, decode_entry, submission_id
 from peernet.core.ledger.equivocation import Equivocation, prove_equivocation
 from peernet.core.ledger.merkle import EMPTY_ROOT, CompactRange, TreeNode, leaf_hash, verify_consistency
 from peernet.core.ledger.messages import mirror_prefix
@@ -40,7 +40,7 @@ from peernet.core.ledger.notes import COSIGNER_KEY, Note, NoteSignature, Verifie
 from peernet.core.ledger.proofs import LogProof
 from peernet.core.ledger.rules import LedgerState, RuleViolation
 from peernet.core.ledger.tiles import ResourceNotFound
-from peernet.core.ledger.violations import InvalidEntry
+from peernet.core.ledger.violations import InvalidEntry, contradicted
 from peernet.core.suite import CipherSuite
 from peernet.node.home import replace_file
 
@@ -263,18 +263,15 @@ class Mirror:
         return replayed
 
     def _contradicted(self, entry: Entry, index: int, head: _Head, entries: Sequence[bytes]) -> tuple[int, ...]:
-        """Where the entries stand that `entry` may contradict: those of its lane, and the one before it."""
-        names = {
-            submission_id(Grant(entry.lane_key, 0, 0, 0, b"")),
-            submission_id(Settle(entry.lane_key, b"", 0, 0, b"")),
-        }
-        places = {place for name in names if (place := self._store.index_of(name)) is not None}
-        for place, leaf in enumerate(entries[: index - head.size], start=head.size):
-            if submission_id(decode_entry(leaf)) in names:
-                places.add(place)
-        if index:
-            places.add(index - 1)
-        return tuple(sorted(places))
+        """Where the entries stand that `entry` may contradict. All are read: a log is refused once."""
+
+        def earlier() -> Iterator[tuple[int, Entry]]:
+            for start in range(0, head.size, READ_BATCH):
+                leaves = self._store.entries(start, min(start + READ_BATCH, head.size))
+                yield from enumerate(map(decode_entry, leaves), start=start)
+            yield from enumerate(map(decode_entry, entries[: index - head.size]), start=head.size)
+
+        return contradicted(entry, earlier())
 
     def _refuse_entry(
         self,

@@ -208,4 +208,4 @@ def _refusals(key: VerifierKey, sources: tuple[_Source, ...], suite: CipherSuite
 
 def _unread(log: PolicyLog) -> AuditReport:
     nobody = "nobody serves this log: neither its own node nor a mirror answers"
-    return AuditReport(log.origin, 0, b"", 0, 0, 0, problems=(nobody,))
+    return AuditReport(log.origin, 0, b"", 0, 0, 0, 0, 0, problems=(nobody,))

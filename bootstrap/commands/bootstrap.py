@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import trio
 
     from bootstrap.keeper import LedgerKeeper
+    from bootstrap.portal.office import Office
     from bootstrap.portal.settings import PortalConfig
     from bootstrap.service import BootstrapService
     from peernet.core.ledger.policy import LedgerPolicy
@@ -44,6 +45,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--origin", metavar="NAME", help="the log's name, such as example.org/peernet")
     parser.add_argument(
         "--grant-cap-microcredits", type=int, metavar="N", help="the most that one lane is funded with"
+    )
+    parser.add_argument(
+        "--grants-per-minute",
+        type=int,
+        metavar="N",
+        help="how many lanes are funded for nothing a minute; 0 for none, so that clients need credits",
+    )
+    parser.add_argument(
+        "--issue-credits",
+        action="store_true",
+        default=None,
+        help="make issuer keys, announce them in the ledger, and sign credits with them",
     )
     parser.add_argument(
         "--directory-interval-s", type=int, metavar="SECONDS", help="how often the DHT is crawled for the directory"
@@ -87,7 +100,7 @@ async def _serve(arguments: argparse.Namespace, ending: Ending | None = None) ->
     with ExitStack() as stack:
         with _explained():
             try:
-                keeper = LedgerKeeper.open(stack, home, config.origin, peer.suite)
+                keeper = LedgerKeeper.open(stack, home, config.origin, peer.suite, database=config.database)
             except RemoteProtocolError as error:
                 raise UserError(f"--origin {config.origin!r} cannot name a log: {error}") from error
         # The other bootstrap nodes may be about to start: nobody waits for nobody.
@@ -97,14 +110,14 @@ async def _serve(arguments: argparse.Namespace, ending: Ending | None = None) ->
             with _explained():
                 service = keeper.service(stack, peer, config, policy)
             nursery.start_soon(service.run)
-            await serve_metrics(arguments, [peer], nursery)
-            pages = await _serve_portal(portal, home, nursery, peer, service, policy)
+            office = await _serve_portal(portal, home, nursery, peer, service, policy)
+            await serve_metrics(arguments, [peer], nursery, *([] if office is None else [office.metrics]))
             ledger = keeper.log.verifier_key.text()
             text = f"bootstrap node ready; others join with\n  {_joining(arguments, addresses[0], ledger)}"
             if len(policy.logs) == 1:
                 text += "\nit is the only one: its word is final, and nobody checks it while it runs"
-            if pages is not None:
-                text += f"\nthe portal is at {pages}"
+            if office is not None:
+                text += f"\nthe portal is at {office.origin}"
             announce(
                 arguments,
                 text,
@@ -112,7 +125,7 @@ async def _serve(arguments: argparse.Namespace, ending: Ending | None = None) ->
                 addresses=addresses,
                 ledger=ledger,
                 policy=policy.text(),
-                portal=pages,
+                portal=None if office is None else office.origin,
             )
             await (ending or Ending()).wait()
             await finish([peer.swarm])
@@ -134,8 +147,8 @@ async def _serve_portal(
     peer: "Peer",
     service: "BootstrapService",
     policy: "LedgerPolicy",
-) -> str | None:
-    """Serves the portal in `nursery` where the configuration asks for one; returns where people reach it."""
+) -> "Office | None":
+    """Serves the portal in `nursery` where the configuration asks for one."""
     if not config.listen:
         return None
     from bootstrap.portal.serving import open_office, run_portal
@@ -147,7 +160,7 @@ async def _serve_portal(
     office.figures = NodeFigures(lambda: copy.directory, service.log, service.tokens, office.now_s)
     office.ledger = NodeLedger(service.log, service.read_file, policy, peer.suite)
     await nursery.start(run_portal, office)
-    return office.origin
+    return office
 
 
 @contextmanager

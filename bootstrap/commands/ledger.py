@@ -100,6 +100,8 @@ def _facts(audits: "Sequence[LogAudit]") -> dict[str, Any]:
         "grants": sum(report.grants for report in reports),
         "settlements": sum(report.settlements for report in reports),
         "total_microcredits": sum(report.total_microcredits for report in reports),
+        "credits_issued": sum(report.credits_issued for report in reports),
+        "credits_redeemed": sum(report.credits_redeemed for report in reports),
         "problems": [problem for report in reports for problem in report.problems],
         "logs": [_facts_of(audited) for audited in audits],
     }
@@ -115,6 +117,8 @@ def _facts_of(audited: "LogAudit") -> dict[str, Any]:
         "grants": report.grants,
         "settlements": report.settlements,
         "total_microcredits": report.total_microcredits,
+        "credits_issued": report.credits_issued,
+        "credits_redeemed": report.credits_redeemed,
         "problems": list(report.problems),
         "final": finality is not None and finality.final,
         "finality": "" if finality is None else finality.describe(),
@@ -128,6 +132,8 @@ def _print(audited: "LogAudit") -> None:
     print(f"log         {report.origin}")
     print(f"entries     {report.size}: {report.grants} grants, {report.settlements} settlements")
     print(f"settled     {report.total_microcredits} microcredits")
+    if report.credits_issued:
+        print(f"credits     {report.credits_issued} issued at most, {report.credits_redeemed} redeemed")
     print(f"root        {report.root.hex()}")
     if finality is not None:
         who = f": {', '.join(finality.cosigned)}" if finality.cosigned else ""

@@ -22,7 +22,7 @@ from bootstrap.database.opening import Migration
 from bootstrap.database.port import DatabaseBusy, Row, Transaction, UniqueViolation, Value
 from peernet.core.errors import UserError
 
-__all__ = ["PostgresDatabase"]
+__all__ = ["PostgresDatabase", "first_line", "translated", "translated_script"]
 
 MAX_IDLE: Final = 16
 CONNECT_TIMEOUT_S: Final = 10
@@ -51,7 +51,7 @@ class PostgresDatabase:
                 _migrate(connection, scripts, create=create)
         except psycopg.OperationalError as error:
             self.close()
-            raise UserError(f"PostgreSQL cannot be used: {_first_line(error)}") from error
+            raise UserError(f"PostgreSQL cannot be used: {first_line(error)}") from error
         except BaseException:
             self.close()
             raise
@@ -122,7 +122,7 @@ class PostgresDatabase:
                 options=f"-c statement_timeout={STATEMENT_TIMEOUT_MS}",
             )
         except psycopg.ProgrammingError as error:
-            raise UserError(f"the database's URL cannot be read: {_first_line(error)}") from error
+            raise UserError(f"the database's URL cannot be read: {first_line(error)}") from error
 
 
 class _Postgres:
@@ -189,5 +189,6 @@ def _migrate(connection: psycopg.Connection[Row], scripts: Sequence[Migration], 
         connection.execute("UPDATE schema_version SET version = %s", (len(scripts),))
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """What the server said, without the hints below it."""
     return (str(error).splitlines() or [type(error).__name__])[0]

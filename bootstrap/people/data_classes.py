@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from typing import Final
 
-__all__ = ["COLUMNS"]
+from bootstrap.retention.purge import Purge
+
+__all__ = ["COLUMNS", "PURGES"]
 
 COLUMNS: Final[Mapping[str, str]] = {
     "account.id": "pseudonym",
@@ -20,7 +22,11 @@ COLUMNS: Final[Mapping[str, str]] = {
     "account_role.account_id": "pseudonym",
     "account_role.role": "pseudonym",
     "account_role.given_at_s": "pseudonym",
+    "notice_acceptance.account_id": "pseudonym",
+    "notice_acceptance.version": "consent",
+    "notice_acceptance.at_s": "consent",
     "session.id": "credentials",
+    "session.handle": "sign_in_security",
     "session.account_id": "sign_in_security",
     "session.created_at_s": "sign_in_security",
     "session.seen_at_s": "sign_in_security",
@@ -29,6 +35,28 @@ COLUMNS: Final[Mapping[str, str]] = {
     "session.proved_at_s": "sign_in_security",
     "session.ip_prefix": "sign_in_security",
     "session.browser_family": "sign_in_security",
+    "mail_link.id": "credentials",
+    "mail_link.account_id": "pseudonym",
+    "mail_link.purpose": "credentials",
+    "mail_link.address": "identity",
+    "mail_link.made_at_s": "credentials",
+    "mail_link.expires_at_s": "credentials",
+    "api_token.id": "credentials",
+    "api_token.account_id": "pseudonym",
+    "api_token.secret_hash": "credentials",
+    "api_token.name": "credentials",
+    "api_token.scopes": "credentials",
+    "api_token.made_at_s": "credentials",
+    "api_token.expires_at_s": "credentials",
+    "api_token.used_day_at_s": "credentials",
+    "api_token.proved_at_s": "credentials",
+    "known_browser.id": "sign_in_security",
+    "known_browser.account_id": "sign_in_security",
+    "known_browser.known_at_s": "sign_in_security",
+    "attempt_count.kind": "sign_in_security",
+    "attempt_count.subject": "sign_in_security",
+    "attempt_count.since_s": "sign_in_security",
+    "attempt_count.number": "sign_in_security",
     "mail.id": "mail",
     "mail.recipient": "mail",
     "mail.subject": "mail",
@@ -44,3 +72,10 @@ COLUMNS: Final[Mapping[str, str]] = {
     "access_log.object": "access_log",
     "access_log.ip_prefix": "sign_in_security",
 }
+
+PURGES: Final = (
+    Purge("mail", "mail", "queued_at_s"),
+    Purge("sign_in_security", "session", "seen_at_s"),
+    Purge("sign_in_security", "access_log", "at_s", {"ip_prefix": ""}, "ip_prefix <> ''"),
+    Purge("access_log", "access_log", "at_s"),
+)

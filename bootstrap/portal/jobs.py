@@ -1,14 +1,14 @@
 """What the service does by itself, beside answering requests. A job that breaks is logged, counted and run again."""
 
-from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 
 import structlog
 import trio
-from attrs import field, frozen
+from attrs import frozen
 
 from bootstrap.database import DatabaseBusy
+from bootstrap.people.tidying import tidy
 
 if TYPE_CHECKING:
     from bootstrap.portal.office import Office
@@ -25,11 +25,17 @@ class Job:
     name: str
     every_s: float
     run: "Callable[[Office], Awaitable[None]]"
-    failures: Counter[str] = field(factory=Counter)
-    """How many runs broke, by the type of error."""
 
 
-JOBS: Final[tuple[Job, ...]] = ()
+async def _send_mails(office: "Office") -> None:
+    await office.postman.deliver(office.now_s())
+
+
+async def _tidy(office: "Office") -> None:
+    await trio.to_thread.run_sync(tidy, office.database, office.now_s(), limiter=office.threads)
+
+
+JOBS: Final[tuple[Job, ...]] = (Job("postman", 5.0, _send_mails), Job("tidy", 600.0, _tidy))
 
 
 async def run_jobs(office: "Office", jobs: tuple[Job, ...] = JOBS) -> None:
@@ -44,9 +50,9 @@ async def _run(office: "Office", job: Job) -> None:
         try:
             await job.run(office)
         except DatabaseBusy:
-            job.failures["DatabaseBusy"] += 1
+            office.metrics.crashes[job.name, "DatabaseBusy"] += 1
         except Exception as error:  # noqa: BLE001  (the outermost task of a job)
             kind = type(error).__name__
-            job.failures[kind] += 1
+            office.metrics.crashes[job.name, kind] += 1
             log.warning("a job broke", job=job.name, error=kind)
         await trio.sleep(job.every_s)

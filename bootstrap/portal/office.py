@@ -7,7 +7,11 @@ import trio
 from attrs import define, field
 
 from bootstrap.database import Database
+from bootstrap.mail.postman import Postman
+from bootstrap.people.letters import Letters
+from bootstrap.people.passwords import Passwords
 from bootstrap.portal.crossing import CrossingGuard
+from bootstrap.portal.metrics import PortalMetrics
 from bootstrap.portal.pages import Pages
 from bootstrap.portal.settings import PortalConfig
 from bootstrap.public.figures import NetworkFigures
@@ -18,6 +22,7 @@ __all__ = ["NOTICE_VERSION", "Office"]
 NOTICE_VERSION: Final = "2026-11"
 """The privacy notice that is in force (`templates/policies/`); who accepted another one is asked again."""
 DATABASE_THREADS: Final = 8
+HASHING_THREADS: Final = 2
 
 
 @define
@@ -30,12 +35,23 @@ class Office:
     now_s: Callable[[], int]
     """Whole seconds of the Unix epoch."""
     pages: Pages
+    postman: Postman
     notice_version: str = NOTICE_VERSION
+    metrics: PortalMetrics = field(factory=PortalMetrics)
     figures: NetworkFigures | None = None
     """Figures of the network; None where the node gives none."""
     ledger: LedgerView | None = None
     """The node's ledger; None where there is none beside the portal."""
+    passwords: Passwords = field(factory=Passwords)
     threads: trio.CapacityLimiter = field(factory=lambda: trio.CapacityLimiter(DATABASE_THREADS))
+
+    hashing: trio.CapacityLimiter = field(factory=lambda: trio.CapacityLimiter(HASHING_THREADS))
+    """Each hash takes much memory on purpose: few are made at a time."""
+
+    @property
+    def letters(self) -> Letters:
+        """What is written to people about their accounts."""
+        return Letters(self.origin, self.config.operator_name)
 
     @property
     def origin(self) -> str:

@@ -2,7 +2,17 @@
 
 from typing import Final
 
-from bootstrap.portal import dashboards, developers, home, ledger_pages
+from bootstrap.portal import (
+    account_pages,
+    dashboards,
+    desk_people,
+    developers,
+    health,
+    home,
+    ledger_pages,
+    people_api,
+    people_pages,
+)
 from bootstrap.portal.routes import Page
 
 __all__ = ["ROUTES"]
@@ -12,4 +22,9 @@ ROUTES: Final[tuple[Page, ...]] = (
     *ledger_pages.ROUTES,
     *dashboards.ROUTES,
     *developers.ROUTES,
+    *health.ROUTES,
+    *people_pages.ROUTES,
+    *account_pages.ROUTES,
+    *desk_people.ROUTES,
+    *people_api.ROUTES,
 )

@@ -28,12 +28,13 @@ NAMES: Final = re.compile(
 )
 TAKES: Final = re.compile(
     r"\b(bytes|bytearray|memoryview|SealedCell|DirectoryPart|DirectoryHead|Reply|Request|Seal|Snapshot|Difference|Voucher"
-    r"|Receipt|Settlement|LaneOpening|Equivocation|InvalidEntry|LogProof|NodeReader|AddCheckpoint)\b"
+    r"|Receipt|Settlement|LaneOpening|Credit|Entry|IssuerKey|Issue|Redeem|ChangePart|Equivocation|InvalidEntry|LogProof|NodeReader|AddCheckpoint)\b"
 )
 TEXT_TOO: Final = re.compile(r"_?parse|_?decode")
 PACKAGES: Final = (peernet.core, peernet.net, peernet.gateway, bootstrap)
 
 NOT_FUZZED: Final = {
+    "bootstrap.portal.serving.open_office": "its bytes are a key of ours",
     "peernet.core.suite.Aead.open": "a port",
     "peernet.core.suite.Aead.open_into": "a port",
     "peernet.core.suite.CipherSuite.verify": "a port",

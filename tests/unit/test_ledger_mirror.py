@@ -8,20 +8,33 @@ from attrs import evolve
 
 from bootstrap.mirror import EQUIVOCATION, INVALID_ENTRY, LogRefused, MirrorFolder, StandsElsewhere
 from bootstrap.store import LedgerCorrupt
+from peernet.core.credits.credits import GRANTED
 from peernet.core.errors import RemoteProtocolError, UserError
 from peernet.core.ledger.checkpoint import Checkpoint, read_unverified, sign_checkpoint
-from peernet.core.ledger.entries import Grant, Settle, encode_entry
+from peernet.core.ledger.entries import Grant, Issue, Settle, encode_entry
 from peernet.core.ledger.equivocation import Equivocation, verify_equivocation
 from peernet.core.ledger.merkle import CompactRange, consistency_proof, inclusion_proof, leaf_hash
 from peernet.core.ledger.messages import mirror_prefix
 from peernet.core.ledger.notes import encode_signature_lines, open_note, parse_signature_lines
 from peernet.core.ledger.proofs import LogProof
 from peernet.core.ledger.tiles import ResourceNotFound
-from peernet.core.ledger.violations import InvalidEntry, verify_invalid_entry
+from peernet.core.ledger.violations import MAX_EARLIER, InvalidEntry, verify_invalid_entry
+from tests.issuers import KEYS, TestIssuer, change_request, redeem_of
 from tests.ledger_nodes import NOW_S, SUITE, ask_for, entries_of, grant_request, nodes_in, seed_of
 
 GRANT = Grant(b"\x01" * 32, 1_000, 1_200_000, 60, b"\x0c" * 32)
 SETTLE = Settle(b"\x01" * 32, b"\x02" * 32, 10, 120, b"\x0d" * 32)
+ISSUER = TestIssuer()
+GIFTS = TestIssuer(credit_class=GRANTED)
+SECOND = TestIssuer(KEYS[1], issue_from_s=120)
+THIRD = TestIssuer(KEYS[2], issue_from_s=180)
+OWNED = ISSUER.credits(2)
+FORGED = evolve(OWNED[0], signature=bytes(256))
+ISSUED = (ISSUER.key, GIFTS.key, Issue(ISSUER.key.key_id, 5, 60))
+LANE = redeem_of(1, 2_000, OWNED)
+LANE_SETTLED = Settle(LANE.lane_key, b"\x02" * 32, 500, 180, bytes(32))
+CHANGE = change_request(1, (ISSUER.key.key_id, 1)).entry(180)
+TOO_MUCH = change_request(1, (ISSUER.key.key_id, 2)).entry(180)
 
 
 @pytest.fixture
@@ -210,6 +223,23 @@ def test_a_longer_fork_is_refused_once_its_entries_are_seen(nodes, log, mirror):
         ([GRANT, SETTLE, evolve(GRANT, lane_key=b"\x05" * 32)], 2, "time_went_back"),
         ([evolve(GRANT, at_s=61)], 0, "fine_time"),
         ([GRANT, b"\xc0"], 1, "bad_message"),
+        ([*ISSUED, LANE, redeem_of(2, 1_000, OWNED[:1])], 4, "spent_twice"),
+        ([*ISSUED, redeem_of(2, 1_000, OWNED[:1]), evolve(GRANT, at_s=120), LANE], 5, "spent_twice"),
+        ([*ISSUED, redeem_of(2, 1_000, [FORGED])], 3, "bad_credit"),
+        ([*ISSUED, redeem_of(2, 1_001, OWNED[:1])], 3, "bad_cap"),
+        ([*ISSUED, redeem_of(2, 1_000, OWNED[:1], at_s=ISSUER.redeem_until_s)], 3, "bad_expiry"),
+        ([*ISSUED, redeem_of(2, 1_000, OWNED[:1], 72_000, ISSUER.redeem_until_s)], 3, "out_of_period"),
+        ([*ISSUED, redeem_of(2, 2_000, [*OWNED[:1], *GIFTS.credits(1)])], 3, "mixed_classes"),
+        ([*ISSUED, LANE, evolve(GRANT, lane_key=LANE.lane_key, at_s=120)], 4, "granted_twice"),
+        ([*ISSUED, ISSUER.key], 3, "announced_twice"),
+        ([ISSUER.key, SECOND.key, THIRD.key], 2, "too_many_keys"),
+        ([SECOND.key, ISSUER.key], 1, "key_order"),
+        ([*ISSUED, Issue(ISSUER.key.key_id, 3, 60)], 3, "not_growing"),
+        ([*ISSUED, Issue(ISSUER.key.key_id, 9, 6_000)], 3, "out_of_period"),
+        ([*ISSUED, LANE, LANE_SETTLED, CHANGE, evolve(CHANGE, at_s=240)], 6, "changed_twice"),
+        ([*ISSUED, LANE, LANE_SETTLED, TOO_MUCH], 5, "bad_amount"),
+        ([*ISSUED, LANE, LANE_SETTLED, evolve(CHANGE, signature=bytes(64))], 5, "bad_signature"),
+        ([*ISSUED, evolve(GRANT, lane_key=LANE.lane_key, at_s=60), evolve(CHANGE, at_s=120)], 4, "no_credits"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -237,11 +267,23 @@ def test_an_entry_that_breaks_a_rule_is_refused_for_good_with_a_proof(nodes, mir
     assert (place, broken.reason) == (index, rule)
 
 
-def test_a_settlement_without_grant_is_refused_though_only_the_whole_log_shows_it(nodes, mirror):
-    note, _ = signed_log([encode_entry(SETTLE)])
+@pytest.mark.parametrize(
+    "leaves",
+    [
+        [SETTLE],
+        [LANE],
+        [ISSUER.key, Issue(ISSUER.key.key_id, 1, 60), LANE],
+        [*ISSUED, LANE, CHANGE],
+        [*ISSUED, CHANGE],
+    ],
+    ids=["settled, not granted", "key not announced", "too few issued", "not settled", "not funded"],
+)
+def test_what_is_missing_is_refused_though_only_the_whole_log_shows_it(nodes, mirror, leaves):
+    encoded = [encode_entry(leaf) for leaf in leaves]
+    note, _ = signed_log(encoded)
     mirror.witness(0, (), note, NOW_S)
     with pytest.raises(LogRefused) as refused:
-        mirror.extend([encode_entry(SETTLE)], note, NOW_S)
+        mirror.extend(encoded, note, NOW_S)
     claim = InvalidEntry.parse(refused.value.refusal.proof)
     assert reason_of(verify_invalid_entry, claim, nodes[0].log_key, SUITE) == "no_violation"
 
@@ -257,7 +299,7 @@ def test_an_honest_entry_cannot_be_made_to_look_wrong(nodes):
         InvalidEntry(last, (granted, settled)),
         InvalidEntry(granted, (settled,)),
         InvalidEntry(last, (settled, granted)),
-        InvalidEntry(last, (granted,) * 4),
+        InvalidEntry(last, (granted,) * (MAX_EARLIER + 1)),
         InvalidEntry(granted, (granted,)),
     ):
         assert reason_of(verify_invalid_entry, claim, key, SUITE) == "no_violation"

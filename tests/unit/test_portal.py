@@ -5,13 +5,16 @@ from pathlib import Path
 
 import pytest
 import structlog
+import trio
 from attrs import frozen
 from starlette.responses import Response
 
-from bootstrap.people.sessions import Origin, begin_session
+from bootstrap.people.origin import Origin
+from bootstrap.people.sessions import begin_session
 from bootstrap.portal.access import EVERYBODY, SIGNED_IN, Rule, owned, with_role
 from bootstrap.portal.app import Portal
 from bootstrap.portal.bodies import text, whole
+from bootstrap.portal.jobs import Job, run_jobs
 from bootstrap.portal.office import Office
 from bootstrap.portal.routes import Page, api, page
 from bootstrap.portal.visit import SESSION_COOKIE, Visit
@@ -262,7 +265,7 @@ async def test_what_breaks_is_counted_and_says_nothing(office: Office, portal: P
     with structlog.testing.capture_logs() as logs:
         answer = await browser.http.get("/broken")
     assert answer.status_code == 500
-    assert portal.failures == {"RuntimeError": 1}
+    assert office.metrics.crashes == {("request", "RuntimeError"): 1}
     assert "secret" not in answer.text + repr(logs)
 
 
@@ -304,6 +307,35 @@ def test_a_route_without_its_own_kind_is_none():
 def test_two_routes_of_one_path_and_method_are_refused(office: Office):
     with pytest.raises(ValueError, match="two routes"):
         Portal(office, (*ROUTES, Page("GET", "/", show, EVERYBODY, "page", "again")))
+
+
+async def test_what_is_counted_names_routes_and_nobody(office: Office, portal: Portal):
+    from prometheus_client import CollectorRegistry, generate_latest
+
+    browser = await browse(portal, signed_in(office))
+    await browser.open("/things/ann")
+    await browser.open("/things/bob")
+    registry = CollectorRegistry()
+    registry.register(office.metrics)
+    text = generate_latest(registry).decode()
+    assert 'peernet_portal_requests_total{method="GET",route="/things/{thing}",status="200"} 1.0' in text
+    assert 'peernet_portal_requests_total{method="GET",route="/things/{thing}",status="404"} 1.0' in text
+    assert "peernet_portal_request_seconds_count 2.0" in text
+    assert "ann" not in text
+
+
+async def test_a_job_that_breaks_is_counted_and_runs_again(office: Office, autojump_clock: object):
+    runs = []
+
+    async def job(_: Office) -> None:
+        runs.append(trio.current_time())
+        raise RuntimeError("secret text")
+
+    with trio.move_on_after(25), structlog.testing.capture_logs() as logs:
+        await run_jobs(office, (Job("it", 10.0, job),))
+    assert len(runs) == 3
+    assert office.metrics.crashes == {("it", "RuntimeError"): 3}
+    assert "secret" not in repr(logs)
 
 
 async def test_a_browser_gets_a_page_when_something_breaks_and_says_nothing_of_it(portal: Portal):

@@ -1,8 +1,9 @@
 """Metering: how a client pays a host for tokens while they stream, with neither having to trust the other for much.
 
-Theory of operation. A client's **lane** is a fresh key that an operator funded up to a cap, for one host, on terms
-that the grant commits to. While tokens stream the client signs **vouchers**, each for everything so far, and the host
-keeps the highest; at the end it countersigns that one. The result is the **receipt**, which the ledger settles.
+Theory of operation. A client's **lane** is a fresh key that an operator or credits funded up to a cap, for one host,
+on terms that the grant commits to. While tokens stream the client signs **vouchers**, each for everything so far, and
+the host keeps the highest; at the end it countersigns that one. The result is the **receipt**, which the ledger
+settles.
 
 ```
 client                                   host
@@ -31,17 +32,29 @@ Source: design section 8.
 
 from typing import Final
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
+from peernet.core.credits.credits import Credit, digest_of_blinded
 from peernet.core.errors import LocalProtocolError, PeernetError, RemoteProtocolError
 from peernet.core.ledger.checkpoint import Checkpoint
-from peernet.core.ledger.entries import NONCE_SIZE, Grant, Settle, commitment, decode_entry
+from peernet.core.ledger.entries import (
+    NONCE_SIZE,
+    Change,
+    ChangePart,
+    Funding,
+    Grant,
+    Redeem,
+    Settle,
+    commitment,
+    decode_entry,
+)
 from peernet.core.ledger.notes import VerifierKey
 from peernet.core.ledger.proofs import open_entry_proof
 from peernet.core.suite import KEY_SIZE, CipherSuite
 from peernet.core.wire import encode
 
 __all__ = [
+    "ChangeRequest",
     "ClientMeter",
     "GrantRequest",
     "HostMeter",
@@ -50,12 +63,14 @@ __all__ = [
     "LaneOpening",
     "LaneTerms",
     "Receipt",
+    "RedeemRequest",
     "Settlement",
     "Voucher",
     "check_voucher",
     "open_lane",
     "opens_terms",
     "price",
+    "sign_change",
     "sign_receipt",
     "sign_voucher",
     "verify_receipt",
@@ -100,6 +115,38 @@ class GrantRequest:
     expires_at_s: int
     """A full minute, as `coarse_time_s` gives it."""
     commitment: bytes
+
+
+@frozen
+class RedeemRequest:
+    """A lane to be funded by credits; their keys say what they are worth."""
+
+    lane_key: bytes
+    cap_microcredits: int
+    expires_at_s: int
+    """A full minute, as `coarse_time_s` gives it."""
+    commitment: bytes
+    credits: tuple[Credit, ...] = field(repr=False)
+
+    def entry(self, at_s: int) -> Redeem:
+        """The leaf that funds the lane at the log's time `at_s`."""
+        return Redeem(self.lane_key, self.cap_microcredits, self.expires_at_s, at_s, self.commitment, self.credits)
+
+
+@frozen
+class ChangeRequest:
+    """What is left of a lane is asked back, as credits that are signed blind; the log adds the time."""
+
+    lane_key: bytes
+    parts: tuple[ChangePart, ...]
+    blinded: tuple[bytes, ...] = field(repr=False)
+    """The blinded messages, as many for each part as it counts, in order."""
+    signature: bytes
+    """By the lane key, as `Change.signature`."""
+
+    def entry(self, at_s: int) -> Change:
+        """The leaf that gives the change at the log's time `at_s`."""
+        return Change(self.lane_key, self.parts, at_s, digest_of_blinded(self.blinded), self.signature)
 
 
 @frozen
@@ -194,7 +241,7 @@ class Settlement:
     terms: LaneTerms
     terms_nonce: bytes
 
-    def lane(self, grant: Grant, log_origin: str) -> Lane:
+    def lane(self, grant: Funding, log_origin: str) -> Lane:
         """The lane of `grant`, on these terms."""
         return Lane(log_origin, grant.lane_key, self.terms, grant.cap_microcredits, grant.expires_at_s)
 
@@ -222,7 +269,7 @@ def price(prompt_tokens: int, answer_tokens: int, prompt_price: int, answer_pric
     return prompt_tokens * prompt_price + answer_tokens * answer_price
 
 
-def opens_terms(grant: Grant, terms: LaneTerms, terms_nonce: bytes) -> bool:
+def opens_terms(grant: Funding, terms: LaneTerms, terms_nonce: bytes) -> bool:
     """Whether `grant` was made for exactly these terms, and they are in range."""
     in_range = (
         len(terms.host_payout_key) == KEY_SIZE
@@ -240,11 +287,19 @@ def open_lane(opening: LaneOpening, log_key: VerifierKey, suite: CipherSuite) ->
     """
     entry_bytes, checkpoint = open_entry_proof(opening.proof, log_key, suite)
     grant = decode_entry(entry_bytes)
-    if not isinstance(grant, Grant):
+    if not isinstance(grant, Grant | Redeem):
         raise RemoteProtocolError("the proof is not of a grant", reason="wrong_entry")
     if not opens_terms(grant, opening.terms, opening.terms_nonce):
         raise RemoteProtocolError("these are not the terms that the lane was granted for", reason="wrong_terms")
     return Lane(checkpoint.origin, grant.lane_key, opening.terms, grant.cap_microcredits, grant.expires_at_s)
+
+
+def sign_change(
+    lane_seed: bytes, parts: tuple[ChangePart, ...], blinded: tuple[bytes, ...], suite: CipherSuite
+) -> ChangeRequest:
+    """What asks for the change of a lane, signed by the lane key's seed."""
+    unsigned = ChangeRequest(suite.ed25519_public(lane_seed), parts, blinded, b"")
+    return evolve(unsigned, signature=suite.sign(lane_seed, unsigned.entry(0).signed_bytes()))
 
 
 def sign_voucher(lane: Lane, prompt_tokens: int, answer_tokens: int, lane_seed: bytes, suite: CipherSuite) -> Voucher:

@@ -24,7 +24,7 @@ __all__ = ["ENGINES", "PSEUDONYMS", "ClientConfig", "HostConfig", "NetworkConfig
 
 ENGINES: Final = ("embedded", "vllm", "openai")
 PSEUDONYMS: Final = ("tag", "surrogate")
-TABLES: Final = frozenset({"network", "host", "relay", "client", "bootstrap", "portal"})
+TABLES: Final = frozenset({"network", "host", "relay", "client", "bootstrap", "portal", "money"})
 
 T = TypeVar("T")
 

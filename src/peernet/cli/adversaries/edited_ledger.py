@@ -16,7 +16,7 @@ from attrs import evolve, frozen
 
 from peernet.core.errors import UserError
 from peernet.core.ledger.checkpoint import read_unverified, sign_checkpoint
-from peernet.core.ledger.entries import Grant, Settle, decode_entry, encode_entry
+from peernet.core.ledger.entries import Grant, Redeem, Settle, decode_entry, encode_entry
 from peernet.core.ledger.merkle import CompactRange, leaf_hash
 from peernet.core.suite import MixedSuite
 
@@ -45,7 +45,7 @@ def raise_amount(database: Path, index: int) -> Edit:
         (cap,) = [
             entry.cap_microcredits
             for entry in map(decode_entry, leaves)
-            if isinstance(entry, Grant) and entry.lane_key == settle.lane_key
+            if isinstance(entry, Grant | Redeem) and entry.lane_key == settle.lane_key
         ]
         raised = encode_entry(evolve(settle, amount_microcredits=cap))
         connection.execute("UPDATE entry SET leaf = ? WHERE position = ?", (raised, index))

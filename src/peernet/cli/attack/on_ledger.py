@@ -24,7 +24,7 @@ from peernet.client.network import NetworkView
 from peernet.client.wallet import fund_lane
 from peernet.core.errors import ConnectionFailed, UserError
 from peernet.core.ledger.checkpoint import Checkpoint, open_checkpoint
-from peernet.core.ledger.entries import Grant, Settle, decode_entry
+from peernet.core.ledger.entries import Entry, Grant, Settle, decode_entry
 from peernet.core.ledger.equivocation import Equivocation, verify_equivocation
 from peernet.core.ledger.merkle import CompactRange, leaf_hash
 from peernet.core.ledger.messages import TLOG_PROTOCOL, ReadFile, TlogFile, TlogMessages, mirror_prefix
@@ -333,7 +333,7 @@ class _Forked:
     elsewhere: Sequence[Finality]
     """Of grants in the other logs."""
 
-    def granted(self, stage: Stage) -> list[Grant | Settle]:
+    def granted(self, stage: Stage) -> list[Entry]:
         """The two entries."""
         log, suite = _log(stage), stage.client.network.suite
         return [decode_entry(open_entry_proof(victim.proof, log.key, suite)[0]) for victim in self.told]
