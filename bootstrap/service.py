@@ -128,7 +128,9 @@ class BootstrapService:
         self._cosigned = cosigned
         self._validator = validator
         self._queue_in, self._queue = trio.open_memory_channel[_Ticket](MAX_QUEUED_SUBMISSIONS)
-        self._directory = DirectoryService(peer, config.directory_interval_s)
+        self.refused_lanes: frozenset[bytes] = frozenset()
+        """Lanes that nothing is settled for any more: this node's operator said so."""
+        self.directory = DirectoryService(peer, config.directory_interval_s)
         self._grants_left = config.grants_per_minute
         self.issuer: CreditIssuer | None = None
         if issuing is not None:
@@ -146,7 +148,7 @@ class BootstrapService:
             nursery.start_soon(self._cosigned.run)
             nursery.start_soon(self._write)
             nursery.start_soon(self._renew_grants)
-            nursery.start_soon(self._directory.run)
+            nursery.start_soon(self.directory.run)
             if self.issuer is not None:
                 nursery.start_soon(self.issuer.run)
 
@@ -260,10 +262,15 @@ class BootstrapService:
             raise RuleViolation("this operator has funded all the lanes of this minute: try again", reason="busy")
         self._grants_left -= 1
 
+    def _check_lane(self, request: SettleLane) -> None:
+        if request.settlement.receipt.voucher.lane_key in self.refused_lanes:
+            raise RuleViolation("hosts have reported this lane, and it is settled no more", reason="refused_lane")
+
     async def _serve_settlement(self, stream: PeerStream) -> None:
         async def answer(request: object) -> object:
             try:
                 if isinstance(request, SettleLane):
+                    self._check_lane(request)
                     return SettleResult(await self.prove(await self.submit(request.settlement)))
                 if isinstance(request, ProveGrant):
                     return await self._prove_grant(request)

@@ -8,21 +8,27 @@ from types import TracebackType
 from typing import Any, Self
 
 import httpx
+from argon2 import Parameters, Type
 
+from bootstrap.people.passwords import Passwords
 from bootstrap.portal.app import Portal
 from bootstrap.portal.office import Office
 from bootstrap.portal.serving import open_office, portal_of
 from bootstrap.portal.settings import PortalConfig
 
-__all__ = ["ORIGIN", "Browser", "Form", "forms_in", "new_office"]
+__all__ = ["ORIGIN", "QUICK", "Browser", "Form", "forms_in", "new_office"]
 
 ORIGIN = "http://127.0.0.1:8470"
+QUICK = Parameters(Type.ID, 19, 16, 32, 1, 8, 1)
+"""Argon2id with as little work as it can have: a test that is about something else does not wait for it."""
 
 
 def new_office(folder: Path, database: str = "", **settings: Any) -> Office:
     """An office on a new database, whose clock stands where `office.now_s` says."""
     config = PortalConfig(listen="127.0.0.1:8470", database=database or str(folder / "operator.sqlite"), **settings)
-    return open_office(config, folder, bytes(range(32)))
+    office = open_office(config, folder, bytes(range(32)))
+    office.passwords = Passwords(QUICK)
+    return office
 
 
 _FIELDS = frozenset({"input", "button", "textarea", "select"})

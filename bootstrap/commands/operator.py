@@ -1,4 +1,4 @@
-"""`peernet operator`: what the operator of a bootstrap node does beside running it: backups."""
+"""`peernet operator`: what the operator of a bootstrap node does beside running it: the first operator, backups."""
 
 import argparse
 import time
@@ -29,6 +29,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     purge = actions.add_parser("purge", help="delete the data that are past their time, as the running node does")
     add_home(purge)
     purge.add_argument("--dry-run", action="store_true", help="only count them")
+    promote = actions.add_parser("promote", help="let somebody with an account work at the portal's desk")
+    add_home(promote)
+    promote.add_argument("email", metavar="EMAIL", help="the account's address, which its person has confirmed")
     prune = actions.add_parser("prune", help="delete the backups that are past their time")
     prune.add_argument("folder", type=Path, metavar="FOLDER", help="the folder that the backups are in")
 
@@ -63,6 +66,8 @@ def run(arguments: argparse.Namespace) -> int:
             print("when the node starts, it asks the others for its own log first, and signs nothing if it is behind")
         case "purge":
             _purge(arguments, now_s)
+        case "promote":
+            print(_promote(arguments))
         case _:
             for gone in prune(arguments.folder, now_s):
                 print(f"deleted {gone}, which was past its time")
@@ -100,6 +105,40 @@ def _operators(arguments: argparse.Namespace) -> str:
     from peernet.node.config import load_table
 
     return load_table(config_file(arguments), "portal", PortalConfig, {}).database
+
+
+def _promote(arguments: argparse.Namespace) -> str:
+    """Gives an account the role `operator`; raises `UserError`."""
+    from bootstrap.database import Transaction, open_database
+    from bootstrap.people.accounts import account_by_address
+    from bootstrap.people.addresses import parse_address
+    from bootstrap.people.roles import give_role
+    from bootstrap.portal.settings import PortalConfig
+    from bootstrap.refusal import Refused
+    from peernet.core.errors import UserError
+    from peernet.node.config import load_table
+
+    config: PortalConfig = load_table(config_file(arguments), "portal", PortalConfig, {})
+    try:
+        address = parse_address(arguments.email)
+    except Refused as error:
+        raise UserError(str(error)) from error
+
+    def work(transaction: Transaction) -> None:
+        account = account_by_address(transaction, address.key)
+        if account is None:
+            raise UserError("no account has this address: make one in the portal first")
+        if account.state != "active":
+            # Else whoever signed up first with the operator's address would be the operator.
+            raise UserError(f"the account is {account.state}: the link that was sent to it must be opened first")
+        give_role(transaction, account.id, "operator", int(time.time()), by=None)
+
+    database = open_database(config.database or str(home_of(arguments).state / "operator.sqlite"))
+    try:
+        database.write(work)
+    finally:
+        database.close()
+    return "done: the desk is at /desk, once the person has signed in"
 
 
 def _postgres(arguments: argparse.Namespace) -> list[str]:

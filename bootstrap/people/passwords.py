@@ -1,28 +1,45 @@
-"""Passwords, as Argon2id hashes (RFC 9106; the parameters of its second recommendation, for a server's memory)."""
+"""Passwords, as Argon2id hashes (RFC 9106; the parameters of its second recommendation, for a server's memory).
 
-from typing import Final
+A hash takes tens of milliseconds and 64 MiB on purpose: it is made outside of any transaction, and few at a time.
+Where there is no account, the password is checked against nobody's hash, so that the answer takes the same work.
+"""
 
-from argon2 import PasswordHasher
+import secrets
+import unicodedata
+
+from argon2 import Parameters, PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from argon2.profiles import RFC_9106_LOW_MEMORY
 
-__all__ = ["NOBODYS_HASH", "hash_password", "password_holds"]
-
-_HASHER: Final = PasswordHasher.from_parameters(RFC_9106_LOW_MEMORY)
-NOBODYS_HASH: Final = (
-    "$argon2id$v=19$m=65536,t=3,p=4$cGVlcm5ldCBub2JvZHkhIQ$rT4WfmzOCj7wVX2YkRjMnL0x3mWmE0bYyOa1o3N8x5k"
-)
-"""A hash that no password has: what is checked where there is no account, so that it takes as long."""
+__all__ = ["Passwords"]
 
 
-def hash_password(password: str) -> str:
-    """The hash to keep; takes tens of milliseconds and 64 MiB on purpose."""
-    return _HASHER.hash(password)
+class Passwords:
+    """Makes and checks hashes."""
+
+    def __init__(self, parameters: Parameters = RFC_9106_LOW_MEMORY) -> None:
+        self._hasher = PasswordHasher.from_parameters(parameters)
+        self._nobodys: str | None = None
+
+    def hash(self, password: str) -> str:
+        """The hash to keep."""
+        return self._hasher.hash(_normal(password))
+
+    def holds(self, password: str, kept: str | None) -> bool:
+        """Whether it is the password that was hashed; takes as long where there is none (`kept` is None)."""
+        if kept is None and self._nobodys is None:
+            # Of a password that nobody knows.
+            self._nobodys = self._hasher.hash(secrets.token_urlsafe())
+        try:
+            return self._hasher.verify(kept or self._nobodys or "", _normal(password)) and kept is not None
+        except (VerificationError, InvalidHashError):
+            return False
+
+    def is_old(self, kept: str) -> bool:
+        """Whether a hash was made with other parameters, and is to be made anew when the password is at hand."""
+        return self._hasher.check_needs_rehash(kept)
 
 
-def password_holds(password: str, kept: str) -> bool:
-    """Whether it is the password that was hashed; takes as long either way."""
-    try:
-        return _HASHER.verify(kept, password)
-    except (VerificationError, InvalidHashError):
-        return False
+def _normal(password: str) -> str:
+    """One spelling for what keyboards write in several (NIST SP 800-63B, 3.1.1.2)."""
+    return unicodedata.normalize("NFKC", password)

@@ -1,8 +1,8 @@
 """Who makes a request, as far as the service knows."""
 
-from typing import Final, Literal
+from typing import Final, Literal, Self
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 __all__ = ["ANYBODY", "ROLES", "Role", "Visitor"]
 
@@ -23,15 +23,24 @@ class Visitor:
     notice_version: str = ""
     """The version of the privacy notice that the person has accepted last."""
     proved_at_s: int = 0
-    """When the person last proved who they are, by password; 0 for tokens."""
-    session_id: bytes | None = None
+    """When the person last proved who they are, by password, in this session or with this token; 0 for never."""
+    session: str | None = None
+    """The handle of the session."""
+    token: str | None = None
+    """The id of the API token."""
     scopes: frozenset[str] | None = None
     """What an API token may be used for; None for a person's own session, which may all that the person may."""
+    use_is_due: bool = False
+    """Whether it is to be noted that the session or the token was used."""
 
     @property
     def signed_in(self) -> bool:
         """Whether there is an account behind it."""
         return self.account_id is not None
+
+    def used(self) -> Self:
+        """The same, with the secret due to be replaced."""
+        return evolve(self, use_is_due=True)
 
     def proved_within(self, seconds: int, now_s: int) -> bool:
         """Whether the person has proved so recently who they are."""

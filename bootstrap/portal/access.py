@@ -11,6 +11,7 @@ from typing import Final
 from attrs import evolve, frozen
 
 from bootstrap.database import Transaction
+from bootstrap.people.tokens import SCOPES
 from bootstrap.people.visitor import ROLES, Visitor
 from bootstrap.refusal import NotFound, Refused
 
@@ -32,7 +33,7 @@ class Rule:
     """Any of these is enough; none asked for where it is empty."""
     owner: Owner | None = None
     fresh: bool = False
-    """Whether the person must have proved who they are within `FRESH_S`. No API token has."""
+    """Whether the person must have proved who they are within `FRESH_S`, in this session or with this API token."""
     scope: str | None = None
     """What an API token must be good for; None where no token will do."""
     settling: bool = False
@@ -41,7 +42,7 @@ class Rule:
     """Whether those may come, too, whose data are restricted at their wish, or who are suspended."""
 
     def __attrs_post_init__(self) -> None:
-        unknown = self.roles - set(ROLES)
+        unknown = (self.roles - set(ROLES)) | ({self.scope} - SCOPES.keys() - {None})
         if unknown or (not self.signed_in and (self.roles or self.owner or self.fresh)):
             raise ValueError(f"not a rule: {self}")
 
@@ -55,9 +56,9 @@ def owned(owner: Owner, *, fresh: bool = False, scope: str | None = None) -> Rul
     return Rule(signed_in=True, owner=owner, fresh=fresh, scope=scope)
 
 
-def with_role(*roles: str, fresh: bool = False) -> Rule:
+def with_role(*roles: str, fresh: bool = False, scope: str | None = None) -> Rule:
     """Only people with one of these roles."""
-    return evolve(SIGNED_IN, roles=frozenset(roles), fresh=fresh)
+    return evolve(SIGNED_IN, roles=frozenset(roles), fresh=fresh, scope=scope)
 
 
 def check_rule(

@@ -33,35 +33,21 @@ from starlette.types import Message, Receive, Scope, Send
 
 from bootstrap.database import DatabaseBusy, Transaction
 from bootstrap.people.sessions import rotate_session, visitor_of_session
+from bootstrap.people.tokens import note_token_use, visitor_of_token
 from bootstrap.people.visitor import ANYBODY, Visitor
 from bootstrap.portal.access import EVERYBODY, check_rule
+from bootstrap.portal.bodies import is_odd
 from bootstrap.portal.crossing import FORM_COOKIE, TOKEN_FIELD, TOKEN_HEADER
 from bootstrap.portal.office import Office
 from bootstrap.portal.origins import origin_of
 from bootstrap.portal.routes import Page, page
+from bootstrap.portal.statuses import status_of
 from bootstrap.portal.visit import SESSION_COOKIE, Visit
-from bootstrap.refusal import Refused
+from bootstrap.refusal import NotFound, Refused
 
 __all__ = ["Portal"]
 
 log = structlog.get_logger()
-
-STATUS: Final = {
-    "not_found": 404,
-    "sign_in": 401,
-    "forbidden_scope": 403,
-    "verify_address": 403,
-    "accept_notice": 403,
-    "suspended": 403,
-    "prove_again": 403,
-    "crossed": 403,
-    "too_many": 429,
-    "too_large": 413,
-    "wrong_type": 415,
-    "bad_body": 422,
-    "busy": 503,
-}
-"""The HTTP status of a refusal by its reason; 409 for all others: what was asked for does not fit what is."""
 
 GO_INSTEAD: Final = {
     "sign_in": "/sign-in",
@@ -101,15 +87,15 @@ class Portal:
 
     def __init__(self, office: Office, routes: Sequence[Page]) -> None:
         self.office = office
-        paths: dict[str, dict[str, Page]] = {}
+        self._paths: dict[str, dict[str, Page]] = {}
         for route in routes:
-            methods = paths.setdefault(route.path, {})
+            methods = self._paths.setdefault(route.path, {})
             if route.method in methods:
                 raise ValueError(f"two routes for {route.method} {route.path}")
             methods[route.method] = route
         self._app = Starlette(
             routes=[
-                *(Route(path, _Endpoint(self, methods)) for path, methods in paths.items()),
+                *(Route(path, _Endpoint(self, methods)) for path, methods in self._paths.items()),
                 Mount("/static", StaticFiles(packages=[("bootstrap.portal", "static")])),
             ],
             exception_handlers={HTTPException: self._explain_http, Exception: self._explain_break},
@@ -148,47 +134,72 @@ class Portal:
         secret = request.cookies.get(SESSION_COOKIE)
         try:
             visit.visitor = await visit.read(partial(self._let_in, request, route, now_s))
-            visit.csrf_token = office.guard.token(form_cookie, visit.visitor.session_id)
+            visit.csrf_token = office.guard.token(form_cookie, visit.visitor.session)
             await _take_body(visit)
-            if route.method != "GET" and visit.visitor.scopes is None:
+            if route.method != "GET" and visit.visitor.token is None:
                 self._check_crossing(visit, cookie)
             response = await route.handler(visit)
         except Refused as refusal:
-            visit.csrf_token = visit.csrf_token or office.guard.token(form_cookie, visit.visitor.session_id)
+            visit.csrf_token = visit.csrf_token or office.guard.token(form_cookie, visit.visitor.session)
             response = self._refuse(visit, refusal)
         except DatabaseBusy:
             response = self._refuse(visit, Refused("too much is going on: try again in a minute", reason="busy"))
-        if secret and visit.visitor.session_id and visit.session_secret is None:
-            visit.session_secret = await visit.write(partial(rotate_session, secret=secret, now_s=now_s))
+        if visit.visitor.use_is_due:
+            await self._note_use(visit, secret)
         self._set_cookies(response, visit, None if cookie else form_cookie)
         return response
 
+    async def _note_use(self, visit: Visit, secret: str | None) -> None:
+        """Notes that the session or the token was used; a session's secret is replaced where that is due."""
+        visitor, now_s = visit.visitor, visit.now_s
+        try:
+            if visitor.token is not None:
+                await visit.write(partial(note_token_use, token_id=visitor.token, now_s=now_s))
+            elif secret and visitor.session and visit.session_secret is None:
+                visit.session_secret = await visit.write(partial(rotate_session, secret=secret, now_s=now_s))
+        except DatabaseBusy:
+            # What the request was for is done; the next one notes it.
+            self.office.metrics.crashes["request", "DatabaseBusy"] += 1
+
     def _let_in(self, request: Request, route: Page, now_s: int, transaction: Transaction) -> Visitor:
-        visitor = self._visitor(request, transaction, now_s)
+        visitor = self._visitor(request, route, transaction, now_s)
         parameters = request.path_params
+        if any(is_odd(value) for value in parameters.values()):
+            raise NotFound
         check_rule(route.rule, visitor, transaction, parameters, now_s, notice_version=self.office.notice_version)
         return visitor
 
-    def _visitor(self, request: Request, transaction: Transaction, now_s: int) -> Visitor:
+    def _visitor(self, request: Request, route: Page, transaction: Transaction, now_s: int) -> Visitor:
+        shown = request.headers.get("authorization", "")
+        if shown and route.kind == "api":
+            scheme, _, token = shown.partition(" ")
+            visitor = visitor_of_token(transaction, token.strip(), now_s) if scheme.lower() == "bearer" else None
+            if visitor is None:
+                raise Refused("this API token is none, or is over: make a new one", reason="sign_in")
+            return visitor
         secret = request.cookies.get(SESSION_COOKIE)
         if secret:
             return visitor_of_session(transaction, secret, now_s) or ANYBODY
         return ANYBODY
 
     def _check_crossing(self, visit: Visit, cookie: str | None) -> None:
+        self.office.guard.check_origin(visit.request.headers)
+        if visit.route.kind == "api" and SESSION_COOKIE not in visit.request.cookies:
+            return  # nobody's browser vouches for anything here
         shown = visit.request.headers.get(TOKEN_HEADER, "")
         if visit.form is not None:
             field = visit.form.get(TOKEN_FIELD)
             shown = field if isinstance(field, str) else ""
-        self.office.guard.check(visit.request.headers, cookie, visit.visitor.session_id, shown)
+        self.office.guard.check(cookie, visit.visitor.session, shown)
 
     def _refuse(self, visit: Visit, refusal: Refused) -> Response:
-        status = STATUS.get(refusal.reason, 409)
+        status = status_of(refusal)
         if visit.route.kind == "api":
             return _problem(refusal, status)
         there = GO_INSTEAD.get(refusal.reason)
         if there is not None and visit.route.path != there:
-            before = visit.request.url.path if visit.route.method == "GET" else "/"
+            has_page = "GET" in self._paths.get(visit.route.path, {})
+            before = _path_of(visit.request) if has_page else "/"
             return RedirectResponse(f"{there}?next={quote(before)}", status_code=303)
         response = visit.page("refused.html", status, refusal=refusal, code=status)
         if refusal.retry_after_s is not None:
@@ -228,7 +239,7 @@ class Portal:
         except DatabaseBusy:
             return
         cookie = visit.request.cookies.get(FORM_COOKIE, "")
-        visit.csrf_token = self.office.guard.token(cookie, visit.visitor.session_id)
+        visit.csrf_token = self.office.guard.token(cookie, visit.visitor.session)
 
     def _set_cookies(self, response: Response, visit: Visit, form_cookie: str | None) -> None:
         secure = self.office.config.secure
@@ -285,6 +296,11 @@ class _Reply:
         await self._send(message)
 
 
+def _path_of(request: Request) -> str:
+    """The path and the query that a browser is to come back to."""
+    return f"{request.url.path}?{request.url.query}" if request.url.query else request.url.path
+
+
 async def _take_body(visit: Visit) -> None:
     """Reads the request's body, up to the route's bound; raises `Refused` (`too_large`, `wrong_type`)."""
     request, route = visit.request, visit.route
@@ -327,6 +343,8 @@ def _problem(refusal: Refused, status: int) -> Response:
     if refusal.field is not None:
         problem["field"] = refusal.field
     headers = {} if refusal.retry_after_s is None else {"retry-after": str(refusal.retry_after_s)}
+    if status == HTTPStatus.UNAUTHORIZED:
+        headers["www-authenticate"] = "Bearer"
     return JSONResponse(problem, status, headers, media_type="application/problem+json")
 
 

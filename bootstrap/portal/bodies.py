@@ -20,7 +20,18 @@ from attrs import NOTHING, field
 
 from bootstrap.refusal import Refused
 
-__all__ = ["MAX_BODY_BYTES", "flag", "from_form", "from_json", "many", "one_of", "schema_of", "text", "whole"]
+__all__ = [
+    "MAX_BODY_BYTES",
+    "flag",
+    "from_form",
+    "from_json",
+    "is_odd",
+    "many",
+    "one_of",
+    "schema_of",
+    "text",
+    "whole",
+]
 
 MAX_BODY_BYTES: Final = 64 * 1024
 _SCHEMA: Final = "schema"
@@ -59,6 +70,11 @@ def many(*, at_most: int, each_at_most: int, at_least: int = 0, default: Any = N
     items = {"type": "string", "maxLength": each_at_most}
     schema = {"type": "array", "items": items, "maxItems": at_most, "minItems": at_least}
     return field(default=default, metadata={_SCHEMA: schema})
+
+
+def is_odd(text: str) -> bool:
+    """Whether a text has characters that no text of ours has, and that databases refuse."""
+    return _CONTROL.search(text) is not None
 
 
 def schema_of(kind: type[Any]) -> dict[str, Any]:
@@ -102,7 +118,7 @@ def from_form(kind: type[T], form: Mapping[str, Any], lists: Mapping[str, Sequen
                 values[each.name] = _whole_in(each.name, given)
             case "string" if isinstance(given, str):
                 # Browsers send a line's end as two characters.
-                values[each.name] = given.replace("\r\n", "\n").strip() if each.name != "password" else given
+                values[each.name] = given if "password" in each.name else given.replace("\r\n", "\n").strip()
     return _made(kind, values)
 
 

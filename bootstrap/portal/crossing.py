@@ -6,7 +6,7 @@ Rules:
    over the cookie `peernet-form`, which every browser has of its own, and the session.
 2. Its Origin header, where there is one, is ours; `Sec-Fetch-Site`, where there is one, says `same-origin`.
 3. The API takes an API token instead, which no browser sends by itself; a session's cookie works there, too, under the
-   same rules with the header `X-CSRF-Token`.
+   same rules with the header `X-CSRF-Token`. Where a request to the API has neither, nobody is acted for.
 
 Source: OWASP's rules on cross-site request forgery (signed double submit), W3C Fetch Metadata.
 """
@@ -42,18 +42,21 @@ class CrossingGuard:
         """For a browser that has none yet."""
         return secrets.token_urlsafe(18)
 
-    def token(self, cookie: str, session_id: bytes | None) -> str:
-        """What the forms of a page carry that is sent to this browser."""
-        said = b"peernet form v1\0" + (session_id or b"") + b"\0" + cookie.encode("utf-8", "replace")
+    def token(self, cookie: str, session: str | None) -> str:
+        """What the forms of a page carry that is sent to this browser; `session` is the session's handle."""
+        said = f"peernet form v1\0{session or ''}\0{cookie}".encode("utf-8", "replace")
         return hmac.new(self.key, said, hashlib.sha256).hexdigest()
 
-    def check(self, headers: Mapping[str, str], cookie: str | None, session_id: bytes | None, shown: str) -> None:
-        """Raises `Refused` (`crossed`) unless one of our own pages made the request."""
+    def check_origin(self, headers: Mapping[str, str]) -> None:
+        """Raises `Refused` (`crossed`) where a browser says that another site made the request."""
         origin, site = headers.get("origin"), headers.get("sec-fetch-site")
         # "null" is what browsers send where a page's policy is to tell nobody: then the other signs decide.
         if origin not in {None, "null", self.origin} or site not in {None, "same-origin", "none"}:
             raise Refused("another site began this: open the page here, and try again", reason="crossed")
+
+    def check(self, cookie: str | None, session: str | None, shown: str) -> None:
+        """Raises `Refused` (`crossed`) unless one of our own pages made the request."""
         if not cookie or not hmac.compare_digest(
-            shown.encode("utf-8", "replace"), self.token(cookie, session_id).encode()
+            shown.encode("utf-8", "replace"), self.token(cookie, session).encode()
         ):
             raise Refused("the page was open for too long, or cookies are off: load it again", reason="crossed")

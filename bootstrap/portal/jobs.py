@@ -8,6 +8,7 @@ import trio
 from attrs import frozen
 
 from bootstrap.database import DatabaseBusy
+from bootstrap.people.tidying import tidy
 from bootstrap.portal.rights_jobs import erase_due, purge_old, tell_of_new_notice
 
 if TYPE_CHECKING:
@@ -27,7 +28,17 @@ class Job:
     run: "Callable[[Office], Awaitable[None]]"
 
 
+async def _send_mails(office: "Office") -> None:
+    await office.postman.deliver(office.now_s())
+
+
+async def _tidy(office: "Office") -> None:
+    await trio.to_thread.run_sync(tidy, office.database, office.now_s(), limiter=office.threads)
+
+
 JOBS: Final[tuple[Job, ...]] = (
+    Job("postman", 5.0, _send_mails),
+    Job("tidy", 600.0, _tidy),
     Job("deletions", 300.0, erase_due),
     Job("notices", 600.0, tell_of_new_notice),
     Job("purge", 3600.0, purge_old),

@@ -47,9 +47,16 @@ MENU: Final[tuple[Entry, ...]] = (
     Entry("Ledger", "/ledger"),
     Entry("Transparency", "/transparency"),
     DASHBOARD,
+    Entry("Account", "/account", signed_in=True),
+    Entry("Sessions", "/account/sessions", signed_in=True),
+    Entry("API tokens", "/account/tokens", signed_in=True),
     Entry("Privacy", "/privacy", signed_in=True),
+    Entry("Who looked at my data", "/account/log", signed_in=True),
     Entry("Desk", DESK, signed_in=True, role="operator"),
     Entry("Desk", DESK, signed_in=True, role="auditor"),
+    Entry("People", "/desk/people", signed_in=True, role="operator"),
+    Entry("Access log", "/desk/access-log", signed_in=True, role="operator"),
+    Entry("Access log", "/desk/access-log", signed_in=True, role="auditor"),
     *(
         Entry(name, path, signed_in=True, role=role)
         for name, path in (

@@ -7,6 +7,9 @@ import trio
 from attrs import define, field
 
 from bootstrap.database import Database
+from bootstrap.mail.postman import Postman
+from bootstrap.people.letters import Letters
+from bootstrap.people.passwords import Passwords
 from bootstrap.portal.crossing import CrossingGuard
 from bootstrap.portal.metrics import PortalMetrics
 from bootstrap.portal.pages import Pages
@@ -20,6 +23,7 @@ __all__ = ["NOTICE_VERSION", "Office"]
 NOTICE_VERSION: Final = "2026-11"
 """The privacy notice that is in force (`templates/policies/`); who accepted another one is asked again."""
 DATABASE_THREADS: Final = 8
+HASHING_THREADS: Final = 2
 
 
 @define
@@ -32,6 +36,7 @@ class Office:
     now_s: Callable[[], int]
     """Whole seconds of the Unix epoch."""
     pages: Pages
+    postman: Postman
     notice_version: str = NOTICE_VERSION
     periods: Mapping[str, int] = field(factory=periods)
     """For how many seconds each class of data is kept here."""
@@ -40,7 +45,16 @@ class Office:
     """Figures of the network; None where the node gives none."""
     ledger: LedgerView | None = None
     """The node's ledger; None where there is none beside the portal."""
+    passwords: Passwords = field(factory=Passwords)
     threads: trio.CapacityLimiter = field(factory=lambda: trio.CapacityLimiter(DATABASE_THREADS))
+
+    hashing: trio.CapacityLimiter = field(factory=lambda: trio.CapacityLimiter(HASHING_THREADS))
+    """Each hash takes much memory on purpose: few are made at a time."""
+
+    @property
+    def letters(self) -> Letters:
+        """What is written to people about their accounts."""
+        return Letters(self.origin, self.config.operator_name)
 
     @property
     def origin(self) -> str:

@@ -5,7 +5,7 @@ from typing import Final
 
 from starlette.requests import Request
 
-from bootstrap.people.sessions import Origin
+from bootstrap.people.origin import Origin
 from bootstrap.portal.settings import PortalConfig
 from peernet.core.prefixes import ip_prefix
 

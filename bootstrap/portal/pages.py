@@ -35,7 +35,9 @@ class Pages:
             lstrip_blocks=True,
         )
         self._environment.globals["site"] = dict(site)
-        self._environment.filters.update(day=day, moment=moment, credits=credits_text, number=number, money=money)
+        self._environment.filters.update(
+            day=day, moment=moment, network=network, credits=credits_text, number=number, money=money
+        )
 
     def response(self, visit: "Visit", template: str, status: int, values: Mapping[str, Any]) -> Response:
         """The page; it says, once, what the form before it did."""
@@ -61,6 +63,16 @@ def day(at_s: int) -> str:
 def moment(at_s: int) -> str:
     """A date and time, in UTC."""
     return f"{datetime.fromtimestamp(at_s, UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def network(prefix: str) -> str:
+    """An IP prefix as people know it: 203.0.113.… for `ip4/cb0071`."""
+    kind, _, digits = prefix.partition("/")
+    if kind == "ip4" and len(digits) == 6:
+        return f"{'.'.join(str(each) for each in bytes.fromhex(digits))}.…"
+    if kind == "ip6" and len(digits) == 12:
+        return f"{':'.join(digits[at : at + 4].lstrip('0') or '0' for at in (0, 4, 8))}:…"
+    return "unknown"
 
 
 def number(value: float) -> str:

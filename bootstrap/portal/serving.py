@@ -10,6 +10,8 @@ from hypercorn.config import Config
 from hypercorn.trio import serve
 
 from bootstrap.database import open_database
+from bootstrap.mail.mailer import mailer_for
+from bootstrap.mail.postman import Postman
 from bootstrap.portal.app import Portal
 from bootstrap.portal.crossing import CrossingGuard
 from bootstrap.portal.jobs import run_jobs
@@ -34,6 +36,7 @@ def open_office(config: PortalConfig, state: Path, key: bytes) -> Office:
         state: the node's state folder, for what the configuration leaves open.
         key: 32 secret bytes of this node, for what its pages sign.
     """
+    mailer = mailer_for(config.mail, config.mail_from, state / "mail")
     database = open_database(config.database or str(state / "operator.sqlite"), create=True)
     site = {
         "operator_name": config.operator_name,
@@ -44,7 +47,8 @@ def open_office(config: PortalConfig, state: Path, key: bytes) -> Office:
     }
     scheme = "https" if config.tls_certificate else "http"
     origin = (config.public_url or f"{scheme}://{config.listen}").rstrip("/").lower()
-    return Office(config, database, CrossingGuard(key, origin), lambda: int(time.time()), Pages(site))
+    guard, pages = CrossingGuard(key, origin), Pages(site)
+    return Office(config, database, guard, lambda: int(time.time()), pages, Postman(database, mailer))
 
 
 def portal_of(office: Office) -> Portal:

@@ -3,11 +3,15 @@
 from typing import Final
 
 from bootstrap.portal import (
+    account_pages,
     dashboards,
+    desk_people,
     developers,
     health,
     home,
     ledger_pages,
+    people_api,
+    people_pages,
     privacy_api,
     privacy_pages,
     rights_desk,
@@ -27,4 +31,8 @@ ROUTES: Final[tuple[Page, ...]] = (
     *ledger_pages.ROUTES,
     *dashboards.ROUTES,
     *developers.ROUTES,
+    *people_pages.ROUTES,
+    *account_pages.ROUTES,
+    *desk_people.ROUTES,
+    *people_api.ROUTES,
 )

@@ -10,10 +10,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from bootstrap.database import Transaction
-from bootstrap.people.sessions import Origin
+from bootstrap.people.origin import Origin
 from bootstrap.people.visitor import Visitor
 from bootstrap.portal.bodies import from_form, from_json
 from bootstrap.portal.routes import Page
+from bootstrap.portal.statuses import status_of
+from bootstrap.refusal import Refused
 
 if TYPE_CHECKING:
     from bootstrap.portal.office import Office
@@ -79,6 +81,15 @@ class Visit:
     def page(self, template: str, status: int = 200, **values: Any) -> Response:
         """A page from a template, which has `visit` besides `values`."""
         return self.office.pages.response(self, template, status, values)
+
+    def again(self, template: str, refusal: Refused, **values: Any) -> Response:
+        """The page of a form that was refused, with what was typed (`typed`), but never a password."""
+        form = self.form or FormData()
+        typed = {name: value for name, value in form.items() if isinstance(value, str) and "password" not in name}
+        response = self.page(template, status_of(refusal), refusal=refusal, **{**values, "typed": typed})
+        if refusal.retry_after_s is not None:
+            response.headers["retry-after"] = str(refusal.retry_after_s)
+        return response
 
     def go(self, path: str, notice: str | None = None) -> Response:
         """Sends the browser to another page of ours after a form; `notice` is one of `NOTICES`."""

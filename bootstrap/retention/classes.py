@@ -9,6 +9,8 @@ from typing import Final
 
 from attrs import frozen
 
+from bootstrap.hosts import data_classes as hosts
+from bootstrap.money import data_classes as money
 from bootstrap.people import data_classes as people
 from bootstrap.retention.purge import Purge
 from bootstrap.rights import data_classes as rights
@@ -55,8 +57,8 @@ CLASSES: Final[Mapping[str, DataClass]] = {
     )
 }
 
-COLUMNS: Final[Mapping[str, str]] = {**people.COLUMNS, **rights.COLUMNS}
+COLUMNS: Final[Mapping[str, str]] = {**people.COLUMNS, **money.COLUMNS, **hosts.COLUMNS, **rights.COLUMNS}
 """The class of each column, as `table.column`."""
 
-PURGES: Final[tuple[Purge, ...]] = (*people.PURGES, *rights.PURGES)
+PURGES: Final[tuple[Purge, ...]] = (*people.PURGES, *money.PURGES, *hosts.PURGES, *rights.PURGES)
 """How the classes with a period leave the tables, in the order in which the job does it."""

@@ -41,8 +41,8 @@ def test_bytes_come_back_as_bytes_and_percent_signs_are_text(database: Database)
     database.write(lambda transaction: add(transaction, "a"))
     database.write(
         lambda transaction: transaction.execute(
-            "INSERT INTO session (id, account_id, created_at_s, seen_at_s, rotated_at_s, proved_at_s, ip_prefix,"
-            " browser_family) VALUES (:id, 'a', 1, 1, 1, 1, '100%', :family)",
+            "INSERT INTO session (id, handle, account_id, created_at_s, seen_at_s, rotated_at_s, proved_at_s,"
+            " ip_prefix, browser_family) VALUES (:id, 'h', 'a', 1, 1, 1, 1, '100%', :family)",
             id=b"\0\xff",
             family=":x",
         )

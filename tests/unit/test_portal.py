@@ -9,7 +9,8 @@ import trio
 from attrs import frozen
 from starlette.responses import Response
 
-from bootstrap.people.sessions import Origin, begin_session
+from bootstrap.people.origin import Origin
+from bootstrap.people.sessions import begin_session
 from bootstrap.portal.access import EVERYBODY, SIGNED_IN, Rule, owned, with_role
 from bootstrap.portal.app import Portal
 from bootstrap.portal.bodies import text, whole

@@ -22,9 +22,17 @@ CREATE TABLE account_role (
     PRIMARY KEY (account_id, role)
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE notice_acceptance (
+    account_id TEXT NOT NULL REFERENCES account (id),
+    version TEXT NOT NULL,
+    at_s INTEGER NOT NULL,
+    PRIMARY KEY (account_id, version)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE session (
-    -- SHA-256 of what the cookie holds.
+    -- SHA-256 of what the cookie holds. It changes while the session lasts; the handle names the session.
     id BLOB PRIMARY KEY,
+    handle TEXT NOT NULL UNIQUE,
     account_id TEXT NOT NULL REFERENCES account (id),
     created_at_s INTEGER NOT NULL,
     seen_at_s INTEGER NOT NULL,
@@ -39,6 +47,62 @@ CREATE TABLE session (
 
 CREATE INDEX session_account ON session (account_id);
 CREATE INDEX session_previous ON session (previous_id);
+
+-- Links in mails: each is good once, and for a while.
+CREATE TABLE mail_link (
+    -- SHA-256 of what the link carries.
+    id BLOB PRIMARY KEY,
+    account_id TEXT NOT NULL REFERENCES account (id),
+    purpose TEXT NOT NULL CHECK (purpose IN ('verify', 'recover', 'change_email')),
+    -- The address that it proves.
+    address TEXT NOT NULL,
+    made_at_s INTEGER NOT NULL,
+    expires_at_s INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX mail_link_account ON mail_link (account_id, purpose);
+CREATE INDEX mail_link_expires ON mail_link (expires_at_s);
+
+-- What programs show to act for a person.
+CREATE TABLE api_token (
+    id TEXT PRIMARY KEY,
+    account_id TEXT NOT NULL REFERENCES account (id),
+    -- SHA-256 of the token.
+    secret_hash BLOB NOT NULL UNIQUE,
+    name TEXT NOT NULL,
+    -- Words with spaces between them.
+    scopes TEXT NOT NULL,
+    made_at_s INTEGER NOT NULL,
+    expires_at_s INTEGER NOT NULL,
+    -- The day (its first second) on which it was used last.
+    used_day_at_s INTEGER,
+    -- When its person last proved with it who they are.
+    proved_at_s INTEGER NOT NULL DEFAULT 0
+) STRICT;
+
+CREATE INDEX api_token_account ON api_token (account_id);
+
+-- Browsers in which a person has signed in, so that others who guess cannot lock that person out there.
+CREATE TABLE known_browser (
+    -- SHA-256 of what its cookie holds.
+    id BLOB PRIMARY KEY,
+    account_id TEXT NOT NULL REFERENCES account (id),
+    known_at_s INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX known_browser_account ON known_browser (account_id);
+
+-- How often something was tried, so that a restart forgets nothing of it.
+CREATE TABLE attempt_count (
+    kind TEXT NOT NULL,
+    -- A hash of whom it is counted for: an address, an IP prefix, an account.
+    subject BLOB NOT NULL,
+    since_s INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    PRIMARY KEY (kind, subject)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX attempt_count_since ON attempt_count (since_s);
 
 -- Mails that wait to be sent. They are gone once the mailer has taken them.
 CREATE TABLE mail (

@@ -23,7 +23,7 @@ __all__ = ["ENGINES", "PSEUDONYMS", "ClientConfig", "HostConfig", "NetworkConfig
 
 ENGINES: Final = ("embedded", "vllm", "openai")
 PSEUDONYMS: Final = ("tag", "surrogate")
-TABLES: Final = frozenset({"network", "host", "relay", "client", "bootstrap", "portal", "retention"})
+TABLES: Final = frozenset({"network", "host", "relay", "client", "bootstrap", "portal", "money", "retention"})
 
 T = TypeVar("T")
 
