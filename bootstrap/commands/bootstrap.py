@@ -159,6 +159,7 @@ async def _serve_portal(
     """Serves the portal in `nursery` where the configuration asks for one."""
     if not config.listen:
         return None
+    from bootstrap.hosts.overlay import OverlayHosts
     from bootstrap.portal.serving import open_office, run_portal
     from bootstrap.public.figures import NodeFigures
     from bootstrap.public.ledger_view import NodeLedger
@@ -168,6 +169,7 @@ async def _serve_portal(
     copy = peer.directory.copy
     office.figures = NodeFigures(lambda: copy.directory, service.log, service.tokens, office.now_s)
     office.ledger = NodeLedger(service.log, service.read_file, policy, peer.suite)
+    office.hosts = OverlayHosts(peer, service)
     await nursery.start(run_portal, office)
     return office
 

@@ -7,6 +7,8 @@ import trio
 from attrs import define, field
 
 from bootstrap.database import Database
+from bootstrap.hosts.earnings import Earnings, NoEarnings
+from bootstrap.hosts.network import HostNetwork, NoNetwork
 from bootstrap.mail.postman import Postman
 from bootstrap.people.letters import Letters
 from bootstrap.people.passwords import Passwords
@@ -46,6 +48,10 @@ class Office:
     ledger: LedgerView | None = None
     """The node's ledger; None where there is none beside the portal."""
     passwords: Passwords = field(factory=Passwords)
+    hosts: HostNetwork = field(factory=NoNetwork)
+    """The overlay, as the registry of hosts sees it."""
+    earnings: Earnings = field(factory=NoEarnings)
+    """The part of money that is about hosts."""
     threads: trio.CapacityLimiter = field(factory=lambda: trio.CapacityLimiter(DATABASE_THREADS))
 
     hashing: trio.CapacityLimiter = field(factory=lambda: trio.CapacityLimiter(HASHING_THREADS))

@@ -9,6 +9,9 @@ from bootstrap.portal import (
     developers,
     health,
     home,
+    hosts_api,
+    hosts_desk,
+    hosts_pages,
     ledger_pages,
     people_api,
     people_pages,
@@ -35,4 +38,7 @@ ROUTES: Final[tuple[Page, ...]] = (
     *account_pages.ROUTES,
     *desk_people.ROUTES,
     *people_api.ROUTES,
+    *hosts_pages.ROUTES,
+    *hosts_desk.ROUTES,
+    *hosts_api.ROUTES,
 )
