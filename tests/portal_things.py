@@ -38,5 +38,10 @@ def _token(office: Office, account_id: str) -> str:
 THINGS: Final[dict[str, Maker]] = {"account": _account, "session": _session, "token": _token}
 """By the parameter's name, or by the whole path (`/payouts/{payout}`) where a name means several things."""
 
-PUBLIC_PATHS: Final[dict[str, str]] = {}
+PUBLIC_PATHS: Final[dict[str, str]] = {
+    "/ledger/entries/{index}": "the ledger is public",
+    "/ledger/entries/{index}/proof": "the ledger is public",
+    "/ledger/tile/{path:path}": "the ledger is public",
+    "/ledger/mirror/{path:path}": "the ledger is public",
+}
 """The paths with parameters that everybody may call, and why."""
