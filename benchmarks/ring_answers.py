@@ -277,7 +277,7 @@ class _Asking:
         return ring
 
 
-async def _fund(_: object, __: RingPath, offer: HostOffer, cap: int, ___: LedgerPolicy) -> FundedLane:
+async def _fund(_: object, __: RingPath, offer: HostOffer, cap: int, ___: LedgerPolicy, ____: object) -> FundedLane:
     """In the place of `wallet.fund_lane`."""
     await trio.lowlevel.checkpoint()
     return _LOG.lane(offer, cap, fragment.PREPAID_WINDOW_TOKENS)

@@ -12,7 +12,7 @@ It never receives a prompt or an answer (promise P5). Submissions that arrive to
 signature and one write to the disk for the batch. An answer waits a moment until its entry is final.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 import structlog
@@ -25,16 +25,20 @@ from bootstrap.directory import DirectoryService
 from bootstrap.issuing import DAY_S, CreditIssuer
 from bootstrap.issuing_store import IssuingStore
 from bootstrap.log import MAX_BATCH, Log, Outcome, Submission
+from bootstrap.public.figures import TokenTally
+from bootstrap.store import StoreUnavailable
 from bootstrap.validator import ValidatorService
 from peernet.core.errors import RemoteProtocolError
-from peernet.core.ledger.entries import grant_id
+from peernet.core.ledger.entries import grant_id, settle_id
 from peernet.core.ledger.messages import (
     CREDITS_ONLY,
     LANE_SERVICE,
     LEDGER_PROTOCOL,
     NO_CREDITS,
+    NOT_SETTLED,
     TLOG_PROTOCOL,
     AskKeys,
+    AskSettlement,
     ChangeGiven,
     GrantProof,
     IssuerKeys,
@@ -45,13 +49,14 @@ from peernet.core.ledger.messages import (
     ReadFile,
     Rejected,
     SettleLane,
+    SettlementProof,
     SettleResult,
     TlogFile,
     TlogMessages,
 )
 from peernet.core.ledger.rules import RuleViolation
 from peernet.core.ledger.tiles import CHECKPOINT_PATH, ResourceNotFound
-from peernet.core.metering import ChangeRequest, GrantRequest, RedeemRequest
+from peernet.core.metering import ChangeRequest, GrantRequest, RedeemRequest, Settlement
 from peernet.net.messages import MessageStream
 from peernet.net.rings import RingChannel, RingFailed
 from peernet.net.streams import PeerStream
@@ -61,6 +66,8 @@ __all__ = ["BootstrapConfig", "BootstrapService"]
 
 MAX_QUEUED_SUBMISSIONS: Final = 10_000
 REQUEST_TIMEOUT_S: Final = 10.0
+MAX_LANE_REQUESTS: Final = 4
+"""Over one ring: to get its change a client asks three things."""
 FINALITY_WAIT_S: Final = 1.0
 """How long an answer waits for the quorum; then it carries the log's promise, and may be asked for again."""
 
@@ -130,6 +137,8 @@ class BootstrapService:
         if issuing is not None:
             epoch_s = config.credit_epoch_days * DAY_S
             self.issuer = CreditIssuer(issuing, log, self.submit, self.prove, epoch_s)
+        self.tokens = TokenTally(now_s())
+        """What settled receipts say, for the portal's figures."""
         peer.rings.serve(LANE_SERVICE, self._serve_lane)
         peer.swarm.handle(LEDGER_PROTOCOL, self._serve_settlement)
         peer.swarm.handle(TLOG_PROTOCOL, self._serve_file)
@@ -164,6 +173,13 @@ class BootstrapService:
         note = await self._cosigned.checkpoint_over(index, FINALITY_WAIT_S)
         return await trio.to_thread.run_sync(self.log.inclusion_proof, index, note)
 
+    async def read_file(self, path: str) -> bytes:
+        """A file of the log or of a mirror, by the paths of C2SP tlog-tiles; raises `ResourceNotFound`."""
+        if path == CHECKPOINT_PATH:
+            return self._cosigned.newest()
+        source = self._validator if path.startswith("mirror/") else self.log
+        return await trio.to_thread.run_sync(source.read, path)
+
     async def _write(self) -> None:
         async for first in self._queue:
             tickets = [first]
@@ -173,11 +189,28 @@ class BootstrapService:
                 except trio.WouldBlock:
                     break
             submissions = [ticket.submission for ticket in tickets]
-            outcomes = await trio.to_thread.run_sync(self.log.append, submissions, now_s())
+            size_before, outcomes = await trio.to_thread.run_sync(self._append, submissions)
             self._cosigned.appended()
             for ticket, outcome in zip(tickets, outcomes, strict=True):
                 ticket.outcome = outcome
                 ticket.done.set()
+            self._tally(dict(zip(outcomes, submissions, strict=True)), size_before)
+
+    def _append(self, submissions: list[Submission]) -> tuple[int, tuple[Outcome, ...]]:
+        try:
+            return self.log.size, self.log.append(submissions, now_s())
+        except StoreUnavailable as error:
+            log.warning("the ledger's store cannot be reached", error=str(error))
+            # Asked again, they find their entries if these were written after all.
+            busy = RuleViolation("the ledger's store cannot be reached just now: try again", reason="busy")
+            return 0, (busy,) * len(submissions)
+
+    def _tally(self, taken: Mapping[Outcome, Submission], size_before: int) -> None:
+        """Counts the tokens of receipts that are new to the log, each once."""
+        for index, submission in taken.items():
+            if isinstance(submission, Settlement) and isinstance(index, int) and index >= size_before:
+                voucher = submission.receipt.voucher
+                self.tokens.add(voucher.prompt_tokens + voucher.answer_tokens, now_s())
 
     async def _renew_grants(self) -> None:
         while True:
@@ -185,19 +218,21 @@ class BootstrapService:
             await trio.sleep(60)
 
     async def _serve_lane(self, ring: RingChannel) -> None:
-        message = None
-        with trio.move_on_after(REQUEST_TIMEOUT_S):
-            message = await ring.receive()
-        if message is None:
-            return
-        try:
-            reply = await self._answer_lane(LaneMessages.decode(message))
-        except RuleViolation as error:
-            reply = Rejected(error.reason, str(error))
-        try:
-            await ring.send(LaneMessages.encode(reply))
-        except RingFailed:
-            log.debug("a ring ended before its grant")  # the client may ask again: the same request, the same entry
+        for _ in range(MAX_LANE_REQUESTS):
+            message = None
+            with trio.move_on_after(REQUEST_TIMEOUT_S):
+                message = await ring.receive()
+            if message is None:
+                return
+            try:
+                reply = await self._answer_lane(LaneMessages.decode(message))
+            except RuleViolation as error:
+                reply = Rejected(error.reason, str(error))
+            try:
+                await ring.send(LaneMessages.encode(reply))
+            except RingFailed:
+                log.debug("a ring ended before its answer")  # asked again, the same request finds the same entry
+                return
 
     async def _answer_lane(self, request: object) -> object:
         match request:
@@ -208,6 +243,11 @@ class BootstrapService:
                 return LaneOpened(await self.prove(await self.submit(request)))
             case ChangeRequest():
                 return ChangeGiven(tuple(await self._issuing().change(request)))
+            case AskSettlement():
+                index = await trio.to_thread.run_sync(self.log.index_of, settle_id(request.lane_key))
+                if index is None:
+                    raise RuleViolation("the lane is not settled here", reason=NOT_SETTLED)
+                return SettlementProof(await self.prove(index))
             case AskKeys():
                 issued = self._issuing().keys()
                 return IssuerKeys(tuple(key.proof for key in issued if key.entry.credit_class == request.credit_class))
@@ -257,11 +297,8 @@ class BootstrapService:
         async def read(request: object) -> object:
             if not isinstance(request, ReadFile):
                 raise RemoteProtocolError("a path was due", reason="bad_message")
-            if request.path == CHECKPOINT_PATH:
-                return TlogFile(self._cosigned.newest())
-            source = self._validator if request.path.startswith("mirror/") else self.log
             try:
-                return TlogFile(await trio.to_thread.run_sync(source.read, request.path))
+                return TlogFile(await self.read_file(request.path))
             except ResourceNotFound:
                 return TlogFile(None)
 

@@ -146,7 +146,7 @@ def fund_here(monkeypatch: pytest.MonkeyPatch) -> None:
     Screen().load()
 
 
-async def _fund(_: object, __: RingPath, offer: Any, cap: int, ___: LedgerPolicy) -> FundedLane:
+async def _fund(_: object, __: RingPath, offer: Any, cap: int, ___: LedgerPolicy, ____: object) -> FundedLane:
     await trio.lowlevel.checkpoint()
     return LOG.lane(offer, cap, WINDOW_TOKENS)
 

@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from typing import Final
 
-__all__ = ["COLUMNS"]
+from bootstrap.retention.purge import Purge
+
+__all__ = ["COLUMNS", "PURGES"]
 
 COLUMNS: Final[Mapping[str, str]] = {
     "account.id": "pseudonym",
@@ -70,3 +72,10 @@ COLUMNS: Final[Mapping[str, str]] = {
     "access_log.object": "access_log",
     "access_log.ip_prefix": "sign_in_security",
 }
+
+PURGES: Final = (
+    Purge("mail", "mail", "queued_at_s"),
+    Purge("sign_in_security", "session", "seen_at_s"),
+    Purge("sign_in_security", "access_log", "at_s", {"ip_prefix": ""}, "ip_prefix <> ''"),
+    Purge("access_log", "access_log", "at_s"),
+)

@@ -26,7 +26,7 @@ from starlette.applications import Starlette
 from starlette.datastructures import FormData, Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Message, Receive, Scope, Send
@@ -79,6 +79,7 @@ HEADERS: Final = {
     "permissions-policy": "camera=(), geolocation=(), microphone=(), payment=()",
 }
 _FORM_TYPE: Final = "application/x-www-form-urlencoded"
+_BROKE: Final = Refused("something broke here; it was counted", reason="bug")
 
 
 class Portal:
@@ -97,7 +98,7 @@ class Portal:
                 *(Route(path, _Endpoint(self, methods)) for path, methods in self._paths.items()),
                 Mount("/static", StaticFiles(packages=[("bootstrap.portal", "static")])),
             ],
-            exception_handlers={HTTPException: self._explain_http},
+            exception_handlers={HTTPException: self._explain_http, Exception: self._explain_break},
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -112,17 +113,16 @@ class Portal:
         try:
             if not self._is_ours(Headers(scope=scope)):
                 refusal = Refused("the Host header names somebody else", reason="wrong_host")
-                await _problem(refusal, 421)(scope, receive, reply.send)
+                await self._fail(scope, refusal, 421)(scope, receive, reply.send)
                 return
             await self._app(scope, receive, reply.send)
         except Exception as error:  # noqa: BLE001  (the outermost task of a request)
             kind = type(error).__name__
             self.office.metrics.crashes["request", kind] += 1
             log.warning("a request broke", error=kind)
+            # Starlette has answered, and handed the error on, unless it broke outside of it.
             if not reply.started:
-                await _problem(Refused("something broke here; it was counted", reason="bug"), 500)(
-                    scope, receive, reply.send
-                )
+                await self._fail(scope, _BROKE, 500)(scope, receive, reply.send)
 
     async def handle(self, route: Page, request: Request) -> Response:
         """The answer to a request for this route."""
@@ -144,6 +144,9 @@ class Portal:
             response = self._refuse(visit, refusal)
         except DatabaseBusy:
             response = self._refuse(visit, Refused("too much is going on: try again in a minute", reason="busy"))
+        if response.headers.get("cache-control", "").startswith("public"):
+            # It may be kept and shown to others: so it carries nobody's cookie.
+            return response
         if visit.visitor.use_is_due:
             await self._note_use(visit, secret)
         self._set_cookies(response, visit, None if cookie else form_cookie)
@@ -206,6 +209,15 @@ class Portal:
             response.headers["retry-after"] = str(refusal.retry_after_s)
         return response
 
+    async def _explain_break(self, request: Request, _: Exception) -> Response:
+        return self._fail(request.scope, _BROKE, 500)
+
+    def _fail(self, scope: Scope, refusal: Refused, status: int) -> Response:
+        """The answer where no visit came about: a page for browsers, which needs nothing else of us."""
+        if scope["path"].startswith("/api/") or "text/html" not in Headers(scope=scope).get("accept", ""):
+            return _problem(refusal, status)
+        return HTMLResponse(self.office.pages.text("failed.html", refusal=refusal, code=status), status)
+
     async def _explain_http(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         missing = error.status_code == HTTPStatus.NOT_FOUND
@@ -218,9 +230,21 @@ class Portal:
         else:
             route = page("GET", "/", _nowhere, EVERYBODY, "none")
             visit = Visit(self.office, request, route, ANYBODY, origin_of(request, self.office.config), 0, "")
+            await self._recognise(visit)
             response = visit.page("refused.html", error.status_code, refusal=refusal, code=error.status_code)
         response.headers.update(error.headers or {})
         return response
+
+    async def _recognise(self, visit: Visit) -> None:
+        """Finds out who looks at a page that is not there, so that their menu is."""
+        try:
+            visit.visitor = await visit.read(
+                partial(self._visitor, visit.request, visit.route, now_s=self.office.now_s())
+            )
+        except DatabaseBusy:
+            return
+        cookie = visit.request.cookies.get(FORM_COOKIE, "")
+        visit.csrf_token = self.office.guard.token(cookie, visit.visitor.session)
 
     def _set_cookies(self, response: Response, visit: Visit, form_cookie: str | None) -> None:
         secure = self.office.config.secure

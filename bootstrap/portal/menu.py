@@ -64,12 +64,29 @@ MENU: Final[tuple[Entry, ...]] = (
     Entry("Abuse", "/desk/abuse", signed_in=True, role="auditor"),
     Entry("Access log", "/desk/access-log", signed_in=True, role="operator"),
     Entry("Access log", "/desk/access-log", signed_in=True, role="auditor"),
+    Entry("Privacy", "/privacy", signed_in=True),
+    *(
+        Entry(name, path, signed_in=True, role=role)
+        for name, path in (
+            ("Requests", "/desk/privacy"),
+            ("Authorities", "/desk/lawful-requests"),
+            ("Retention", "/desk/retention"),
+        )
+        for role in ("operator", "auditor")
+    ),
 )
 FOOTER: Final[tuple[Entry, ...]] = (
     Entry("How it works", "/how"),
     Entry("Transparency", "/transparency"),
     Entry("Host agreement", "/agreement"),
     Entry("API", "/developers"),
+    Entry("Privacy notice", "/policies/privacy"),
+    Entry("Terms", "/policies/terms"),
+    Entry("Acceptable use", "/policies/acceptable-use"),
+    Entry("Retention", "/retention"),
+    Entry("Providers", "/providers"),
+    Entry("Authorities’ requests", "/lawful-requests"),
+    Entry("Contact", "/contact"),
 )
 
 

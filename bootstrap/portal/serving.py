@@ -1,6 +1,7 @@
 """The portal as a service: opened, served by hypercorn on trio, and closed."""
 
 import time
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, cast
@@ -18,6 +19,7 @@ from bootstrap.portal.jobs import run_jobs
 from bootstrap.portal.menu import FOOTER, menu_for
 from bootstrap.portal.office import Office
 from bootstrap.portal.pages import Pages
+from bootstrap.portal.routes import Page
 from bootstrap.portal.settings import PortalConfig
 from bootstrap.portal.table import ROUTES
 from peernet.core.errors import UserError
@@ -56,13 +58,15 @@ def portal_of(office: Office) -> Portal:
     return Portal(office, ROUTES)
 
 
-async def run_portal(office: Office, *, task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED) -> None:
+async def run_portal(
+    office: Office, routes: Sequence[Page] = ROUTES, *, task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED
+) -> None:
     """Serves the portal until cancelled, and then closes its database; started with where it is served.
 
     Raises `UserError` where it cannot be served.
     """
     # Starlette's and hypercorn's types of ASGI differ in names alone.
-    serving = partial(serve, cast("Any", portal_of(office)), _server_config(office.config), mode="asgi")
+    serving = partial(serve, cast("Any", Portal(office, routes)), _server_config(office.config), mode="asgi")
     try:
         async with trio.open_nursery() as nursery:
             bound = await nursery.start(serving)

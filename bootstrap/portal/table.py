@@ -4,14 +4,21 @@ from typing import Final
 
 from bootstrap.portal import (
     account_pages,
+    dashboards,
     desk_people,
+    developers,
     health,
     home,
     hosts_api,
     hosts_desk,
     hosts_pages,
+    ledger_pages,
     people_api,
     people_pages,
+    privacy_api,
+    privacy_pages,
+    rights_desk,
+    rights_public,
 )
 from bootstrap.portal.routes import Page
 
@@ -20,6 +27,13 @@ __all__ = ["ROUTES"]
 ROUTES: Final[tuple[Page, ...]] = (
     *home.ROUTES,
     *health.ROUTES,
+    *privacy_pages.ROUTES,
+    *privacy_api.ROUTES,
+    *rights_public.ROUTES,
+    *rights_desk.ROUTES,
+    *ledger_pages.ROUTES,
+    *dashboards.ROUTES,
+    *developers.ROUTES,
     *people_pages.ROUTES,
     *account_pages.ROUTES,
     *desk_people.ROUTES,

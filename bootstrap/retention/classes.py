@@ -10,9 +10,12 @@ from typing import Final
 from attrs import frozen
 
 from bootstrap.hosts import data_classes as hosts
+from bootstrap.money import data_classes as money
 from bootstrap.people import data_classes as people
+from bootstrap.retention.purge import Purge
+from bootstrap.rights import data_classes as rights
 
-__all__ = ["CLASSES", "COLUMNS", "DataClass"]
+__all__ = ["CLASSES", "COLUMNS", "DAY_S", "PURGES", "DataClass"]
 
 DAY_S: Final = 24 * 3600
 YEAR_S: Final = 365 * DAY_S
@@ -54,5 +57,8 @@ CLASSES: Final[Mapping[str, DataClass]] = {
     )
 }
 
-COLUMNS: Final[Mapping[str, str]] = {**people.COLUMNS, **hosts.COLUMNS}
+COLUMNS: Final[Mapping[str, str]] = {**people.COLUMNS, **money.COLUMNS, **hosts.COLUMNS, **rights.COLUMNS}
 """The class of each column, as `table.column`."""
+
+PURGES: Final[tuple[Purge, ...]] = (*people.PURGES, *money.PURGES, *rights.PURGES)
+"""How the classes with a period leave the tables, in the order in which the job does it."""

@@ -2,9 +2,11 @@
 
 from typing import Final
 
+from bootstrap.people.rights import PEOPLE
 from bootstrap.rights.domain import Domain
+from bootstrap.rights.own import RIGHTS
 
 __all__ = ["DOMAINS"]
 
-DOMAINS: Final[tuple[Domain, ...]] = ()
+DOMAINS: Final[tuple[Domain, ...]] = (RIGHTS, PEOPLE)
 """In the order in which they are erased: what hangs on an account goes before the account."""

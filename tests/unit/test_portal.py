@@ -31,7 +31,7 @@ class Thing:
 
 
 async def show(visit: Visit) -> Response:
-    return visit.page("home.html")
+    return visit.page("home.html", figures=None)
 
 
 async def take(visit: Visit) -> Response:
@@ -336,3 +336,20 @@ async def test_a_job_that_breaks_is_counted_and_runs_again(office: Office, autoj
     assert len(runs) == 3
     assert office.metrics.crashes == {("it", "RuntimeError"): 3}
     assert "secret" not in repr(logs)
+
+
+async def test_a_browser_gets_a_page_when_something_breaks_and_says_nothing_of_it(portal: Portal):
+    browser = await browse(portal)
+    for path, host, status in (("/broken", "127.0.0.1:8470", 500), ("/", "evil.example", 421)):
+        answer = await browser.http.get(path, headers={"accept": "text/html", "host": host})
+        assert answer.status_code == status
+        assert answer.headers["content-type"].startswith("text/html")
+        assert "content-security-policy" in answer.headers
+        assert "secret" not in answer.text
+        assert "RuntimeError" not in answer.text
+
+
+async def test_who_loses_the_way_keeps_the_menu(office: Office, portal: Portal):
+    browser = await browse(portal, signed_in(office))
+    assert (await browser.open("/nowhere")).status_code == 404
+    assert "Sign out" in browser.text

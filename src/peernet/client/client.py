@@ -6,7 +6,7 @@ message has been cut into fragments, `fragment` one attempt at one of them.
 
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -16,10 +16,12 @@ import trio
 from inference.models import installed, read_installed
 from inference.tokenizer import Tokenizer
 from peernet.client.configuration import client_config, home_at, network_config
+from peernet.client.credits import PurseKeeper
 from peernet.client.events import Answered
 from peernet.client.history import conversation_of
 from peernet.client.network import HostChoice, NetworkView
 from peernet.client.parameters import Sampling
+from peernet.client.purse import Purse
 from peernet.client.reply import Reply
 from peernet.client.request import Emit
 from peernet.client.session import ChatSession, CountedModel, LanguageRefused, NoHosts, PromptRefused
@@ -59,11 +61,13 @@ class Client:
         ledger: LedgerPolicy,
         models: Path,
         nursery: trio.Nursery,
+        purse: Purse | None = None,
     ) -> None:
         self.network = network
         self.config = config
         self.detector = detector
         self.ledger = ledger
+        self.purse = purse
         self.screener = screener
         self.policy = ExposurePolicy(Level(config.policy))
         self.detections = trio.CapacityLimiter(MAX_DETECTIONS)
@@ -218,19 +222,21 @@ async def open_client(
         host_regions=RegionBound(config.host_regions),
         relay_regions=RegionBound(config.relay_regions),
     )
-    async with background_nursery() as nursery:
-        await nursery.start(view.swarm.run)
-        # First what may be wrong with the network: the detector takes a second or two.
-        await view.start()
-        nursery.start_soon(view.keep_fresh)
-        nursery.start_soon(view.keep_arcs, config.profile, config.warm_ways)
-        if detector is None:
-            load = partial(Detector.load, languages=config.languages)
-            detector = await trio.to_thread.run_sync(load)
-        await trio.to_thread.run_sync(screener.load)
-        client = Client(view, config, detector, screener, counted, ledger, home.models, nursery)
-        yield client
-        await client.wait_for_rings()
+    with closing(Purse(home.state / "purse.sqlite")) as purse:
+        async with background_nursery() as nursery:
+            await nursery.start(view.swarm.run)
+            # First what may be wrong with the network: the detector takes a second or two.
+            await view.start()
+            nursery.start_soon(view.keep_fresh)
+            nursery.start_soon(view.keep_arcs, config.profile, config.warm_ways)
+            if detector is None:
+                load = partial(Detector.load, languages=config.languages)
+                detector = await trio.to_thread.run_sync(load)
+            await trio.to_thread.run_sync(screener.load)
+            client = Client(view, config, detector, screener, counted, ledger, home.models, nursery, purse)
+            nursery.start_soon(PurseKeeper(purse, view, ledger, config.profile).run, client.hosts)
+            yield client
+            await client.wait_for_rings()
 
 
 def _message(message: ChatMessage | Mapping[str, str]) -> ChatMessage:

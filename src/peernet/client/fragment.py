@@ -24,7 +24,8 @@ from attrs import Factory, define, field, frozen
 from inference.engine import Message, Parameters
 from inference.tokenizer import Tokenizer
 from peernet.client.events import Event, FragmentDone, FragmentText, LaneFunded, ReceiptProven, RingBuilt
-from peernet.client.network import HostChoice, NetworkView
+from peernet.client.network import CONFLICTING, HostChoice, NetworkView
+from peernet.client.purse import Purse
 from peernet.client.seam import AnswerText, prefix_of
 from peernet.client.wallet import FundedLane, LaneRefused, LedgerUnreachable, failed_hop, fund_lane
 from peernet.core import serving
@@ -173,6 +174,8 @@ class Exchange:
     linger: Callable[[RingChannel], None] = lambda _: None
     """Takes a ring that is ended and goes on for a while."""
     standings: HostStandings = Factory(HostStandings)
+    purse: Purse | None = None
+    """Whose credits pay for lanes."""
 
     async def run(self, attempt: Attempt, outcome: Outcome, sending: Callable[[], None]) -> None:
         """One attempt, from its lane to its receipt; raises `AttemptFailed`.
@@ -233,6 +236,9 @@ class Exchange:
             service = serving.INFER_PACED if self.paced else serving.INFER
             ring = await self.network.open_ring(attempt.path, service)
         except RingFailed as error:
+            if error.reason == CONFLICTING:
+                # Nobody's fault: there may be a ring to where it is now, over others.
+                raise AttemptFailed(f"no ring to the host: {error}", peer=None) from error
             hop = failed_hop(error)
             # Both arcs have the host at the same place.
             if hop == len(attempt.path.out):
@@ -255,7 +261,7 @@ class Exchange:
         offer = attempt.host.offer
         # A window more than the answer may have, since text is counted and not the engine's steps.
         cap = price(prompt_tokens, max_tokens + PREPAID_WINDOW_TOKENS, offer.prompt_price, offer.answer_price)
-        return await fund_lane(self.network, attempt.path, offer, max(1, cap), self.ledger)
+        return await fund_lane(self.network, attempt.path, offer, max(1, cap), self.ledger, self.purse)
 
     async def _talk(
         self,
@@ -494,6 +500,8 @@ class _Answer:
             self._outcome.finality = exchange.ledger.finality(proof.checkpoint, exchange.network.suite)
         except (RingFailed, AttemptFailed, RemoteProtocolError):
             return
+        if exchange.purse is not None:
+            await trio.to_thread.run_sync(exchange.purse.lane_settled, settled.receipt.voucher.lane_key)
         self._outcome.checkpoint, self._outcome.receipt_index = checkpoint, proof.index
         ordinal = self._attempt.fragment.ordinal
         exchange.emit(ReceiptProven(ordinal, settled.receipt, proof.index, checkpoint.size, proof.checkpoint))

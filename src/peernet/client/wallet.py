@@ -3,6 +3,9 @@
 The bootstrap node learns neither who asks (the ring) nor for which host (the grant commits to the terms), and two
 lanes of one client have nothing in common but their time. Any log of the policy that the host accepts will do, so one
 is drawn; where its node does not answer, another one is asked, over the same relays.
+
+A lane is paid for with credits of the purse where they cover it, in the log that issued them; else it is granted for
+nothing, where the operator does that.
 """
 
 import random
@@ -12,16 +15,18 @@ from typing import Final
 import trio
 from attrs import field, frozen
 
+from peernet.client.credits import BAD_CREDIT_REASONS, REFUSED_REASONS
 from peernet.client.network import NetworkView
+from peernet.client.purse import Purse
 from peernet.core.dht.records import HostOffer
 from peernet.core.errors import ConnectionFailed, PeernetError, RemoteProtocolError
 from peernet.core.ledger.entries import coarse_time_s
-from peernet.core.ledger.messages import LANE_SERVICE, LaneMessages, LaneOpened, Rejected
+from peernet.core.ledger.messages import CREDITS_ONLY, LANE_SERVICE, LaneMessages, LaneOpened, Rejected
 from peernet.core.ledger.policy import Finality, LedgerPolicy, PolicyLog
 from peernet.core.ledger.proofs import LogProof
-from peernet.core.metering import GrantRequest, Lane, LaneOpening, LaneTerms, open_lane
+from peernet.core.metering import GrantRequest, Lane, LaneOpening, LaneTerms, RedeemRequest, open_lane
 from peernet.core.ring.paths import RingPath
-from peernet.net.rings import RingFailed
+from peernet.net.rings import RingChannel, RingFailed
 from peernet.node.peer import now_s
 from peernet.node.policy import node_of
 
@@ -30,8 +35,10 @@ __all__ = ["FundedLane", "LaneRefused", "LedgerUnreachable", "failed_hop", "fund
 LANE_LIFETIME_S: Final = 3600
 GRANT_TIMEOUT_S: Final = 6.0
 MAX_LOGS_ASKED: Final = 4
+MAX_TRIES_WITH_CREDITS: Final = 4
+"""In one log: a credit that is refused is gone from the purse, and the lane is asked for without it."""
 BAD_GRANT: Final = "bad_grant"
-ASK_ELSEWHERE: Final = frozenset({"busy", BAD_GRANT})
+ASK_ELSEWHERE: Final = frozenset({"busy", BAD_GRANT, CREDITS_ONLY})
 """Why a lane was refused where another operator may do better."""
 WINDOW_TOKENS: Final = 32
 
@@ -70,7 +77,12 @@ class FundedLane:
 
 
 async def fund_lane(
-    network: NetworkView, path: RingPath, offer: HostOffer, cap_microcredits: int, policy: LedgerPolicy
+    network: NetworkView,
+    path: RingPath,
+    offer: HostOffer,
+    cap_microcredits: int,
+    policy: LedgerPolicy,
+    purse: Purse | None = None,
 ) -> FundedLane:
     """A funded lane for the host of `offer`, in a log that it accepts.
 
@@ -79,6 +91,8 @@ async def fund_lane(
     """
     accepted = [log for log in policy.logs if log.origin in offer.issuers]
     random.SystemRandom().shuffle(accepted)
+    if purse is not None:
+        accepted.sort(key=lambda log: not purse.covers(log.origin, cap_microcredits, now_s()))
     failure: LedgerUnreachable | LaneRefused = LedgerUnreachable("the directory lists no node that keeps its log")
     for log in accepted[:MAX_LOGS_ASKED]:
         node = node_of(log)
@@ -86,7 +100,7 @@ async def fund_lane(
         if way is None:
             continue
         try:
-            return await _fund_in(log, network, way, offer, cap_microcredits, policy)
+            return await _Funding(log, network, way, offer, cap_microcredits, policy, purse).lane()
         except LedgerUnreachable as error:
             if not error.node_failed:
                 raise  # another node would be asked over the same relays
@@ -98,35 +112,94 @@ async def fund_lane(
     raise failure
 
 
-async def _fund_in(
-    log: PolicyLog, network: NetworkView, way: RingPath, offer: HostOffer, cap: int, policy: LedgerPolicy
-) -> FundedLane:
-    seed = secrets.token_bytes(32)
-    terms = LaneTerms(offer.payout_key, offer.prompt_price, offer.answer_price, WINDOW_TOKENS)
-    nonce = secrets.token_bytes(32)
-    expires_at_s = coarse_time_s(now_s() + LANE_LIFETIME_S)
-    request = GrantRequest(network.suite.ed25519_public(seed), cap, expires_at_s, terms.commit(nonce))
-    try:
-        ring = await network.open_ring(way, LANE_SERVICE)
-    except RingFailed as error:
-        raise LedgerUnreachable(error, error, node_failed=failed_hop(error) == len(way.out)) from error
-    try:
-        await ring.send(LaneMessages.encode(request))
-        with trio.move_on_after(GRANT_TIMEOUT_S):
-            reply = await ring.receive()
-            if reply is not None:
-                opening = _opening(reply, terms, nonce)
-                lane = open_lane(opening, log.key, network.suite)
-                finality = policy.finality(LogProof.parse(opening.proof).checkpoint, network.suite)
-                return FundedLane(lane, opening, seed, finality)
-        why = ring.ended or "time is up"
-        raise LedgerUnreachable(f"no answer to a grant request: {why}", node_failed=ring.ended is None)
-    except RingFailed as error:
-        raise LedgerUnreachable(error, error) from error
-    except RemoteProtocolError as error:
-        raise LaneRefused(f"the ledger's grant does not hold: {error}", reason=BAD_GRANT) from error
-    finally:
-        ring.end()
+@frozen
+class _Funding:
+    """A lane in one log, over one way."""
+
+    log: PolicyLog
+    network: NetworkView
+    way: RingPath
+    offer: HostOffer
+    cap_microcredits: int
+    policy: LedgerPolicy
+    purse: Purse | None
+
+    async def lane(self) -> FundedLane:
+        for _ in range(MAX_TRIES_WITH_CREDITS):
+            try:
+                return await self._try()
+            except LaneRefused as error:
+                # The bad credit is set aside; another one, or none, is next.
+                if error.reason not in BAD_CREDIT_REASONS:
+                    raise
+                refused = error
+        raise refused
+
+    async def _try(self) -> FundedLane:
+        seed, nonce = secrets.token_bytes(32), secrets.token_bytes(32)
+        terms = LaneTerms(self.offer.payout_key, self.offer.prompt_price, self.offer.answer_price, WINDOW_TOKENS)
+        key, expires_at_s = self.network.suite.ed25519_public(seed), coarse_time_s(now_s() + LANE_LIFETIME_S)
+        committed = terms.commit(nonce)
+        request: GrantRequest | RedeemRequest = GrantRequest(key, self.cap_microcredits, expires_at_s, committed)
+        ring = await self._open_ring()
+        try:
+            if self.purse is not None:
+                # On the disk before it is sent: after a crash the log says what became of these credits.
+                begun = await trio.to_thread.run_sync(
+                    self.purse.begin_lane,
+                    self.log.origin,
+                    self.cap_microcredits,
+                    seed,
+                    now_s(),
+                    lambda cap, spent: RedeemRequest(key, cap, expires_at_s, committed, spent),
+                )
+                request = request if begun is None else begun.request
+            return await self._ask(ring, request, terms, nonce, seed)
+        finally:
+            ring.end()
+
+    async def _open_ring(self) -> RingChannel:
+        try:
+            return await self.network.open_ring(self.way, LANE_SERVICE)
+        except RingFailed as error:
+            raise LedgerUnreachable(error, error, node_failed=failed_hop(error) == len(self.way.out)) from error
+
+    async def _ask(
+        self, ring: RingChannel, request: GrantRequest | RedeemRequest, terms: LaneTerms, nonce: bytes, seed: bytes
+    ) -> FundedLane:
+        try:
+            await ring.send(LaneMessages.encode(request))
+            with trio.move_on_after(GRANT_TIMEOUT_S):
+                reply = await ring.receive()
+                if reply is not None:
+                    opening = self._opening(reply, request, terms, nonce)
+                    lane = open_lane(opening, self.log.key, self.network.suite)
+                    finality = self.policy.finality(LogProof.parse(opening.proof).checkpoint, self.network.suite)
+                    self._is_funded(request)
+                    return FundedLane(lane, opening, seed, finality)
+            why = ring.ended or "time is up"
+            raise LedgerUnreachable(f"no answer to a grant request: {why}", node_failed=ring.ended is None)
+        except RingFailed as error:
+            raise LedgerUnreachable(error, error) from error
+        except RemoteProtocolError as error:
+            raise LaneRefused(f"the ledger's grant does not hold: {error}", reason=BAD_GRANT) from error
+
+    def _opening(
+        self, reply: bytes, request: GrantRequest | RedeemRequest, terms: LaneTerms, nonce: bytes
+    ) -> LaneOpening:
+        message = LaneMessages.decode(reply)
+        if isinstance(message, Rejected):
+            if self.purse is not None and isinstance(request, RedeemRequest) and message.reason in REFUSED_REASONS:
+                bad = message.reason in BAD_CREDIT_REASONS
+                self.purse.lane_refused(request.lane_key, credits_bad=bad)
+            raise LaneRefused(_explain(message, request), reason=message.reason)
+        if not isinstance(message, LaneOpened):
+            raise LaneRefused("the ledger answered something else than a grant", reason=BAD_GRANT)
+        return LaneOpening(message.proof, terms, nonce)
+
+    def _is_funded(self, request: GrantRequest | RedeemRequest) -> None:
+        if self.purse is not None and isinstance(request, RedeemRequest):
+            self.purse.lane_funded(request.lane_key)
 
 
 def failed_hop(error: RingFailed) -> int | None:
@@ -137,15 +210,12 @@ def failed_hop(error: RingFailed) -> int | None:
     return error.hop + 1 if error.reason in {"unreachable", "lost"} else error.hop
 
 
-def _opening(reply: bytes, terms: LaneTerms, nonce: bytes) -> LaneOpening:
-    message = LaneMessages.decode(reply)
-    if isinstance(message, Rejected):
-        raise LaneRefused(_explain(message), reason=message.reason)
-    if not isinstance(message, LaneOpened):
-        raise LaneRefused("the ledger answered something else than a grant", reason=BAD_GRANT)
-    return LaneOpening(message.proof, terms, nonce)
-
-
-def _explain(rejected: Rejected) -> str:
+def _explain(rejected: Rejected, request: GrantRequest | RedeemRequest) -> str:
+    if rejected.reason == CREDITS_ONLY:
+        return (
+            "the operator funds no lane for nothing, and there are too few credits in your purse for one of"
+            f" {request.cap_microcredits} microcredits: get some with 'peernet wallet withdraw', or ask for a shorter"
+            " answer with --max-answer-tokens"
+        )
     why = f"the operator refuses to fund a lane: {rejected.explanation}"
     return f"{why}. Ask for a shorter answer with --max-answer-tokens" if rejected.reason == "over_grant" else why

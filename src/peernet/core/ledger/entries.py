@@ -41,6 +41,7 @@ __all__ = [
     "decode_entry",
     "encode_entry",
     "grant_id",
+    "settle_id",
     "submission_id",
 ]
 
@@ -181,7 +182,7 @@ def submission_id(entry: Entry) -> bytes:
         case Grant() | Redeem():
             return grant_id(entry.lane_key)
         case Settle():
-            return b"settle:" + entry.lane_key
+            return settle_id(entry.lane_key)
         case Change():
             return b"change:" + entry.lane_key
         case IssuerKey():
@@ -193,6 +194,11 @@ def submission_id(entry: Entry) -> bytes:
 def grant_id(lane_key: bytes) -> bytes:
     """What the entry that funds a lane is known by, with or without credits: a lane is funded once."""
     return b"grant:" + lane_key
+
+
+def settle_id(lane_key: bytes) -> bytes:
+    """What the entry that settles a lane is known by."""
+    return b"settle:" + lane_key
 
 
 def commitment(nonce: bytes, data: bytes) -> bytes:

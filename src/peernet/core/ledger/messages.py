@@ -22,11 +22,13 @@ __all__ = [
     "CREDITS_ONLY",
     "LANE_SERVICE",
     "LEDGER_PROTOCOL",
+    "NOT_SETTLED",
     "NO_CREDITS",
     "TLOG_PROTOCOL",
     "WITNESS_PROTOCOL",
     "AddCheckpoint",
     "AskKeys",
+    "AskSettlement",
     "ChangeGiven",
     "Conflict",
     "Cosigned",
@@ -40,6 +42,7 @@ __all__ = [
     "Rejected",
     "SettleLane",
     "SettleResult",
+    "SettlementProof",
     "TlogFile",
     "TlogMessages",
     "WitnessMessages",
@@ -48,6 +51,8 @@ __all__ = [
 
 CREDITS_ONLY: Final = "credits_only"
 """Why a lane is not granted: it has to be paid for."""
+NOT_SETTLED: Final = "not_settled"
+"""Why there is no settlement to be shown, or no change to be given, yet."""
 NO_CREDITS: Final = "no_issuer"
 """Why no change is given: that node issues no credits."""
 LANE_SERVICE: Final = "lane"
@@ -75,6 +80,20 @@ class IssuerKeys:
     """Where each of the keys was announced (C2SP tlog-proof with the entry)."""
 
     proofs: tuple[bytes, ...]
+
+
+@frozen
+class AskSettlement:
+    """Asks for the proof of a lane's settlement: what is left of the lane follows from it."""
+
+    lane_key: bytes
+
+
+@frozen
+class SettlementProof:
+    """The settlement's place in the log (C2SP tlog-proof with the entry)."""
+
+    proof: bytes
 
 
 @frozen
@@ -172,6 +191,8 @@ LaneMessages: Final = MessageSet(
         6: ChangeGiven,
         7: AskKeys,
         8: IssuerKeys,
+        9: AskSettlement,
+        10: SettlementProof,
     }
 )
 LedgerMessages: Final = MessageSet({1: SettleLane, 2: SettleResult, 3: Rejected, 4: ProveGrant, 5: GrantProof})
