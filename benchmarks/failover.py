@@ -21,6 +21,7 @@ import trio
 from attrs import define, field
 
 from benchmarks.engine_tokens import EngineTokens
+from benchmarks.ready_log import ReadyLog
 from benchmarks.report import Figure
 from inference.engine import Message, Parameters
 from inference.scripted import ScriptedEngine
@@ -31,14 +32,9 @@ from peernet.client.request import Asked, Request
 from peernet.core.dht.records import HostOffer, PeerRecord, open_record
 from peernet.core.directory import Directory, Listing
 from peernet.core.host_ranking import NEXT_TOKEN_DEFAULT_S, HostStandings
-from peernet.core.ledger.checkpoint import Checkpoint, sign_checkpoint
-from peernet.core.ledger.entries import Entry, Grant, encode_entry
-from peernet.core.ledger.merkle import leaf_hash
+from peernet.core.ledger.entries import Grant
 from peernet.core.ledger.messages import LANE_SERVICE, LaneMessages, LaneOpened
-from peernet.core.ledger.notes import LOG_KEY, VerifierKey
-from peernet.core.ledger.policy import one_log_policy
-from peernet.core.ledger.proofs import LogProof
-from peernet.core.metering import GrantRequest, Settlement
+from peernet.core.metering import GrantRequest
 from peernet.core.suite import MixedSuite
 from peernet.host.service import HostService
 from peernet.net.rings import RingChannel
@@ -63,9 +59,7 @@ MODEL: Final = "scripted"
 PROMPT: Final = "Why do leaves turn brown?"
 ANSWER: Final = "They lose the green that hides their other colours, and then those, too. " * 4
 SUITE: Final = MixedSuite()
-LOG_SEED: Final = b"\x01" * 32
-LOG: Final = VerifierKey("log.example/one", LOG_KEY, SUITE.ed25519_public(LOG_SEED))
-POLICY: Final = one_log_policy(LOG)
+LOG: Final = ReadyLog("log.example/one", b"\x01" * 32)
 
 
 def figures() -> Iterator[Figure]:
@@ -145,14 +139,6 @@ class _Engine(ScriptedEngine):
         await super().pace(position, down)
 
 
-class _Settler:
-    """Takes every settlement."""
-
-    async def settle(self, settlement: Settlement) -> bytes:
-        await trio.lowlevel.checkpoint()
-        return _logged(settlement.entry(60))
-
-
 @define
 class _Network:
     """Relays, hosts and a granting node, and a client's view of them."""
@@ -170,7 +156,7 @@ class _Network:
             # One fragment has nothing to be told from, and its start would only be late.
             config=ClientConfig(start_jitter_ms=0),
             screener=self.screen,
-            ledger=POLICY,
+            ledger=LOG.policy,
             linger=lambda _: None,
         )
         made = plan([ChatMessage("user", PROMPT)], [[]], len(hosts), ExposurePolicy(Level.STANDARD))
@@ -286,9 +272,9 @@ async def _running() -> AsyncIterator[_Network]:
             for number, peer in enumerate(hosts):
                 engine = _Engine()
                 await engine.load()
-                settler: Any = _Settler()
+                settler: Any = LOG
                 payout_seed = bytes([number + 1]) * 32
-                service = HostService(peer, engine, HostConfig(parallel=4), POLICY, settler, payout_seed)
+                service = HostService(peer, engine, HostConfig(parallel=4), LOG.policy, settler, payout_seed)
                 await service.load()
                 peer.rings.serve(ECHO, _echo)
                 engines[str(peer.peer_id)] = engine
@@ -330,18 +316,13 @@ async def _grant(ring: RingChannel) -> None:
     asked = LaneMessages.decode(message)
     assert isinstance(asked, GrantRequest)
     grant = Grant(asked.lane_key, asked.cap_microcredits, asked.expires_at_s, now_s() // 60 * 60, asked.commitment)
-    await ring.send(LaneMessages.encode(LaneOpened(_logged(grant))))
+    await ring.send(LaneMessages.encode(LaneOpened(LOG.logged(grant))))
     await ring.receive()
 
 
 async def _echo(ring: RingChannel) -> None:
     while (message := await ring.receive()) is not None:
         await ring.send(message)
-
-
-def _logged(entry: Entry) -> bytes:
-    leaf = encode_entry(entry)
-    return LogProof(0, (), sign_checkpoint(Checkpoint(LOG.name, 1, leaf_hash(leaf)), LOG_SEED, SUITE), leaf).encode()
 
 
 def _median(values: Sequence[float]) -> float:

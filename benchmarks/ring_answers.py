@@ -20,6 +20,7 @@ import trio
 from attrs import frozen
 
 from benchmarks.engine_tokens import EngineTokens
+from benchmarks.ready_log import ReadyLog
 from benchmarks.report import Figure
 from benchmarks.ring_roles import SUITE
 from benchmarks.ring_world import World, world
@@ -33,19 +34,12 @@ from peernet.client.fragment import Attempt, Exchange, Outcome
 from peernet.client.network import HostChoice
 from peernet.client.wallet import FundedLane
 from peernet.core.dht.records import HostOffer
-from peernet.core.ledger.checkpoint import Checkpoint, sign_checkpoint
-from peernet.core.ledger.entries import Entry, Grant, coarse_time_s, encode_entry
-from peernet.core.ledger.merkle import leaf_hash
-from peernet.core.ledger.notes import LOG_KEY, VerifierKey
-from peernet.core.ledger.policy import LedgerPolicy, one_log_policy
-from peernet.core.ledger.proofs import LogProof
-from peernet.core.metering import LaneOpening, LaneTerms, Settlement, open_lane
+from peernet.core.ledger.policy import LedgerPolicy
 from peernet.core.ring.paths import PathPeer, RingPath
 from peernet.core.serving import Turn
 from peernet.host.service import HostService
 from peernet.net.rings import RingChannel
 from peernet.node.config import HostConfig
-from peernet.node.peer import now_s
 from privacy.pseudonyms import Conversation
 from privacy.screening import Screen
 
@@ -64,9 +58,7 @@ MODELS: Final = Path(__file__).parents[1] / ".cache" / "models"
 BARE: Final = "bare"
 PROMPT: Final = "Write a long story about a ship in a storm."
 
-_LOG_SEED: Final = secrets.token_bytes(32)
-_LOG: Final = VerifierKey("log.example/bench", LOG_KEY, SUITE.ed25519_public(_LOG_SEED))
-_POLICY: Final = one_log_policy(_LOG)
+_LOG: Final = ReadyLog("log.example/bench", secrets.token_bytes(32))
 
 
 @frozen
@@ -209,7 +201,7 @@ class _Asking:
         host = w.host
         payout_seed = secrets.token_bytes(32)
         config = HostConfig(parallel=2 * max(STREAMS))  # a slot is free again when its receipt is there
-        service = HostService(host, engine, config, _POLICY, cast("Any", _Settler()), payout_seed)
+        service = HostService(host, engine, config, _LOG.policy, cast("Any", _LOG), payout_seed)
         host.rings.serve(BARE, self._serve_bare)
         self._offer = service._offer()  # noqa: SLF001  (what it publishes, without a DHT)
         self._screen = Screen()
@@ -260,7 +252,7 @@ class _Asking:
 
         network: Any = SimpleNamespace(suite=SUITE, open_ring=self._open_ring)
         counting: Any = EngineTokens(self._engine)
-        exchange = Exchange(network, counting, self._screen, _POLICY, hear, trio.current_time())
+        exchange = Exchange(network, counting, self._screen, _LOG.policy, hear, trio.current_time())
         outcome = Outcome()
         with trio.fail_after(120):
             await exchange.run(self._attempt(str(self._world.host.peer_id)), outcome, watch.start)
@@ -285,27 +277,7 @@ class _Asking:
         return ring
 
 
-class _Settler:
-    """In the place of a ledger: every settlement is taken."""
-
-    async def settle(self, settlement: Settlement) -> bytes:
-        await trio.lowlevel.checkpoint()
-        return _logged(settlement.entry(60))
-
-
-async def _fund(_: object, __: RingPath, offer: HostOffer, cap: int, policy: LedgerPolicy, ___: object) -> FundedLane:
-    """In the place of `wallet.fund_lane`: a lane in a log of ours."""
+async def _fund(_: object, __: RingPath, offer: HostOffer, cap: int, ___: LedgerPolicy, ____: object) -> FundedLane:
+    """In the place of `wallet.fund_lane`."""
     await trio.lowlevel.checkpoint()
-    seed = secrets.token_bytes(32)
-    terms = LaneTerms(offer.payout_key, offer.prompt_price, offer.answer_price, fragment.PREPAID_WINDOW_TOKENS)
-    expires_at_s = coarse_time_s(now_s() + 3600)
-    grant = Grant(SUITE.ed25519_public(seed), cap, expires_at_s, 60, terms.commit(bytes(32)))
-    opening = LaneOpening(_logged(grant), terms, bytes(32))
-    finality = policy.finality(LogProof.parse(opening.proof).checkpoint, SUITE)
-    return FundedLane(open_lane(opening, _LOG, SUITE), opening, seed, finality)
-
-
-def _logged(entry: Entry) -> bytes:
-    leaf = encode_entry(entry)
-    checkpoint = sign_checkpoint(Checkpoint(_LOG.name, 1, leaf_hash(leaf)), _LOG_SEED, SUITE)
-    return LogProof(0, (), checkpoint, leaf).encode()
+    return _LOG.lane(offer, cap, fragment.PREPAID_WINDOW_TOKENS)

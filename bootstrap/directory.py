@@ -8,6 +8,8 @@
 3. A checker counts those as alive that it found in its last two crawls: who comes or goes just now holds up nothing.
    What it has signed last it knows in memory only; after a restart the tolerance of the clock is the bound.
 4. Those of the other nodes that the crawl did not meet are greeted anew, since all may have been started at once.
+5. Whom this node's operator has suspended (`left_out`) it neither lists nor misses. What other nodes list, and what a
+   client finds by a live lookup, is theirs.
 """
 
 import random
@@ -18,7 +20,7 @@ from typing import Final
 import trio
 from attrs import define, evolve, field
 
-from peernet.core.dht.records import Body
+from peernet.core.dht.records import Body, PeerRecord
 from peernet.core.directory import (
     RENEW_S,
     Seal,
@@ -87,9 +89,18 @@ class DirectoryService:
         self._found_before: Alive | None = None
         self._changed = False
         self._checks = 0
+        self._met: dict[bytes, PeerRecord] = {}
+        self.left_out: frozenset[bytes] = frozenset()
+        """The keys of peers that are not listed, whatever the crawl finds."""
+        self.crawled: tuple[Body, ...] = ()
+        """All that the last crawl has found, those who are left out among them."""
         self.counters: Counter[str] = Counter()
         """Proposals of ours that were `completed` or had `no_quorum`; of others, `signed` or `refused:REASON`."""
         peer.swarm.handle(SIGNING_PROTOCOL, self._serve_proposal)
+
+    def record_of(self, peer_key: bytes) -> PeerRecord | None:
+        """The record of a peer that the last crawl has met."""
+        return self._met.get(peer_key)
 
     async def run(self) -> None:
         """Crawls and proposes: at once again while the network changes, and ever more rarely while it does not."""
@@ -108,8 +119,11 @@ class DirectoryService:
         """What there is, each record the one of the newest snapshot where that says the same."""
         await self._greet_others()
         crawled = await crawl(self._peer.discovery, self._peer.swarm, self._peer.network.test)
+        self.crawled = tuple(crawled.values())
+        self._met = {body.public_key: body for body in self.crawled if isinstance(body, PeerRecord)}
+        listed = {signed: body for signed, body in crawled.items() if body.public_key not in self.left_out}
         own = self._peer.signed_record()
-        found = fitting({**crawled, own: self._peer.discovery.verifier.open(own, now_s()).body})
+        found = fitting({**listed, own: self._peer.discovery.verifier.open(own, now_s()).body})
         alive = Alive.of(found.values())
         self._alive = alive if self._found_before is None else alive & self._found_before
         self._changed = alive != self._found_before

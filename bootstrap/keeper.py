@@ -16,7 +16,7 @@ from bootstrap.log import Log
 from bootstrap.mirror import Cosigner, Mirror, MirrorFolder
 from bootstrap.reading import LogReader
 from bootstrap.service import BootstrapConfig, BootstrapService
-from bootstrap.store import LedgerStore
+from bootstrap.store import LedgerStore, SqlStore
 from bootstrap.validator import ValidatorService
 from peernet.core.errors import ConnectionFailed, UserError
 from peernet.core.ledger.messages import WITNESS_PROTOCOL, AddCheckpoint, WitnessMessages
@@ -28,7 +28,7 @@ from peernet.net.swarm import Swarm
 from peernet.node.home import Home
 from peernet.node.peer import Peer
 
-__all__ = ["LedgerKeeper"]
+__all__ = ["LedgerKeeper", "open_ledger_store"]
 
 
 @frozen
@@ -46,14 +46,18 @@ class LedgerKeeper:
     """Where the issuer's keys are, if this node issues credits."""
 
     @classmethod
-    def open(cls, stack: ExitStack, home: Home, origin: str, suite: CipherSuite) -> "LedgerKeeper":
+    def open(
+        cls, stack: ExitStack, home: Home, origin: str, suite: CipherSuite, *, database: str = ""
+    ) -> "LedgerKeeper":
         """Opens what is there, or makes all of it the first time; `stack` closes it.
+
+        `database` is a `postgresql://` URL; empty for the file in the home.
 
         Raises `UserError` when a part is missing, `LedgerCorrupt` when one is damaged, `RemoteProtocolError` for an
         origin that cannot name a log.
         """
         fresh = not home.has_seed("log")
-        store = stack.enter_context(_open_store(home))
+        store = stack.enter_context(_open_store(home, database))
         log = Log(store, origin, home.seed("log"), suite)
         mirrors = MirrorFolder(home.state / "mirrors")
         mirrors.prepare(new=not home.has_seed("validator"))
@@ -113,9 +117,20 @@ def _submit_to(swarm: Swarm, node: PeerAddress) -> Submit:
     return submit
 
 
-def _open_store(home: Home) -> LedgerStore:
+def open_ledger_store(where: str, *, create: bool = False) -> SqlStore:
+    """The store at a path or a `postgresql://` URL; raises as the two kinds of store do."""
+    if where.startswith(("postgresql://", "postgres://")):
+        from bootstrap.postgres_store import PostgresLedgerStore
+
+        return PostgresLedgerStore(where, create=create)
+    return LedgerStore(Path(where), create=create)
+
+
+def _open_store(home: Home, url: str) -> SqlStore:
     """The ledger's database: made together with the log's key, and never silently made anew after that."""
     path = home.state / "ledger.sqlite"
+    if url:
+        return _checked(open_ledger_store(url, create=not home.has_seed("log")), home)
     first_time = not home.has_seed("log") and not path.exists()
     if not first_time and not path.exists():
         raise UserError(
@@ -123,11 +138,14 @@ def _open_store(home: Home) -> LedgerStore:
             "that begins again under the same key has forked; for a new network choose another --home"
         )
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    store = LedgerStore(path, create=first_time)
+    return _checked(LedgerStore(path, create=first_time), home)
+
+
+def _checked(store: SqlStore, home: Home) -> SqlStore:
     if store.checkpoint() is not None and not home.has_seed("log"):
         store.close()
         raise UserError(
-            f"there is a ledger at {path}, and not the key that signs it (log.key in {home.config / 'keys'}): restore "
-            "the key from a backup, for nobody could verify the log under another one"
+            f"there is a ledger at {store.place}, and not the key that signs it (log.key in {home.config / 'keys'}): "
+            "restore the key from a backup, for nobody could verify the log under another one"
         )
     return store

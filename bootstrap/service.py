@@ -12,7 +12,7 @@ It never receives a prompt or an answer (promise P5). Submissions that arrive to
 signature and one write to the disk for the batch. An answer waits a moment until its entry is final.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 import structlog
@@ -25,6 +25,8 @@ from bootstrap.directory import DirectoryService
 from bootstrap.issuing import DAY_S, CreditIssuer
 from bootstrap.issuing_store import IssuingStore
 from bootstrap.log import MAX_BATCH, Log, Outcome, Submission
+from bootstrap.public.figures import TokenTally
+from bootstrap.store import StoreUnavailable
 from bootstrap.validator import ValidatorService
 from peernet.core.errors import RemoteProtocolError
 from peernet.core.ledger.entries import grant_id, settle_id
@@ -54,7 +56,7 @@ from peernet.core.ledger.messages import (
 )
 from peernet.core.ledger.rules import RuleViolation
 from peernet.core.ledger.tiles import CHECKPOINT_PATH, ResourceNotFound
-from peernet.core.metering import ChangeRequest, GrantRequest, RedeemRequest
+from peernet.core.metering import ChangeRequest, GrantRequest, RedeemRequest, Settlement
 from peernet.net.messages import MessageStream
 from peernet.net.rings import RingChannel, RingFailed
 from peernet.net.streams import PeerStream
@@ -78,6 +80,8 @@ class BootstrapConfig:
 
     origin: str = "peernet.local/log"
     """The log's name (C2SP: a schema-less URL that the operator controls)."""
+    database: str = field(default="", repr=False)
+    """Where the ledger is kept: a postgresql:// URL; by default a file in the node's state folder."""
     grant_cap_microcredits: int = field(default=50_000, validator=ge(0))
     """The most that one lane is funded with."""
     grants_per_minute: int = field(default=600, validator=ge(0))
@@ -125,12 +129,16 @@ class BootstrapService:
         self._cosigned = cosigned
         self._validator = validator
         self._queue_in, self._queue = trio.open_memory_channel[_Ticket](MAX_QUEUED_SUBMISSIONS)
-        self._directory = DirectoryService(peer, config.directory_interval_s)
+        self.refused_lanes: frozenset[bytes] = frozenset()
+        """Lanes that nothing is settled for any more: this node's operator said so."""
+        self.directory = DirectoryService(peer, config.directory_interval_s)
         self._grants_left = config.grants_per_minute
         self.issuer: CreditIssuer | None = None
         if issuing is not None:
             epoch_s = config.credit_epoch_days * DAY_S
             self.issuer = CreditIssuer(issuing, log, self.submit, self.prove, epoch_s)
+        self.tokens = TokenTally(now_s())
+        """What settled receipts say, for the portal's figures."""
         peer.rings.serve(LANE_SERVICE, self._serve_lane)
         peer.swarm.handle(LEDGER_PROTOCOL, self._serve_settlement)
         peer.swarm.handle(TLOG_PROTOCOL, self._serve_file)
@@ -141,7 +149,7 @@ class BootstrapService:
             nursery.start_soon(self._cosigned.run)
             nursery.start_soon(self._write)
             nursery.start_soon(self._renew_grants)
-            nursery.start_soon(self._directory.run)
+            nursery.start_soon(self.directory.run)
             if self.issuer is not None:
                 nursery.start_soon(self.issuer.run)
 
@@ -165,6 +173,13 @@ class BootstrapService:
         note = await self._cosigned.checkpoint_over(index, FINALITY_WAIT_S)
         return await trio.to_thread.run_sync(self.log.inclusion_proof, index, note)
 
+    async def read_file(self, path: str) -> bytes:
+        """A file of the log or of a mirror, by the paths of C2SP tlog-tiles; raises `ResourceNotFound`."""
+        if path == CHECKPOINT_PATH:
+            return self._cosigned.newest()
+        source = self._validator if path.startswith("mirror/") else self.log
+        return await trio.to_thread.run_sync(source.read, path)
+
     async def _write(self) -> None:
         async for first in self._queue:
             tickets = [first]
@@ -174,11 +189,28 @@ class BootstrapService:
                 except trio.WouldBlock:
                     break
             submissions = [ticket.submission for ticket in tickets]
-            outcomes = await trio.to_thread.run_sync(self.log.append, submissions, now_s())
+            size_before, outcomes = await trio.to_thread.run_sync(self._append, submissions)
             self._cosigned.appended()
             for ticket, outcome in zip(tickets, outcomes, strict=True):
                 ticket.outcome = outcome
                 ticket.done.set()
+            self._tally(dict(zip(outcomes, submissions, strict=True)), size_before)
+
+    def _append(self, submissions: list[Submission]) -> tuple[int, tuple[Outcome, ...]]:
+        try:
+            return self.log.size, self.log.append(submissions, now_s())
+        except StoreUnavailable as error:
+            log.warning("the ledger's store cannot be reached", error=str(error))
+            # Asked again, they find their entries if these were written after all.
+            busy = RuleViolation("the ledger's store cannot be reached just now: try again", reason="busy")
+            return 0, (busy,) * len(submissions)
+
+    def _tally(self, taken: Mapping[Outcome, Submission], size_before: int) -> None:
+        """Counts the tokens of receipts that are new to the log, each once."""
+        for index, submission in taken.items():
+            if isinstance(submission, Settlement) and isinstance(index, int) and index >= size_before:
+                voucher = submission.receipt.voucher
+                self.tokens.add(voucher.prompt_tokens + voucher.answer_tokens, now_s())
 
     async def _renew_grants(self) -> None:
         while True:
@@ -237,10 +269,15 @@ class BootstrapService:
             raise RuleViolation("this operator has funded all the lanes of this minute: try again", reason="busy")
         self._grants_left -= 1
 
+    def _check_lane(self, request: SettleLane) -> None:
+        if request.settlement.receipt.voucher.lane_key in self.refused_lanes:
+            raise RuleViolation("hosts have reported this lane, and it is settled no more", reason="refused_lane")
+
     async def _serve_settlement(self, stream: PeerStream) -> None:
         async def answer(request: object) -> object:
             try:
                 if isinstance(request, SettleLane):
+                    self._check_lane(request)
                     return SettleResult(await self.prove(await self.submit(request.settlement)))
                 if isinstance(request, ProveGrant):
                     return await self._prove_grant(request)
@@ -260,11 +297,8 @@ class BootstrapService:
         async def read(request: object) -> object:
             if not isinstance(request, ReadFile):
                 raise RemoteProtocolError("a path was due", reason="bad_message")
-            if request.path == CHECKPOINT_PATH:
-                return TlogFile(self._cosigned.newest())
-            source = self._validator if request.path.startswith("mirror/") else self.log
             try:
-                return TlogFile(await trio.to_thread.run_sync(source.read, request.path))
+                return TlogFile(await self.read_file(request.path))
             except ResourceNotFound:
                 return TlogFile(None)
 

@@ -17,11 +17,12 @@ The file is readable by its owner alone. Source: design section 8; SQLite's docu
 
 import os
 import stat
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from importlib import resources
 from pathlib import Path
-from typing import Final, Protocol, Self
+from typing import Any, Final, Protocol, Self
 
 import apsw
 from attrs import frozen
@@ -37,7 +38,9 @@ __all__ = [
     "MirrorStore",
     "NewEntry",
     "Refusal",
+    "SqlStore",
     "Store",
+    "StoreUnavailable",
     "check_file",
     "create_file",
     "edge_of",
@@ -49,6 +52,8 @@ BUSY_TIMEOUT_MS: Final = 5_000
 OWNER_ONLY: Final = 0o600
 READ_BATCH: Final = 1_000
 
+Row = tuple[Any, ...]
+
 
 class LedgerCorrupt(PeernetError):
     """What the store holds does not fit together: somebody or something changed it from outside."""
@@ -56,6 +61,10 @@ class LedgerCorrupt(PeernetError):
 
 class CheckpointMoved(PeernetError):
     """Somebody else wrote a newer checkpoint to this store since it was read."""
+
+
+class StoreUnavailable(PeernetError):
+    """The store cannot be reached just now; whether a write that was under way happened is not known."""
 
 
 @frozen
@@ -110,27 +119,14 @@ class Refusal:
     """As `Equivocation` or `InvalidEntry` has it: anybody can verify it."""
 
 
-class LedgerStore:
-    """The store on SQLite. Use it as a context manager, or `close` it."""
+class SqlStore(ABC):
+    """What the stores have in common: the statements, which both databases understand, and the checks.
 
-    def __init__(self, path: Path, *, create: bool = False) -> None:
-        """Opens the store at `path`.
+    Each is one connection, and is used by one thread at a time.
+    """
 
-        Raises `UserError` when it is missing and `create` is not set, exists although it is, is readable by others,
-        or is not a ledger; `LedgerCorrupt` when its checkpoint does not fit its tree.
-        """
-        self._path = path
-        if create:
-            create_file(path)
-        else:
-            check_file(path)
-        self._connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
-        try:
-            self._prepare(new=create)
-            self._check_edge()
-        except BaseException:
-            self._connection.close()
-            raise
+    place: str
+    """Where it is, for messages."""
 
     def __enter__(self) -> Self:
         return self
@@ -138,35 +134,53 @@ class LedgerStore:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @abstractmethod
     def close(self) -> None:
-        """Closes the file; once is enough, and twice does no harm."""
-        self._connection.close()
+        """Closes it; once is enough, and twice does no harm."""
+
+    @abstractmethod
+    def _rows(self, sql: str, **values: int | bytes) -> list[Row]:
+        """All rows of a query, with `:name` for values."""
+
+    @abstractmethod
+    def _write(self, sql: str, rows: Iterable[Mapping[str, int | bytes]]) -> None:
+        """Runs a statement once for each of `rows`, inside a transaction."""
+
+    @abstractmethod
+    def _transaction(self) -> AbstractContextManager[None]:
+        """All of it or nothing; raises `CheckpointMoved` where another process wrote at the same time."""
+
+    @abstractmethod
+    def _check_database(self) -> None:
+        """Asks the database whether its own files are sound, where it can tell; raises `LedgerCorrupt`."""
 
     def checkpoint(self) -> bytes | None:
-        row = self._connection.execute("SELECT note FROM checkpoint").fetchone()
+        row = self._row("SELECT note FROM checkpoint")
         return None if row is None else row[0]
 
     def entries(self, start: int, end: int) -> list[bytes]:
-        rows = self._connection.execute(
-            "SELECT leaf FROM entry WHERE position >= ? AND position < ? ORDER BY position", (start, end)
-        ).fetchall()
+        rows = self._rows(
+            "SELECT leaf FROM entry WHERE position >= :start AND position < :end ORDER BY position",
+            start=start,
+            end=end,
+        )
         if len(rows) != end - start:
-            raise LedgerCorrupt(f"{self._path}: {end - start - len(rows)} entries from {start} to {end} are missing")
-        return _blobs(rows)
+            raise LedgerCorrupt(f"{self.place}: {end - start - len(rows)} entries from {start} to {end} are missing")
+        return [leaf for (leaf,) in rows]
 
     def nodes(self, level: int, start: int, end: int) -> list[bytes]:
-        rows = self._connection.execute(
-            "SELECT hash FROM node WHERE level = ? AND position >= ? AND position < ? ORDER BY position",
-            (level, start, end),
-        ).fetchall()
+        rows = self._rows(
+            "SELECT hash FROM node WHERE level = :level AND position >= :start AND position < :end ORDER BY position",
+            level=level,
+            start=start,
+            end=end,
+        )
         if len(rows) != end - start:
-            raise LedgerCorrupt(f"{self._path}: nodes of level {level} from {start} to {end} are missing")
-        return _blobs(rows)
+            raise LedgerCorrupt(f"{self.place}: nodes of level {level} from {start} to {end} are missing")
+        return [node for (node,) in rows]
 
     def index_of(self, submission_id: bytes) -> int | None:
-        row = self._connection.execute(
-            "SELECT position FROM entry WHERE submission_id = ?", (submission_id,)
-        ).fetchone()
+        row = self._row("SELECT position FROM entry WHERE submission_id = :id", id=submission_id)
         return None if row is None else row[0]
 
     def append(
@@ -174,18 +188,16 @@ class LedgerStore:
     ) -> None:
         with self._transaction():
             if self.checkpoint() != expected:
-                raise CheckpointMoved(f"{self._path}: another process has written to this ledger")
+                raise CheckpointMoved(f"{self.place}: another process has written to this ledger")
             self._write_entries(entries)
-            self._connection.executemany(
-                "INSERT INTO node (level, position, hash) VALUES (?, ?, ?)",
-                ((node.level, node.position, node.hash) for node in nodes),
+            self._write(
+                "INSERT INTO node (level, position, hash) VALUES (:level, :position, :hash)",
+                ({"level": node.level, "position": node.position, "hash": node.hash} for node in nodes),
             )
             self._write_checkpoint(checkpoint)
 
     def check(self) -> None:
-        problems = self._connection.execute("PRAGMA integrity_check").fetchall()
-        if problems != [("ok",)]:
-            raise LedgerCorrupt(f"{self._path}: SQLite finds its file damaged: {problems[0][0]}")
+        self._check_database()
         size = self._size()
         tree = CompactRange()
         made = 0
@@ -198,7 +210,107 @@ class LedgerStore:
         self._check_counts(size, made)
         note = self.checkpoint()
         if note is not None and self._read(note).root != tree.root():
-            raise LedgerCorrupt(f"{self._path}: the entries do not lead to the checkpoint's root")
+            raise LedgerCorrupt(f"{self.place}: the entries do not lead to the checkpoint's root")
+
+    def _row(self, sql: str, **values: int | bytes) -> Row | None:
+        rows = self._rows(sql, **values)
+        return rows[0] if rows else None
+
+    def _check_edge(self) -> None:
+        """What opening can afford: the ends and the root of the right edge, in O(log n)."""
+        size = self._size()
+        ends = (
+            self._end("SELECT max(position) FROM entry"),
+            self._end("SELECT max(position) FROM node WHERE level = 0"),
+        )
+        if ends != (size, size):
+            raise LedgerCorrupt(f"{self.place}: entries and leaves end at {ends} where the checkpoint says {size}")
+        note = self.checkpoint()
+        if note is not None and tree_root(size, self._node) != self._read(note).root:
+            raise LedgerCorrupt(f"{self.place}: the stored tree does not lead to the checkpoint's root")
+
+    def _end(self, last_position: str) -> int:
+        row = self._row(last_position)
+        return 0 if row is None or row[0] is None else int(row[0]) + 1
+
+    def _size(self) -> int:
+        note = self.checkpoint()
+        return 0 if note is None else self._read(note).size
+
+    def _read(self, note: bytes) -> Checkpoint:
+        try:
+            return read_unverified(note)
+        except RemoteProtocolError as error:
+            raise LedgerCorrupt(f"{self.place}: the stored checkpoint is not one: {error}") from error
+
+    def _node(self, level: int, position: int) -> bytes:
+        return self.nodes(level, position, position + 1)[0]
+
+    def _check_counts(self, size: int, nodes: int) -> None:
+        row = self._row("SELECT (SELECT count(*) FROM entry), (SELECT count(*) FROM node)")
+        if row != (size, nodes):
+            raise LedgerCorrupt(f"{self.place}: entries and nodes {row} where the checkpoint wants {(size, nodes)}")
+
+    def _check_node(self, node: TreeNode, index: int) -> None:
+        if self._node(node.level, node.position) != node.hash:
+            raise LedgerCorrupt(
+                f"{self.place}: entry {index} does not fit the stored node {node.position} of level {node.level}"
+            )
+
+    def _write_entries(self, entries: Sequence[NewEntry]) -> None:
+        first = self._end("SELECT max(position) FROM entry")
+        self._write(
+            "INSERT INTO entry (position, submission_id, leaf) VALUES (:position, :id, :leaf)",
+            (
+                {"position": position, "id": entry.submission_id, "leaf": entry.leaf}
+                for position, entry in enumerate(entries, start=first)
+            ),
+        )
+
+    def _write_checkpoint(self, note: bytes) -> None:
+        self._write(
+            "INSERT INTO checkpoint (only_one, note) VALUES (1, :note)"
+            " ON CONFLICT (only_one) DO UPDATE SET note = excluded.note",
+            [{"note": note}],
+        )
+
+
+class LedgerStore(SqlStore):
+    """The store on SQLite. Use it as a context manager, or `close` it."""
+
+    def __init__(self, path: Path, *, create: bool = False) -> None:
+        """Opens the store at `path`.
+
+        Raises `UserError` when it is missing and `create` is not set, exists although it is, is readable by others,
+        or is not a ledger; `LedgerCorrupt` when its checkpoint does not fit its tree.
+        """
+        self._path = path
+        self.place = str(path)
+        if create:
+            create_file(path)
+        else:
+            check_file(path)
+        self._connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+        try:
+            self._prepare(new=create)
+            self._check_edge()
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _rows(self, sql: str, **values: int | bytes) -> list[Row]:
+        return self._connection.execute(sql, values).fetchall()
+
+    def _write(self, sql: str, rows: Iterable[Mapping[str, int | bytes]]) -> None:
+        self._connection.executemany(sql, rows)
+
+    def _check_database(self) -> None:
+        problems = self._connection.execute("PRAGMA integrity_check").fetchall()
+        if problems != [("ok",)]:
+            raise LedgerCorrupt(f"{self.place}: SQLite finds its file damaged: {problems[0][0]}")
 
     def _prepare(self, *, new: bool) -> None:
         connection = self._connection
@@ -215,7 +327,7 @@ class LedgerStore:
         self._migrate()
 
     def _migrate(self) -> None:
-        migrations = _migrations()
+        migrations = migration_scripts()
         with self._transaction():
             version = self._pragma("user_version")
             if version > len(migrations):
@@ -229,61 +341,6 @@ class LedgerStore:
         row = self._connection.execute(f"PRAGMA {name}").fetchone()
         assert row is not None
         return int(row[0])
-
-    def _check_edge(self) -> None:
-        """What opening can afford: the ends and the root of the right edge, in O(log n)."""
-        size = self._size()
-        ends = (
-            self._end("SELECT max(position) FROM entry"),
-            self._end("SELECT max(position) FROM node WHERE level = 0"),
-        )
-        if ends != (size, size):
-            raise LedgerCorrupt(f"{self._path}: entries and leaves end at {ends} where the checkpoint says {size}")
-        note = self.checkpoint()
-        if note is not None and tree_root(size, self._node) != self._read(note).root:
-            raise LedgerCorrupt(f"{self._path}: the stored tree does not lead to the checkpoint's root")
-
-    def _end(self, last_position: str) -> int:
-        row = self._connection.execute(last_position).fetchone()
-        return 0 if row is None or row[0] is None else row[0] + 1
-
-    def _size(self) -> int:
-        note = self.checkpoint()
-        return 0 if note is None else self._read(note).size
-
-    def _read(self, note: bytes) -> Checkpoint:
-        try:
-            return read_unverified(note)
-        except RemoteProtocolError as error:
-            raise LedgerCorrupt(f"{self._path}: the stored checkpoint is not one: {error}") from error
-
-    def _node(self, level: int, position: int) -> bytes:
-        return self.nodes(level, position, position + 1)[0]
-
-    def _check_counts(self, size: int, nodes: int) -> None:
-        row = self._connection.execute("SELECT (SELECT count(*) FROM entry), (SELECT count(*) FROM node)").fetchone()
-        if row != (size, nodes):
-            raise LedgerCorrupt(f"{self._path}: entries and nodes {row} where the checkpoint wants {(size, nodes)}")
-
-    def _check_node(self, node: TreeNode, index: int) -> None:
-        if self._node(node.level, node.position) != node.hash:
-            raise LedgerCorrupt(
-                f"{self._path}: entry {index} does not fit the stored node {node.position} of level {node.level}"
-            )
-
-    def _write_entries(self, entries: Sequence[NewEntry]) -> None:
-        first = self._end("SELECT max(position) FROM entry")
-        self._connection.executemany(
-            "INSERT INTO entry (position, submission_id, leaf) VALUES (?, ?, ?)",
-            ((position, entry.submission_id, entry.leaf) for position, entry in enumerate(entries, start=first)),
-        )
-
-    def _write_checkpoint(self, note: bytes) -> None:
-        self._connection.execute(
-            "INSERT INTO checkpoint (only_one, note) VALUES (1, ?)"
-            " ON CONFLICT (only_one) DO UPDATE SET note = excluded.note",
-            (note,),
-        )
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -304,7 +361,7 @@ class MirrorStore(LedgerStore):
 
     def witnessed(self) -> bytes | None:
         """The newest checkpoint that the witness has cosigned; None before the first."""
-        row = self._connection.execute("SELECT note FROM witnessed").fetchone()
+        row = self._row("SELECT note FROM witnessed")
         return None if row is None else row[0]
 
     def witness(self, expected: bytes | None, checkpoint: bytes) -> None:
@@ -320,7 +377,7 @@ class MirrorStore(LedgerStore):
 
     def refusal(self) -> Refusal | None:
         """Why the log is refused; None while it is not."""
-        row = self._connection.execute("SELECT reason, proof FROM refusal").fetchone()
+        row = self._row("SELECT reason, proof FROM refusal")
         return None if row is None else Refusal(*row)
 
     def refuse(self, refusal: Refusal) -> None:
@@ -336,11 +393,6 @@ def edge_of(store: Store, size: int) -> CompactRange:
     """The right edge of the stored tree of `size` leaves, ready to append to."""
     edge = [store.nodes(level, position, position + 1)[0] for level, position in full_subtrees(0, size)]
     return CompactRange(size, edge)
-
-
-def _blobs(rows: Sequence[tuple[object, ...]]) -> list[bytes]:
-    # STRICT tables hold nothing else in these columns.
-    return [value for (value,) in rows if isinstance(value, bytes)]
 
 
 def create_file(path: Path) -> None:
@@ -366,7 +418,7 @@ def check_file(path: Path, what: str = "ledger") -> None:
         raise UserError(f"{path} is open to others than its owner: chmod 600 {path}")
 
 
-def _migrations() -> list[str]:
+def migration_scripts() -> list[str]:
     """The scripts in the order of their numbers, which begin at 1 and have no gaps."""
     scripts = sorted(
         (entry for entry in (resources.files("bootstrap") / "migrations").iterdir() if entry.name.endswith(".sql")),

@@ -9,6 +9,8 @@ from typing import Final
 
 import pytest
 
+from tests.databases import database, database_url, postgres, sqlite_database  # noqa: F401  (fixtures)
+
 _NO_SKIP = bool(os.environ.get("PEERNET_NO_SKIP"))
 _MEMORY: Final = Path("/dev/shm")
 _ROOM_BYTES: Final = 4 << 30

@@ -8,12 +8,14 @@ import math
 import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, cast
 
 import trio
 from attrs import define, frozen
 
+from benchmarks.ready_log import ReadyLog
 from benchmarks.simulated_rings import Ring
 from inference.engine import Message, Parameters
 from inference.scripted import ScriptedEngine
@@ -21,15 +23,7 @@ from peernet.client.fragment import Attempt, AttemptFailed, Exchange, Outcome
 from peernet.client.network import HostChoice
 from peernet.client.wallet import FundedLane
 from peernet.core.identity import Keypair, PeerId
-from peernet.core.ledger.checkpoint import Checkpoint, sign_checkpoint
-from peernet.core.ledger.entries import Grant, coarse_time_s, encode_entry
-from peernet.core.ledger.merkle import leaf_hash
-from peernet.core.ledger.notes import LOG_KEY, VerifierKey
-from peernet.core.ledger.policy import one_log_policy
-from peernet.core.ledger.proofs import LogProof
-from peernet.core.metering import LaneOpening, LaneTerms, Settlement, open_lane, price
-from peernet.core.ring.cells import CellType, SealedCell
-from peernet.core.ring.endings import Ending
+from peernet.core.metering import price
 from peernet.core.ring.pacing import ring_end
 from peernet.core.ring.paths import PathPeer, RingPath
 from peernet.core.serving import Turn
@@ -37,17 +31,14 @@ from peernet.core.suite import MixedSuite
 from peernet.host.service import HostService
 from peernet.net.rings import RingChannel
 from peernet.node.config import HostConfig
-from peernet.node.peer import now_s
 from privacy.pseudonyms import Conversation
 from privacy.screening import Screen
+from tests.exchange_in_memory import arc
 
 __all__ = ["Engine", "Watched", "ask"]
 
 SUITE = MixedSuite()
-LOG_SEED = bytes(range(32))
-LOG = VerifierKey("log.example/watched", LOG_KEY, SUITE.ed25519_public(LOG_SEED))
-POLICY = one_log_policy(LOG)
-SETTLING_S = 0.1
+LOG = ReadyLog("log.example/watched", bytes(range(32)), settling_s=0.1)
 
 
 class Engine(ScriptedEngine):
@@ -64,58 +55,6 @@ class Engine(ScriptedEngine):
                 yield generation
             finally:
                 self.closed_s = trio.current_time()
-
-
-class Leg:
-    """One end of an arc."""
-
-    def __init__(
-        self,
-        way: int,
-        seen: list[tuple[float, int]],
-        send: trio.MemorySendChannel[SealedCell],
-        receive: trio.MemoryReceiveChannel[SealedCell],
-    ) -> None:
-        self._way = way
-        self._seen = seen
-        self._send = send
-        self._receive = receive
-        self.ending: Ending | None = None
-
-    async def receive(self) -> list[SealedCell] | None:
-        try:
-            return [await self._receive.receive()]
-        except (trio.EndOfChannel, trio.ClosedResourceError):
-            return None
-
-    async def send(self, kind: CellType, body: bytes) -> None:
-        self._seen.append((trio.current_time(), self._way))
-        try:
-            await self._send.send(SealedCell(kind, body))
-        except trio.BrokenResourceError:
-            await trio.lowlevel.checkpoint()
-
-    def close(self) -> None:
-        self._send.close()
-        self._receive.close()
-
-
-def arc(seen: list[tuple[float, int]]) -> tuple[Leg, Leg]:
-    towards, back = (trio.open_memory_channel[SealedCell](math.inf) for _ in range(2))
-    return Leg(1, seen, towards[0], back[1]), Leg(-1, seen, back[0], towards[1])
-
-
-def logged(entry: Any) -> bytes:
-    leaf = encode_entry(entry)
-    return LogProof(0, (), sign_checkpoint(Checkpoint(LOG.name, 1, leaf_hash(leaf)), LOG_SEED, SUITE), leaf).encode()
-
-
-class Settler:
-    """Takes every settlement after a while."""
-
-    async def settle(self, settlement: Settlement) -> bytes:
-        await trio.sleep(SETTLING_S)
-        return logged(settlement.entry(60))
 
 
 class Tokens:
@@ -145,14 +84,9 @@ class FundedExchange(Exchange):
 
     async def _fund(self, attempt: Attempt, prompt_tokens: int, max_tokens: int) -> FundedLane:
         await trio.lowlevel.checkpoint()
-        offer = attempt.host.offer
-        seed = secrets.token_bytes(32)
-        terms = LaneTerms(offer.payout_key, offer.prompt_price, offer.answer_price, HostConfig().window_tokens)
-        cap = price(prompt_tokens, max_tokens + terms.window_tokens, offer.prompt_price, offer.answer_price)
-        grant = Grant(SUITE.ed25519_public(seed), cap, coarse_time_s(now_s() + 3600), 60, terms.commit(bytes(32)))
-        opening = LaneOpening(logged(grant), terms, bytes(32))
-        finality = POLICY.finality(LogProof.parse(opening.proof).checkpoint, SUITE)
-        return FundedLane(open_lane(opening, LOG, SUITE), opening, seed, finality)
+        offer, window_tokens = attempt.host.offer, HostConfig().window_tokens
+        cap = price(prompt_tokens, max_tokens + window_tokens, offer.prompt_price, offer.answer_price)
+        return LOG.lane(offer, cap, window_tokens)
 
 
 @define
@@ -182,7 +116,7 @@ def _host(engine: ScriptedEngine, config: HostConfig) -> tuple[dict[str, Callabl
         swarm=SimpleNamespace(handle=lambda *_: None),
         publish=published.append,
     )
-    HostService(cast("Any", peer), engine, config, POLICY, cast("Any", Settler()), b"watched payout".ljust(32))
+    HostService(cast("Any", peer), engine, config, LOG.policy, cast("Any", LOG), b"watched payout".ljust(32))
     listing = SimpleNamespace(peer=PeerId.from_public_key(identity.public_key))
     return handlers, HostChoice(cast("Any", listing), published[0]())
 
@@ -215,9 +149,12 @@ async def ask(
     began_s = trio.current_time()
     async with trio.open_nursery() as nursery:
 
+        def note(seen: list[tuple[float, int]], way: int) -> None:
+            seen.append((trio.current_time(), way))
+
         async def open_ring(_: RingPath, service: str) -> RingChannel:
             await trio.lowlevel.checkpoint()
-            out, back = arc(ring.out), arc(ring.back)
+            out, back = (arc(partial(note, seen)) for seen in (ring.out, ring.back))
             client, host = (RingChannel(ring_end(service, client=end == 0), out[end], back[end]) for end in range(2))
             nursery.start_soon(client.run)
             nursery.start_soon(serve, host, service)
@@ -235,7 +172,7 @@ async def ask(
             network=cast("Any", SimpleNamespace(suite=SUITE, open_ring=open_ring)),
             tokenizer=cast("Any", Tokens(engine)),
             screener=screen,
-            ledger=POLICY,
+            ledger=LOG.policy,
             emit=lambda _: None,
             started_s=began_s,
             paced=paced,

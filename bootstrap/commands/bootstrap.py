@@ -9,15 +9,21 @@ from typing import TYPE_CHECKING, Final
 
 from attrs import evolve
 
-from peernet.cli.options import add_home, add_network, home_of, network_of, table_of
+from peernet.cli.options import add_home, add_network, config_file, home_of, network_of, table_of
 from peernet.cli.services import Ending, add_metrics, add_service, announce, finish, run_service, serve_metrics
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
+
+    import trio
 
     from bootstrap.keeper import LedgerKeeper
+    from bootstrap.portal.office import Office
+    from bootstrap.portal.settings import PortalConfig
+    from bootstrap.service import BootstrapService
     from peernet.core.ledger.policy import LedgerPolicy
     from peernet.node.config import NetworkConfig
+    from peernet.node.home import Home
     from peernet.node.peer import Peer
 
 HELP = "keep a ledger and the directory of the network"
@@ -31,6 +37,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_network(parser, listens=True)
     add_service(parser)
     add_metrics(parser)
+    parser.add_argument(
+        "--portal",
+        metavar="ADDRESS",
+        help="serve accounts and the portal there, such as on 127.0.0.1:8470 (the rest: [portal] in config.toml)",
+    )
     parser.add_argument("--origin", metavar="NAME", help="the log's name, such as example.org/peernet")
     parser.add_argument(
         "--grant-cap-microcredits", type=int, metavar="N", help="the most that one lane is funded with"
@@ -80,6 +91,7 @@ async def _serve(arguments: argparse.Namespace, ending: Ending | None = None) ->
 
     network, home = network_of(arguments), home_of(arguments)
     config: BootstrapConfig = table_of(arguments, "bootstrap", BootstrapConfig)
+    portal, periods = _portal_of(arguments), _periods_of(arguments)
     if not 1 <= arguments.bootstraps <= MAX_BOOTSTRAPS:
         raise UserError(f"--bootstraps {arguments.bootstraps}: choose 1 to {MAX_BOOTSTRAPS}")
     if arguments.bootstraps > 1 and arguments.write_network is None:
@@ -88,7 +100,7 @@ async def _serve(arguments: argparse.Namespace, ending: Ending | None = None) ->
     with ExitStack() as stack:
         with _explained():
             try:
-                keeper = LedgerKeeper.open(stack, home, config.origin, peer.suite)
+                keeper = LedgerKeeper.open(stack, home, config.origin, peer.suite, database=config.database)
             except RemoteProtocolError as error:
                 raise UserError(f"--origin {config.origin!r} cannot name a log: {error}") from error
         # The other bootstrap nodes may be about to start: nobody waits for nobody.
@@ -98,14 +110,68 @@ async def _serve(arguments: argparse.Namespace, ending: Ending | None = None) ->
             with _explained():
                 service = keeper.service(stack, peer, config, policy)
             nursery.start_soon(service.run)
-            await serve_metrics(arguments, [peer], nursery)
+            office = await _serve_portal(portal, home, nursery, peer, service, policy, periods)
+            await serve_metrics(arguments, [peer], nursery, *([] if office is None else [office.metrics]))
             ledger = keeper.log.verifier_key.text()
             text = f"bootstrap node ready; others join with\n  {_joining(arguments, addresses[0], ledger)}"
             if len(policy.logs) == 1:
                 text += "\nit is the only one: its word is final, and nobody checks it while it runs"
-            announce(arguments, text, peer=str(peer.peer_id), addresses=addresses, ledger=ledger, policy=policy.text())
+            if office is not None:
+                text += f"\nthe portal is at {office.origin}"
+            announce(
+                arguments,
+                text,
+                peer=str(peer.peer_id),
+                addresses=addresses,
+                ledger=ledger,
+                policy=policy.text(),
+                portal=None if office is None else office.origin,
+            )
             await (ending or Ending()).wait()
             await finish([peer.swarm])
+
+
+def _portal_of(arguments: argparse.Namespace) -> "PortalConfig":
+    from bootstrap.portal.settings import PortalConfig
+    from peernet.node.config import load_table
+
+    # Flags of the same names are about the peer and not about the portal.
+    config: PortalConfig = load_table(config_file(arguments), "portal", PortalConfig, {})
+    return config if arguments.portal is None else evolve(config, listen=arguments.portal)
+
+
+def _periods_of(arguments: argparse.Namespace) -> "Mapping[str, int]":
+    from bootstrap.retention.periods import RetentionConfig, chosen_periods
+    from peernet.node.config import load_table
+
+    return chosen_periods(load_table(config_file(arguments), "retention", RetentionConfig, {}))
+
+
+async def _serve_portal(
+    config: "PortalConfig",
+    home: "Home",
+    nursery: "trio.Nursery",
+    peer: "Peer",
+    service: "BootstrapService",
+    policy: "LedgerPolicy",
+    periods: "Mapping[str, int]",
+) -> "Office | None":
+    """Serves the portal in `nursery` where the configuration asks for one."""
+    if not config.listen:
+        return None
+    from bootstrap.hosts.overlay import OverlayHosts
+    from bootstrap.portal.serving import open_office, run_portal
+    from bootstrap.public.figures import NodeFigures
+    from bootstrap.public.ledger_view import NodeLedger
+
+    office = open_office(config, home.state, home.seed("portal"))
+    office.periods = periods
+    copy = peer.directory.copy
+    office.figures = NodeFigures(lambda: copy.directory, service.log, service.tokens, office.now_s)
+    office.ledger = NodeLedger(service.log, service.read_file, policy, peer.suite)
+    office.hosts = OverlayHosts(peer, service)
+    await nursery.start(run_portal, office)
+    return office
 
 
 @contextmanager

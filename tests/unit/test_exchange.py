@@ -3,12 +3,8 @@
 Texts, tokens and money at every moment at which a host can die; the engines answer by a script.
 """
 
-import random
-import secrets
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from types import SimpleNamespace
-from typing import Any, cast
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 import structlog
@@ -17,50 +13,23 @@ import trio.testing
 from attrs import evolve
 
 import peernet.client.fragment as fragment_module
-from benchmarks.engine_tokens import EngineTokens
-from inference.engine import PREFIX, Message, ModelInfo, Parameters
+from inference.engine import PREFIX, Message, ModelInfo
 from inference.scripted import ScriptedEngine
-from peernet.client.events import Event, FragmentDone, FragmentText
-from peernet.client.fragment import Attempt, AttemptFailed, Exchange, Outcome
-from peernet.client.network import HostChoice
-from peernet.client.wallet import FundedLane
-from peernet.core.identity import Keypair
-from peernet.core.ledger.checkpoint import Checkpoint, sign_checkpoint
-from peernet.core.ledger.entries import Grant, coarse_time_s, encode_entry
-from peernet.core.ledger.merkle import leaf_hash
-from peernet.core.ledger.notes import LOG_KEY, VerifierKey
-from peernet.core.ledger.policy import LedgerPolicy, one_log_policy
-from peernet.core.ledger.proofs import LogProof
-from peernet.core.metering import LaneOpening, LaneTerms, Settlement, open_lane, price
-from peernet.core.ring.cells import CellType, SealedCell
+from peernet.client.events import FragmentDone
+from peernet.client.fragment import AttemptFailed, Outcome
+from peernet.core.metering import price
 from peernet.core.ring.endings import Ending
-from peernet.core.ring.paths import PathPeer, RingPath
-from peernet.core.ring.ring import ARC_LOST, BACK, OUT, RingEnd
-from peernet.core.serving import Turn
-from peernet.core.suite import MixedSuite
-from peernet.host.service import HostService
-from peernet.net.rings import RingChannel
-from peernet.node.config import HostConfig, NetworkConfig
-from peernet.node.peer import Peer, PeerKeys, now_s
-from privacy.mention import Mention
-from privacy.pseudonyms import Conversation
-from privacy.screening import Screen
+from peernet.core.ring.ring import ARC_LOST, BACK, OUT
+from peernet.node.config import HostConfig
+from tests.exchange_in_memory import DIED, NAME, Client, fails, fund_here, hosts_of
 
-SUITE = MixedSuite()
-LOG_SEED = b"\x01" * 32
-LOG = VerifierKey("log.example/one", LOG_KEY, SUITE.ed25519_public(LOG_SEED))
-POLICY = one_log_policy(LOG)
-NAME = "Maria Kowalska"
-PROMPT = f"Thank {NAME} for lunch, and thank her again."
-MENTIONS = [Mention(PROMPT.index(NAME), PROMPT.index(NAME) + len(NAME), "PERSON", 1.0, "test")]
-WINDOW_TOKENS = 32
 EVERY_TOKENS = 4
-DIED = {OUT: Ending(2, "lost"), BACK: Ending(2, "lost")}
-"""What the relays beside a host say when it dies: both are the second on their arcs here."""
 
 
 @pytest.fixture(autouse=True)
-def _quiet_log():
+def _ready(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(fragment_module, "VOUCHER_EVERY_TOKENS", EVERY_TOKENS)
+    fund_here(monkeypatch)
     with structlog.testing.capture_logs():
         yield
 
@@ -69,199 +38,6 @@ def answer(messages: Sequence[Message]) -> str:
     """Names whom the prompt names; the tokens are few and short."""
     name = messages[-1].content.split()[1]
     return f"Dear {name}, thank you for lunch. It was good of you. Yours, and {name}: thanks again!"
-
-
-class Leg:
-    """One arc between the two ends of a ring, without relays."""
-
-    def __init__(self, send: trio.MemorySendChannel[SealedCell], receive: trio.MemoryReceiveChannel[SealedCell]):
-        self._send = send
-        self._receive = receive
-        self.ending: Ending | None = None
-
-    async def receive(self) -> list[SealedCell] | None:
-        try:
-            return [await self._receive.receive()]
-        except (trio.EndOfChannel, trio.ClosedResourceError):
-            return None
-
-    async def send(self, kind: CellType, body: bytes) -> None:
-        try:
-            await self._send.send(SealedCell(kind, body))
-        except trio.BrokenResourceError:
-            await trio.lowlevel.checkpoint()
-
-    def close(self) -> None:
-        self._send.close()
-        self._receive.close()
-
-
-def arc() -> tuple[Leg, Leg]:
-    towards, back = (trio.open_memory_channel[SealedCell](1000) for _ in range(2))
-    return Leg(towards[0], back[1]), Leg(back[0], towards[1])
-
-
-class Settler:
-    """Takes every settlement."""
-
-    def __init__(self) -> None:
-        self.taken: list[Settlement] = []
-
-    async def settle(self, settlement: Settlement) -> bytes:
-        await trio.lowlevel.checkpoint()
-        self.taken.append(settlement)
-        return logged(settlement.entry(60))
-
-
-def logged(entry: Any) -> bytes:
-    leaf = encode_entry(entry)
-    return LogProof(0, (), sign_checkpoint(Checkpoint(LOG.name, 1, leaf_hash(leaf)), LOG_SEED, SUITE), leaf).encode()
-
-
-class Host:
-    """A host's service and the ring to it; it can be killed."""
-
-    def __init__(self, number: int, engine: ScriptedEngine) -> None:
-        keys = PeerKeys(*(Keypair.from_seed((b"%d %d" % (number, n)).ljust(32), SUITE) for n in (1, 2)), bytes(32))
-        peer = Peer(keys, NetworkConfig(test=True), ("host",))
-        self.settler = Settler()
-        self.engine = engine
-        payout = (b"payout %d" % number).ljust(32)
-        self.service = HostService(peer, engine, HostConfig(), POLICY, cast("Any", self.settler), payout)
-        listing = SimpleNamespace(peer=peer.peer_id)
-        self.choice = HostChoice(cast("Any", listing), self.service._offer())
-        self.alive = trio.CancelScope()
-        self.endings = dict(DIED)
-        self._legs: list[Leg] = []
-
-    async def ring(self, nursery: trio.Nursery) -> RingChannel:
-        out, back = arc(), arc()
-        self._legs = [out[0], back[0]]
-        self.alive = trio.CancelScope()
-        ring = RingChannel(RingEnd(client=True), out[0], back[0], verdict_s=0.5)
-        nursery.start_soon(ring.run)
-        nursery.start_soon(self._serve, RingChannel(RingEnd(client=False), out[1], back[1]))
-        await trio.lowlevel.checkpoint()
-        return ring
-
-    async def _serve(self, ring: RingChannel) -> None:
-        with self.alive:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(ring.run)
-                await self.service._serve(ring)
-                ring.end()
-
-    def kill(self) -> None:
-        """The host ends at once, and its arcs end as `endings` says."""
-        for number, leg in zip((OUT, BACK), self._legs, strict=True):
-            leg.ending = self.endings.get(number)
-        self.alive.cancel()
-
-    def lose_ring(self) -> None:
-        """Both arcs break, and the host lives."""
-        for leg in self._legs:
-            leg.ending = Ending(0, "closed")
-            leg.close()
-
-
-async def fund(
-    _: object, path: RingPath, offer: Any, cap: int, policy: LedgerPolicy, purse: object = None
-) -> FundedLane:
-    """In the place of `wallet.fund_lane`: a lane for the host of `offer`, in a log of its own."""
-    await trio.lowlevel.checkpoint()
-    seed = secrets.token_bytes(32)
-    terms = LaneTerms(offer.payout_key, offer.prompt_price, offer.answer_price, WINDOW_TOKENS)
-    expires_at_s = coarse_time_s(now_s() + 3600)
-    grant = Grant(SUITE.ed25519_public(seed), cap, expires_at_s, 60, terms.commit(bytes(32)))
-    opening = LaneOpening(logged(grant), terms, bytes(32))
-    return FundedLane(
-        open_lane(opening, LOG, SUITE), opening, seed, policy.finality(LogProof.parse(opening.proof).checkpoint, SUITE)
-    )
-
-
-@pytest.fixture(autouse=True)
-def _funded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fragment_module, "fund_lane", fund)
-    monkeypatch.setattr(fragment_module, "VOUCHER_EVERY_TOKENS", EVERY_TOKENS)
-    # The mock clock does not wait for a thread that reads a model.
-    Screen().load()
-
-
-class Client:
-    """A client, what it has of its one fragment, and what it told."""
-
-    def __init__(self, hosts: Sequence[Host], nursery: trio.Nursery, parameters: Parameters) -> None:
-        self._vault = Conversation(random.Random(1))
-        self._hosts = {host.choice.peer: host for host in hosts}
-        self._nursery = nursery
-        self._last: Attempt | None = None
-        self.events: list[Event] = []
-        self.outcome = Outcome()
-        tokens = EngineTokens(hosts[0].engine)
-        network = SimpleNamespace(suite=SUITE, open_ring=self._open_ring)
-        self._parameters = parameters
-        self._exchange = Exchange(cast("Any", network), cast("Any", tokens), Screen(), POLICY, self.events.append, 0.0)
-        self.standings = self._exchange.standings
-
-    def paced(self) -> None:
-        """From now on its rings are to be paced."""
-        self._exchange = evolve(self._exchange, paced=True)
-
-    async def _open_ring(self, path: RingPath, _: str) -> RingChannel:
-        return await self._hosts[path.endpoint.peer].ring(self._nursery)
-
-    async def ask(self, host: Host) -> None:
-        """One attempt at `host`, going on from what there is; raises `AttemptFailed`."""
-        view = self._vault.view(host.choice.peer)
-        turns = (Turn("user", view.mask(PROMPT, MENTIONS).text),)
-        guard, out, back, endpoint = (
-            PathPeer(name, name.encode(), frozenset()) for name in ("guard", "F", "R", host.choice.peer)
-        )
-        path = RingPath((guard, out), (guard, back), endpoint)
-        kept = view.translate(self.outcome.kept, self._last.view) if self._last is not None else ""
-        fragment: Any = SimpleNamespace(ordinal=0)
-        self._last = Attempt(fragment, host.choice, path, turns, view, self._parameters, kept)
-        with trio.fail_after(120):
-            await self._exchange.run(self._last, self.outcome, lambda: None)
-
-    def name_at(self, host: Host) -> str:
-        """What `host` calls the one person that this is about."""
-        (name,) = self._vault.view(host.choice.peer).mapping()
-        return name
-
-    @property
-    def shown(self) -> str:
-        """All that was ever shown, in a row."""
-        return "".join(event.text for event in self.events if isinstance(event, FragmentText))
-
-
-@asynccontextmanager
-async def hosts_of(
-    *engines: ScriptedEngine, max_tokens: int = 200, stop: tuple[str, ...] = ()
-) -> AsyncIterator[tuple[Client, list[Host]]]:
-    hosts = []
-    for number, engine in enumerate(engines):
-        await engine.load()
-        hosts.append(Host(number, engine))
-    async with trio.open_nursery() as nursery:
-        yield Client(hosts, nursery, Parameters(max_tokens=max_tokens, temperature_thousandths=0, stop=stop)), hosts
-        nursery.cancel_scope.cancel()
-
-
-async def fails(client: Client, host: Host) -> AttemptFailed:
-    """Asks a host that stalls, kills it there, and gives the failure."""
-    failures: list[AttemptFailed] = []
-
-    async def ask() -> None:
-        with pytest.raises(AttemptFailed) as raised:
-            await client.ask(host)
-        failures.append(raised.value)
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(ask)
-        await trio.testing.wait_all_tasks_blocked()
-        host.kill()
-    return failures[0]
 
 
 async def undisturbed(**parameters: Any) -> Client:

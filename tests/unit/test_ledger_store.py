@@ -1,20 +1,16 @@
 """The store and the log on it: what survives a crash, what is refused, what is served."""
 
-import signal
 import stat
-import subprocess
-import sys
-from pathlib import Path
 
 import apsw
 import pytest
 from attrs import evolve
 
 from bootstrap.log import Log
-from bootstrap.store import CheckpointMoved, LedgerCorrupt, LedgerStore, NewEntry
+from bootstrap.store import LedgerStore
 from peernet.core.errors import UserError
 from peernet.core.ledger.checkpoint import open_checkpoint
-from peernet.core.ledger.entries import Grant, Settle, encode_entry
+from peernet.core.ledger.entries import Grant, Settle
 from peernet.core.ledger.merkle import CompactRange, leaf_hash, verify_consistency
 from peernet.core.ledger.proofs import LogProof, open_entry_proof, verify_proof
 from peernet.core.ledger.rules import RuleViolation
@@ -154,167 +150,6 @@ def test_the_settings_that_durability_rests_on(store):
     assert {row[1] for row in tables if row[5]} == {"entry", "node", "checkpoint", "witnessed", "refusal"}, (
         "STRICT tables"
     )
-
-
-# Compare and swap, crashes
-
-
-def test_checkpoint_is_compared_and_swapped(store):
-    node = CompactRange().append(leaf_hash(b"x"))
-    with pytest.raises(CheckpointMoved):
-        store.append(b"another note", [NewEntry(b"x", b"x")], node, b"new")
-    assert store.checkpoint() is None
-    assert store.index_of(b"x") is None
-
-
-def test_a_second_server_on_one_file_is_refused_and_goes_on_from_the_truth(path, log):
-    with LedgerStore(path) as other_store:
-        other = Log(other_store, ORIGIN, SEED, SUITE)
-        assert fill(log, 2) == (0, 1)
-        with pytest.raises(CheckpointMoved):
-            other.append_one(grant_request(3), NOW_S)
-        assert other.append_one(grant_request(3), NOW_S) == 2
-        # The same submission to both, while one does not know of the other's.
-        with pytest.raises(CheckpointMoved):
-            log.append_one(grant_request(3), NOW_S)
-        assert log.append_one(grant_request(3), NOW_S) == 2
-        other_store.check()
-
-
-CRASH = """
-import os, signal, sys
-from pathlib import Path
-from bootstrap.log import Log
-from bootstrap.store import LedgerStore
-from peernet.core.metering import GrantRequest
-from peernet.core.suite import MixedSuite
-
-def die(*_):
-    os.kill(os.getpid(), signal.SIGKILL)
-
-path, where, seed, key, commitment = Path(sys.argv[1]), sys.argv[2], *map(bytes.fromhex, sys.argv[3:])
-store = LedgerStore(path)
-log = Log(store, "log.example/one", seed, MixedSuite())
-if where == "between":
-    store._write_checkpoint = die
-log.append_one(GrantRequest(key, 1_000, 1_200_000, commitment), 1_000_000)
-die()
-"""
-
-
-def crash(path, where, request):
-    root = Path(__file__).resolve().parents[2]
-    arguments = [str(path), where, SEED.hex(), request.lane_key.hex(), request.commitment.hex()]
-    child = subprocess.run(
-        [sys.executable, "-c", CRASH, *arguments],
-        env={"PYTHONPATH": f"{root / 'src'}:{root}"},
-        capture_output=True,
-        check=False,
-    )
-    assert child.returncode == -signal.SIGKILL, child.stderr.decode()
-
-
-def test_crash_between_append_and_checkpoint(path):
-    with LedgerStore(path, create=True) as store:
-        before = (fill(Log(store, ORIGIN, SEED, SUITE), 5), store.checkpoint())
-    crash(path, "between", grant_request(6))
-    with LedgerStore(path) as store:
-        store.check()
-        assert store.checkpoint() == before[1]
-        assert Log(store, ORIGIN, SEED, SUITE).append_one(grant_request(6), NOW_S) == 5
-
-
-def test_crash_between_checkpoint_and_answer(path):
-    with LedgerStore(path, create=True) as store:
-        fill(Log(store, ORIGIN, SEED, SUITE), 5)
-    crash(path, "after", grant_request(6))
-    with LedgerStore(path) as store:
-        store.check()
-        log = Log(store, ORIGIN, SEED, SUITE)
-        assert log.size == 6
-        assert log.append_one(grant_request(6), NOW_S) == 5
-        assert log.size == 6
-
-
-def test_a_write_that_fails_leaves_nothing_and_the_log_goes_on(store, log, monkeypatch):
-    fill(log, 3)
-    before = log.checkpoint()
-
-    def full_disk(_):
-        raise apsw.FullError("database or disk is full")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(store, "_write_checkpoint", full_disk)
-        with pytest.raises(apsw.FullError):
-            log.append_one(grant_request(9), NOW_S)
-    assert log.checkpoint() == before
-    assert log.append_one(grant_request(9), NOW_S) == 3
-    store.check()
-
-
-# Damage
-
-
-@pytest.mark.parametrize(
-    "statements",
-    [
-        ["DELETE FROM entry WHERE position = 5"],
-        ["DELETE FROM checkpoint"],
-        ["UPDATE node SET hash = zeroblob(32) WHERE level = 1 AND position = 2"],
-        ["DELETE FROM node WHERE level = 2"],
-        ["UPDATE checkpoint SET note = x'00'"],
-        ["INSERT INTO entry VALUES (6, x'00', x'00')"],
-    ],
-)
-def test_a_tree_that_does_not_lead_to_its_checkpoint_does_not_open(path, statements):
-    with LedgerStore(path, create=True) as store:
-        fill(Log(store, ORIGIN, SEED, SUITE), 6)
-    edit(path, *statements)
-    with pytest.raises(LedgerCorrupt):
-        LedgerStore(path)
-
-
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "UPDATE entry SET leaf = x'00' WHERE position = 2",
-        "UPDATE node SET hash = zeroblob(32) WHERE level = 0 AND position = 1",
-        "DELETE FROM node WHERE level = 0 AND position = 1",
-        "INSERT INTO node VALUES (9, 0, zeroblob(32))",
-        "DELETE FROM entry WHERE position = 2",
-    ],
-)
-def test_damage_away_from_the_edge_is_found_by_check(path, statement):
-    with LedgerStore(path, create=True) as store:
-        fill(Log(store, ORIGIN, SEED, SUITE), 6)
-        store.check()
-    edit(path, statement)
-    with LedgerStore(path) as store, pytest.raises(LedgerCorrupt):
-        store.check()
-
-
-def test_an_entry_that_breaks_the_rules_keeps_the_log_closed(path):
-    with LedgerStore(path, create=True) as store:
-        fill(Log(store, ORIGIN, SEED, SUITE), 6)
-    edit(path, "UPDATE entry SET leaf = (SELECT leaf FROM entry WHERE position = 1) WHERE position = 2")
-    with LedgerStore(path) as store, pytest.raises(LedgerCorrupt, match="entry 2"):
-        Log(store, ORIGIN, SEED, SUITE)
-
-
-def test_an_entry_that_keeps_the_rules_and_is_not_the_one_that_was_signed_keeps_the_log_closed(path):
-    with LedgerStore(path, create=True) as store:
-        log = Log(store, ORIGIN, SEED, SUITE)
-        fill(log, 6)
-        raised = encode_entry(evolve(log.entry(2), cap_microcredits=999_999))
-    edit(path, f"UPDATE entry SET leaf = x'{raised.hex()}' WHERE position = 2")
-    with LedgerStore(path) as store, pytest.raises(LedgerCorrupt, match="entries do not lead to the signed root"):
-        Log(store, ORIGIN, SEED, SUITE)
-
-
-@pytest.mark.parametrize(("origin", "seed"), [("log.example/two", SEED), (ORIGIN, b"\x02" * 32)])
-def test_a_store_of_another_log_does_not_open(store, log, origin, seed):
-    with pytest.raises(LedgerCorrupt, match="not this log"):
-        Log(store, origin, seed, SUITE)
 
 
 # The log

@@ -5,6 +5,7 @@ Plan, vault, directory and rings are the real ones; what an attempt brings is a 
 
 import random
 from collections.abc import Callable, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -48,10 +49,19 @@ PROMPT = (
 MENTIONS = [Mention(PROMPT.index("Maria"), PROMPT.index(" for the"), "PERSON", 1.0, "test")]
 
 
-def listing(number: int, *roles: str, flags: Sequence[str] = (), region: str = "") -> Listing:
+def address(number: int, behind: Sequence[int] = ()) -> tuple[str, ...]:
+    """Where a peer is reached: directly, or through the relays with these numbers."""
+    peers = [Keypair.from_seed(b"request peer %019d" % relay, SUITE).peer_id for relay in behind]
+    circuits = [f"{address(relay)[0]}/p2p/{peer}/p2p-circuit" for relay, peer in zip(behind, peers, strict=True)]
+    return tuple(circuits) or (f"/ip4/127.{number}.1.1/tcp/9",)
+
+
+def listing(
+    number: int, *roles: str, flags: Sequence[str] = (), region: str = "", behind: Sequence[int] = ()
+) -> Listing:
     keys = Keypair.from_seed(b"request peer %019d" % number, SUITE)
     times = (1, 1, 1 << 40)  # it does not expire
-    addresses = (f"/ip4/127.{number}.1.1/tcp/9",)
+    addresses = address(number, behind)
     record = PeerRecord(keys.public_key, *times, addresses, bytes(32), b"operator %d" % number, b"", roles, region)
     offers = ()
     if "host" in roles:
@@ -94,6 +104,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Worl
         style: Style = "tag",
         client_config: ClientConfig | None = None,
         regions: Sequence[str] = ("", ""),
+        behind: Sequence[Sequence[int]] = (),
     ) -> World:
         config = NetworkConfig(test=True, bootstrap=(BOOTSTRAP,))
         network = NetworkView(config, tmp_path / f"guards {seed}.json", clock=lambda: 1)
@@ -103,7 +114,10 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Worl
             (
                 listing(250, "bootstrap"),
                 *(listing(100 + number, "relay", region=regions[0]) for number in range(relays)),
-                *(listing(10 + number, "host", flags=flags, region=regions[1]) for number, flags in enumerate(hosts)),
+                *(
+                    listing(10 + number, "host", flags=flags, region=regions[1], behind=carriers)
+                    for number, (flags, carriers) in enumerate(zip_longest(hosts, behind, fillvalue=()))
+                ),
             ),
         )
         chosen = network.hosts_of(MODEL, bytes(32), ["log"])

@@ -16,7 +16,7 @@ from peernet.core.ring.ring import BACK, OUT, Join, RingEnd, join_cookie
 from peernet.core.suite import MixedSuite
 from peernet.core.wire import encode
 
-__all__ = ["VECTORS", "ring_vectors"]
+__all__ = ["SUITE", "VECTORS", "WatchedArc", "joined_arcs", "ring_vectors", "secret", "shown"]
 
 VECTORS: Final = Path(__file__).with_name("ring.json")
 SUITE: Final = MixedSuite()
@@ -27,7 +27,7 @@ REQUEST_PARTS: Final = 126
 """The request has 33 cells: as many as it takes until the endpoint opens the window, and one more."""
 ANSWER: Final = b"a short answer"
 SHOWN: Final = 2
-"""Data cells of an arc that are shown whole."""
+"""Data cells of an arc that are shown whole, and as many that pad."""
 LAYER: Final = b"peernet ring layer 1"
 
 
@@ -159,17 +159,8 @@ class WatchedArc:
 def ring_vectors() -> dict[str, Any]:
     """The vectors as JSON has them."""
     cells: list[dict[str, Any]] = []
-    arcs = {
-        OUT: WatchedArc("out", ["guard", "F", "host"], cells),
-        BACK: WatchedArc("back", ["second guard", "R", "host"], cells),
-    }
-    for arc in arcs.values():
-        arc.arc.start()
-        arc.flush()
     nonce = secret("nonce")[:16]
-    cookie = join_cookie(SUITE, nonce, arcs[OUT].arc.handshake_hash, arcs[BACK].arc.handshake_hash)
-    for role, arc in arcs.items():
-        arc.send_out(CellType.JOIN, encode(Join(role, SERVICE, nonce, cookie)))
+    arcs, cookie = joined_arcs(SERVICE, nonce, cells)
     _talk(arcs)
     return {
         "about": "docs/rings.md, 'Test vectors'; written by python -m tests.vectors.ring",
@@ -179,9 +170,24 @@ def ring_vectors() -> dict[str, Any]:
         "request": {"part": REQUEST_PART.hex(), "times": REQUEST_PARTS},
         "answer": ANSWER.hex(),
         "arcs": {NAMES[role]: _in_hex(arc.facts()) for role, arc in arcs.items()},
-        "cells": _shown(cells),
+        "cells": shown(cells),
         "unreachable": _unreachable(),
     }
+
+
+def joined_arcs(service: str, nonce: bytes, cells: list[dict[str, Any]]) -> tuple[dict[int, WatchedArc], bytes]:
+    """Both arcs of the ring, built and joined for `service`, and the cookie; `cells` takes what has passed."""
+    arcs = {
+        OUT: WatchedArc("out", ["guard", "F", "host"], cells),
+        BACK: WatchedArc("back", ["second guard", "R", "host"], cells),
+    }
+    for arc in arcs.values():
+        arc.arc.start()
+        arc.flush()
+    cookie = join_cookie(SUITE, nonce, arcs[OUT].arc.handshake_hash, arcs[BACK].arc.handshake_hash)
+    for role, arc in arcs.items():
+        arc.send_out(CellType.JOIN, encode(Join(role, service, nonce, cookie)))
+    return arcs, cookie
 
 
 def _talk(arcs: dict[int, WatchedArc]) -> None:
@@ -221,23 +227,24 @@ def _unreachable() -> dict[str, Any]:
     # The third hop's handshake follows the command that fails, and reaches a hop that has ended.
     arc.flush()
     assert arc.ended == ArcEnded(1, "unreachable")
-    return {"hops": _in_hex(arc.facts()), "cells": _shown(cells)}
+    return {"hops": _in_hex(arc.facts()), "cells": shown(cells)}
 
 
 def _in_hex(facts: list[dict[str, bytes]]) -> list[dict[str, str]]:
     return [{name: value.hex() for name, value in hop.items()} for hop in facts]
 
 
-def _shown(cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The cells as JSON: of the data cells of an arc, all but the first are digests."""
-    shown = []
-    data: Counter[str] = Counter()
+def shown(cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The cells as JSON: of the data cells of an arc, and of its padding, all but the first are digests."""
+    told = []
+    seen: Counter[tuple[str, str]] = Counter()
     for cell in cells:
-        data[cell["arc"]] += cell["type"] == "DATA"
-        whole = cell["type"] != "DATA" or data[cell["arc"]] <= SHOWN
+        kind = (cell["arc"], cell["type"])
+        seen[kind] += 1
+        whole = cell["type"] not in {"DATA", "PAD"} or seen[kind] <= SHOWN
         legs = [leg.hex() if whole else "sha256 " + SUITE.hash("SHA256", leg).hex() for leg in cell["legs"]]
-        shown.append(cell | {"body": cell["body"].hex() if whole else "", "legs": legs})
-    return shown
+        told.append(cell | {"body": cell["body"].hex() if whole else "", "legs": legs})
+    return told
 
 
 def main() -> None:

@@ -17,11 +17,15 @@ from peernet.core.ring.pacing import CLIENT, ENDPOINT, MAX_CATCH_UP, MAX_UNREAD,
 from peernet.core.ring.ring import MAX_RING_MESSAGE, WINDOW_CELLS
 from peernet.net.rings.channel import FAREWELL_S, VERDICT_S
 from peernet.net.rings.service import RingLimits
+from tests.vectors.paced_ring import VECTORS as PACED_VECTORS
+from tests.vectors.paced_ring import paced_vectors
 from tests.vectors.ring import VECTORS, ring_vectors
+from tests.vectors.second_pacing import Said, Slot, client_slots, host_slots
 from tests.vectors.second_ring import Cell, SecondArc, SecondHop, cookie_of, frame, join_body
 
 PAGE = Path(__file__).resolve().parents[2].joinpath("docs", "rings.md").read_text("utf-8")
 KEPT = json.loads(VECTORS.read_text("utf-8"))
+KEPT_PACED = json.loads(PACED_VECTORS.read_text("utf-8"))
 ROLES = {"out": 1, "back": 2}
 KEYS = ("message_1", "message_2", "handshake_hash", "to_hop", "from_hop", "layer_outward", "layer_backward")
 
@@ -30,17 +34,22 @@ def test_the_code_writes_the_vectors_that_are_kept():
     assert ring_vectors() == KEPT
 
 
-def test_the_second_reading_knows_nothing_of_the_code():
-    tree = ast.parse(Path(__file__).with_name("second_ring.py").read_text("utf-8"))
+def test_the_code_writes_the_vectors_of_a_paced_ring_that_are_kept():
+    assert paced_vectors() == KEPT_PACED
+
+
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [
+        ("second_ring.py", {"attrs", "collections", "cryptography", "hashlib", "hmac"}),
+        ("second_pacing.py", {"attrs", "collections"}),
+    ],
+)
+def test_the_second_reading_knows_nothing_of_the_code(name: str, known: set[str]):
+    tree = ast.parse(Path(__file__).with_name(name).read_text("utf-8"))
     modules = [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
     modules += [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
-    assert {module.partition(".")[0] for module in modules} == {
-        "attrs",
-        "collections",
-        "cryptography",
-        "hashlib",
-        "hmac",
-    }
+    assert {module.partition(".")[0] for module in modules} == known
 
 
 def second_arc(hops: list[dict[str, str]]) -> SecondArc:
@@ -115,6 +124,63 @@ def test_a_second_reading_of_the_page_hears_of_a_hop_that_is_not_reached():
     arc.hops = [*arc.hops, SecondHop(bytes(32), bytes(32))]
     arc.records = [*arc.records, bytes.fromhex(third["record"])]
     assert as_kept("broken", arc.build(reaches=2), kept["cells"]) == kept["cells"]
+
+
+# --- a paced ring ----------------------------------------------------------------------------------------------------
+
+
+def kept_of(arc: str) -> list[dict[str, Any]]:
+    return [cell for cell in KEPT_PACED["cells"] if cell["arc"] == arc]
+
+
+def paced_slots() -> dict[str, list[Slot]]:
+    """When which cell is due, by the second reading of the page."""
+    ends, delay_ms = KEPT_PACED["ends"], KEPT_PACED["delay_ms"]
+    said: dict[str, list[Said]] = {"client": [], "host": []}
+    for each in KEPT_PACED["says"]:
+        said[each["end"]].append(Said(each["at_ms"], frame(bytes.fromhex(each["part"]) * each["times"])))
+    reason = ends["reason"].encode()
+    # The client's cells up to its END do not depend on when the host's comes.
+    out = client_slots(said["client"], ends["at_ms"], reason, ends["at_ms"] + 1000)
+    (end_ms,) = (slot.at_ms for slot in out if slot.type == "END")
+    back = host_slots(said["host"], out[0].at_ms + delay_ms, end_ms + delay_ms, reason)
+    return {
+        "out": client_slots(said["client"], ends["at_ms"], reason, back[-1].at_ms + delay_ms),
+        "back": back,
+    }
+
+
+def test_a_second_reading_of_the_page_has_every_cell_of_a_paced_ring_due_at_the_same_time():
+    for arc, slots in paced_slots().items():
+        assert [(slot.at_ms, slot.type) for slot in slots] == [(cell["at_ms"], cell["type"]) for cell in kept_of(arc)]
+
+
+def test_a_second_reading_of_the_page_makes_the_same_paced_ring_padding_included():
+    arcs = {name: second_arc(KEPT["arcs"][name]) for name in ROLES}
+    slots = paced_slots()
+    nonce = bytes.fromhex(KEPT_PACED["nonce"])
+    for arc in arcs.values():
+        list(arc.build(reaches=3))
+    cookie = cookie_of(nonce, *(arcs[name].known[-1].shared.handshake_hash for name in ROLES))
+    assert cookie.hex() == KEPT_PACED["cookie"]
+    for name, arc in arcs.items():
+        join = arc.send("JOIN", join_body(ROLES[name], KEPT_PACED["service"], nonce, cookie), 3)
+        kept = [cell for cell in KEPT_PACED["joins"] if cell["arc"] == name]
+        assert as_kept(name, [join], kept) == kept
+        pass_on = arc.send if name == "out" else arc.tell
+        kept = kept_of(name)
+        told = as_kept(name, [pass_on(slot.type, slot.body, 3) for slot in slots[name]], kept)
+        assert [cell | {"at_ms": slot.at_ms} for cell, slot in zip(told, slots[name], strict=True)] == kept
+
+
+def test_the_paced_ring_that_is_kept_shows_what_the_page_says_of_pacing():
+    """Its request is over the smallest burst, and much of its answer is dropped where the client wants no more."""
+    out, back = kept_of("out"), kept_of("back")
+    assert [cell["at_ms"] for cell in out].count(out[0]["at_ms"]) == 128
+    assert (len(back), back[-1]["type"]) == (128, "END")
+    assert out[-1]["type"] == "PAD"
+    unsaid = [each for each in KEPT_PACED["says"] if each["end"] == "host"][-1]
+    assert [cell["type"] for cell in back if cell["at_ms"] > unsaid["at_ms"]].count("DATA") < 5
 
 
 # --- numbers of the page ---------------------------------------------------------------------------------------------

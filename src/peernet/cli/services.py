@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     import trio
+    from prometheus_client.registry import Collector
 
     from peernet.net.swarm import Swarm
     from peernet.node.peer import Peer
@@ -47,8 +48,13 @@ def add_metrics(parser: argparse.ArgumentParser) -> None:
     )
 
 
-async def serve_metrics(arguments: argparse.Namespace, peers: "Sequence[Peer]", nursery: "trio.Nursery") -> None:
-    """Serves the metrics of `peers` in `nursery`, if the command line asks for that; raises `UserError`."""
+async def serve_metrics(
+    arguments: argparse.Namespace, peers: "Sequence[Peer]", nursery: "trio.Nursery", *more: "Collector"
+) -> None:
+    """Serves the metrics of `peers`, and `more`, in `nursery`, if the command line asks for that.
+
+    Raises `UserError`.
+    """
     if arguments.metrics is None:
         return
     from functools import partial
@@ -58,7 +64,10 @@ async def serve_metrics(arguments: argparse.Namespace, peers: "Sequence[Peer]", 
 
     host, port = parse_page_address(arguments.metrics)
     services = [service for peer in peers for service in (*peer.reachability.measured, peer.rings.measured)]
-    page = MetricsPage(registry_of([peer.swarm for peer in peers], services))
+    registry = registry_of([peer.swarm for peer in peers], services)
+    for collector in more:
+        registry.register(collector)
+    page = MetricsPage(registry)
     await nursery.start(partial(page.serve, host, port))
 
 

@@ -9,8 +9,9 @@ Rules:
 3. A host that refuses for good (the prompt is too long, or refused by its screening) is not asked again elsewhere;
    after any other failure the fragment goes on, on the same host where its ring alone broke, else on a standby
    (`request` decides). What was shown is kept where the next host can go on from it (`seam`), else it is void.
-4. How long a host may be silent is learned from that host (`core.host_ranking`), and what it does here is remembered
-   there.
+4. How long a host may be silent is learned from that host (`core.host_ranking`), and so is how slow it may be: one
+   that gives a word just before each deadline has stalled as well. What it does here is remembered there. Counted is
+   how long it is waited for, and not how long its words are read or screened.
 """
 
 import math
@@ -23,13 +24,13 @@ from attrs import Factory, define, field, frozen
 from inference.engine import Message, Parameters
 from inference.tokenizer import Tokenizer
 from peernet.client.events import Event, FragmentDone, FragmentText, LaneFunded, ReceiptProven, RingBuilt
-from peernet.client.network import HostChoice, NetworkView
+from peernet.client.network import CONFLICTING, HostChoice, NetworkView
 from peernet.client.purse import Purse
 from peernet.client.seam import AnswerText, prefix_of
 from peernet.client.wallet import FundedLane, LaneRefused, LedgerUnreachable, failed_hop, fund_lane
 from peernet.core import serving
 from peernet.core.errors import LocalProtocolError, PeernetError, RemoteProtocolError
-from peernet.core.host_ranking import HostStandings
+from peernet.core.host_ranking import STRETCH_TOKENS, HostStandings
 from peernet.core.ledger.checkpoint import Checkpoint
 from peernet.core.ledger.policy import Finality, LedgerPolicy
 from peernet.core.ledger.proofs import LogProof
@@ -50,6 +51,8 @@ VOUCHER_EVERY_TOKENS: Final = 16
 PREPAID_WINDOW_TOKENS: Final = 64
 SILENT: Final = "silent"
 """Why an attempt failed whose host said nothing until its deadline."""
+SLOW: Final = "slow"
+"""Why an attempt failed whose host gave too few tokens for how long they took."""
 _SENTENCE_ENDS: Final = ".!?\n"
 
 
@@ -195,7 +198,7 @@ class Exchange:
 
         A stall is remembered where it is noticed.
         """
-        if error.peer != host or error.final or error.reason in {SILENT, serving.NOT_PACED}:
+        if error.peer != host or error.final or error.reason in {SILENT, SLOW, serving.NOT_PACED}:
             return
         remember = self.standings.busy if error.reason == serving.BUSY else self.standings.failed
         remember(host, trio.current_time())
@@ -233,6 +236,9 @@ class Exchange:
             service = serving.INFER_PACED if self.paced else serving.INFER
             ring = await self.network.open_ring(attempt.path, service)
         except RingFailed as error:
+            if error.reason == CONFLICTING:
+                # Nobody's fault: there may be a ring to where it is now, over others.
+                raise AttemptFailed(f"no ring to the host: {error}", peer=None) from error
             hop = failed_hop(error)
             # Both arcs have the host at the same place.
             if hop == len(attempt.path.out):
@@ -314,6 +320,10 @@ class _Answer:
         self._host = attempt.host.peer
         self._begun = False
         """Whether a first token has come."""
+        self._stretch_s = 0.0
+        """How long the host was waited for since so many of its tokens were here."""
+        self._stretch_tokens: int | None = None
+        """None before the first ones, which are waited for otherwise."""
         self._counter = exchange.tokenizer.incremental()
         self._text = AnswerText(attempt.view.mapping(), attempt.kept, ask.stop)
         self._screening = exchange.screener.answer()
@@ -331,17 +341,26 @@ class _Answer:
         await self._take_receipt(ring)
 
     async def pay(self, ring: RingChannel, *, last: bool = False) -> None:
-        """Sends a voucher when one is due; once the answer is whole, one that gets lost is the host's risk."""
+        """Sends a voucher when one is due; once the answer is whole, one that gets lost is the host's risk.
+
+        A host that does not take it is waited for no longer than for its tokens.
+        """
         if not self._meter.voucher_due(last=last):
             return
         voucher = self._meter.voucher()
         self._use.prompt_tokens = voucher.prompt_tokens
         self._use.amount_microcredits = voucher.amount_microcredits
+        began_s = trio.current_time()
         try:
-            await ring.send(FromClient.encode(Pay(voucher)))
+            with trio.move_on_after(self._stretch_left_s(began_s)) as taking:
+                await ring.send(FromClient.encode(Pay(voucher)))
         except RingFailed:
             if not last:
                 raise
+        self._stretch_s += trio.current_time() - began_s
+        if taking.cancelled_caught and not last:
+            self._standings.stalled(self._host, trio.current_time())
+            raise self._too_slow(self._stretch_s)
 
     async def _receive_text(self, ring: RingChannel) -> str:
         """Takes the text; why it ended, as engines say it."""
@@ -372,23 +391,44 @@ class _Answer:
     async def _next_of_answer(self, ring: RingChannel) -> object:
         """The next message, within what this host takes; how long it took is remembered for the next time."""
         began_s = trio.current_time()
-        deadline_s = (
-            self._standings.next_token_deadline_s(self._host, began_s)
-            if self._begun
-            else self._standings.first_token_deadline_s(self._host, self._prompt_tokens, began_s)
-        )
+        left_s = math.inf
+        if self._begun:
+            deadline_s = self._standings.next_token_deadline_s(self._host, began_s)
+            left_s = self._stretch_left_s(began_s)
+        else:
+            deadline_s = self._standings.first_token_deadline_s(self._host, self._prompt_tokens, began_s)
         try:
-            message = await self._next(ring, deadline_s)
+            message = await self._next(ring, min(deadline_s, left_s))
         except AttemptFailed:
-            self._standings.stalled(self._host, trio.current_time())
+            now_s = trio.current_time()
+            self._standings.stalled(self._host, now_s)
+            if left_s < deadline_s:
+                raise self._too_slow(self._stretch_s + now_s - began_s) from None
             raise
         now_s = trio.current_time()
         if self._begun:
+            self._stretch_s += now_s - began_s
             self._standings.next_token(self._host, now_s - began_s, now_s)
         elif isinstance(message, Delta):
             self._begun = True
             self._standings.first_token(self._host, self._prompt_tokens, now_s - began_s, now_s)
         return message
+
+    def _stretch_left_s(self, now_s: float) -> float:
+        return self._standings.stretch_deadline_s(self._host, now_s) - self._stretch_s
+
+    def _too_slow(self, waited_s: float) -> AttemptFailed:
+        tokens = self._use.answer_tokens - (self._stretch_tokens or 0)
+        return AttemptFailed(f"the host gave {tokens} tokens in {waited_s:.3g} s", peer=self._host, reason=SLOW)
+
+    def _note_stretch(self) -> None:
+        """Begins to wait for the next tokens anew, where enough are here."""
+        if self._stretch_tokens is not None:
+            tokens = self._use.answer_tokens - self._stretch_tokens
+            if tokens < STRETCH_TOKENS:
+                return
+            self._standings.stretch(self._host, tokens, self._stretch_s, trio.current_time())
+        self._stretch_s, self._stretch_tokens = 0.0, self._use.answer_tokens
 
     async def _next(self, ring: RingChannel, timeout_s: float) -> object:
         with trio.move_on_after(timeout_s):
@@ -405,6 +445,7 @@ class _Answer:
             raise RemoteProtocolError("a piece of an answer without text", reason="bad_message")
         total = max(self._use.answer_tokens, self._counter.feed(delta.text))
         self._use.answer_tokens = total
+        self._note_stretch()
         try:
             self._meter.answer(total)
         except LocalProtocolError as error:

@@ -48,7 +48,10 @@ from peernet.net.rings import RingChannel, RingFailed, RingHop, WarmArc, open_ri
 from peernet.node.config import NetworkConfig
 from peernet.node.peer import now_s, swarm_of
 
-__all__ = ["HostChoice", "NetworkView"]
+__all__ = ["CONFLICTING", "HostChoice", "NetworkView"]
+
+CONFLICTING: Final = "conflicting"
+"""Why no ring is built to an endpoint that has moved to where it is not apart from others of the request."""
 
 RING_TIMEOUT_S: Final = 8.0
 ARC_TIMEOUT_S: Final = 6.0
@@ -279,7 +282,7 @@ class NetworkView:
         regions that they are bounded to are as good as not listed.
         """
         avoided = frozenset(avoid)
-        endpoints = [self._path_peer(host.listing) for host in hosts]
+        endpoints = [self.path_peer(host) for host in hosts]
         return self._arcs.lend(self._choose(endpoints, profile, avoided), avoided)
 
     def _choose(self, endpoints: Sequence[PathPeer], profile: str, avoid: Collection[str]) -> list[RingPath]:
@@ -316,8 +319,8 @@ class NetworkView:
         return None
 
     def path_peer(self, host: HostChoice) -> PathPeer:
-        """A host as the diversity rules see it."""
-        return self._path_peer(host.listing)
+        """A host as the diversity rules see it, where it is now."""
+        return self._path_peer(self._listing(host.peer) or host.listing)
 
     def _path_peer(self, listing: Listing) -> PathPeer:
         return _path_peer(listing, self.directory)
@@ -325,16 +328,26 @@ class NetworkView:
     async def open_ring(self, path: RingPath, service: str) -> RingChannel:
         """Builds and joins a ring along `path`; raises `RingFailed`.
 
-        An endpoint that is not where its record says is looked up, and tried once where it is now.
+        An endpoint that is not where its record says is looked up, and tried once where it is now; not where it then
+        is reached through a peer that the path was to be apart from.
         """
         if not self._holds(path.endpoint.peer, self._now_s()):
             await self._is_elsewhere(path)
+        self._check_endpoint(path)
         try:
             return await self._build(path, service, RING_TIMEOUT_S)
         except RingFailed as error:
             if not _endpoint_unreached(path, error) or not await self._is_elsewhere(path):
                 raise
+        self._check_endpoint(path)
         return await self._build(path, service, RING_TIMEOUT_S)
+
+    def _check_endpoint(self, path: RingPath) -> None:
+        """Raises `RingFailed` where the endpoint's record has changed so that its path may not lead to it any more."""
+        listing = self._listing(path.endpoint.peer)
+        if listing is not None and not path.allows(self._path_peer(listing)):
+            self.troubles.note("not_built", CONFLICTING)
+            raise RingFailed("the endpoint has moved to where others of the request are", reason=CONFLICTING)
 
     # --- where the directory comes from ------------------------------------------------------------------------------
 

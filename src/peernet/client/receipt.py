@@ -6,10 +6,12 @@ Rules:
    answer that a standby was given to go on from. A host's earlier turns count as well: it has them in front of it.
 2. One host has one view. Over all hosts, each is counted with its own placeholders left out, and what two hosts were
    given is given once.
-3. Every relay of every ring that was planned is named, whether its ring came to stand or not.
+3. Circuit relays of hosts see who calls these, and when: where they could put two parts together, it is said.
+4. Every relay of every ring that was planned is named, whether its ring came to stand or not.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import permutations
 
 from attrs import field, frozen
 
@@ -25,7 +27,7 @@ from privacy.exposure import (
 )
 from privacy.pseudonyms import Identity, by_label
 
-__all__ = ["Sent", "host_exposures", "relay_uses", "share_seen", "totals_of"]
+__all__ = ["Sent", "carried_together", "host_exposures", "relay_uses", "share_seen", "totals_of"]
 
 
 @frozen
@@ -119,6 +121,28 @@ def relay_uses(attempts: Iterable[Attempt], region_of: Callable[[str], str]) -> 
         *(RelayUse(peer, region_of(peer), "guard", tuple(sorted(guards[peer]))) for peer in sorted(guards)),
         *(RelayUse(peer, region_of(peer), "middle", tuple(sorted(middles[peer]))) for peer in sorted(middles)),
     )
+
+
+def carried_together(attempts: Sequence[Attempt]) -> tuple[str, ...]:
+    """What the user is told where circuit relays could put parts of a request together, in fixed sentences."""
+    notices = []
+    pairs = [(one, other) for one, other in permutations(attempts, 2) if one.fragment != other.fragment]
+    ends = [(one.path.endpoint, other.path.endpoint) for one, other in pairs]
+    if any(one.peer != other.peer and one.is_carried_beside(other) for one, other in ends):
+        notices.append(
+            "Two hosts of this request are reached through one circuit relay, or through relays in one hand, which see"
+            " that both are called at that time, and none of your words."
+        )
+    if any(
+        one.path.endpoint.is_carried_beside(relay)
+        for one, other in pairs
+        for relay in (*other.path.out[1:], *other.path.back[1:])
+    ):
+        notices.append(
+            "A relay of one part of this request is in one hand with a circuit relay of another part's host: it sees"
+            " that both parts are on their way at that time, and none of your words."
+        )
+    return tuple(notices)
 
 
 def _sights(sent: Sequence[Sent]) -> list[_Sight]:

@@ -4,7 +4,8 @@ Rules:
 
 1. A fragment that failed is tried on the same host first when only its ring broke, which adds no viewer; then on the
    host that has seen least, within the exposure policy; among equals, on one that can go on from what was shown, and
-   then on who comes first by what is known of hosts now (`core.host_ranking`).
+   then on who comes first by what is known of hosts now (`core.host_ranking`). Hosts apart from the request's others
+   come before those that have seen as little, and share an operator, a network or a circuit relay with them.
 2. A host that can goes on from there. It then sees that part of the answer too, which counts as the rest does; where
    the policy allows it the fragment and not the answer, it starts anew.
 3. No relay but a guard carries two fragments of a request, those of failed attempts included.
@@ -43,10 +44,10 @@ from peernet.client.fragment import Attempt, AttemptFailed, Exchange, Outcome
 from peernet.client.merging import MergedAnswer
 from peernet.client.network import HostChoice
 from peernet.client.parameters import Sampling
-from peernet.client.receipt import Sent, host_exposures, relay_uses, share_seen, totals_of
+from peernet.client.receipt import Sent, carried_together, host_exposures, relay_uses, share_seen, totals_of
 from peernet.client.seam import prefix_of
 from peernet.core import serving
-from peernet.core.ring.paths import ProfileUnavailable, RingPath, TooFewRelays, weaker_profiles
+from peernet.core.ring.paths import PathPeer, ProfileUnavailable, RingPath, TooFewRelays, weaker_profiles
 from peernet.core.ring.starts import start_times
 from peernet.core.serving import Turn
 from privacy.exposure import ExposureReceipt, share
@@ -150,7 +151,8 @@ class Request:
         chosen = [places[fragment.slot] for fragment in self._plan.fragments]
         paths = self._plan_rings(chosen)
         for fragment, host, path in zip(self._plan.fragments, chosen, paths, strict=True):
-            self._runs.append(_Run(fragment, self._attempt(fragment, host, path)))
+            others = tuple(peer for other in paths if other is not path for peer in _ends_and_middles(other))
+            self._runs.append(_Run(fragment, self._attempt(fragment, host, evolve(path, apart=others))))
         planned = tuple(
             FragmentPlanned(
                 run.fragment.ordinal,
@@ -170,7 +172,7 @@ class Request:
                 planned,
                 reason,
                 profile_asked=self._client.config.profile,
-                notices=self._weakened(),
+                notices=(*self._weakened(), *carried_together([run.attempt for run in self._runs])),
             )
         )
 
@@ -309,23 +311,40 @@ class Request:
 
         None when the policy, or the network, has none.
         """
+        again = None
         if run.attempt.host.peer not in self._failed and len(run.attempts) < MAX_ATTEMPTS - 1:
             # The ring failed, not the host: it adds no viewer to ask the same one again.
-            again = self._standby_path(run, run.attempt.host)
-            if again is not None:
-                return self._go_on(run, self._attempt(run.fragment, run.attempt.host, again))
+            path = self._standby_path(run, run.attempt.host)
+            if path is not None:
+                again = self._go_on(run, self._attempt(run.fragment, run.attempt.host, path))
+                if run.attempt.path.allows(path.endpoint):
+                    return again
         tried = {attempt.host.peer for attempt in run.attempts}
         candidates = []
         for host in self._client.network.rank(self._hosts):
             if host.peer in tried or host.peer in self._failed or not serves_in(host, self._profile):
                 continue
             would_see = self._would_see(host, run.fragment.prompt.text)
-            candidates.append((bool(self._sent_to(host.peer)), would_see, not _can_go_on(host, run.outcome), host))
-        for _, would_see, _, host in sorted(candidates, key=lambda candidate: candidate[:3]):
+            endpoint = self._client.network.path_peer(host)
+            near = endpoint.conflicts_with(peer for peer in self._others(run) if peer.peer != host.peer)
+            seen = bool(self._sent_to(host.peer))
+            candidates.append((seen, near, would_see, not _can_go_on(host, run.outcome), host))
+        for _, _, would_see, _, host in sorted(candidates, key=lambda candidate: candidate[:4]):
             path = self._standby_path(run, host) if self._allows(would_see) else None
             if path is not None:
                 return self._go_on(run, self._attempt(run.fragment, host, path))
-        return None
+        return again
+
+    def _others(self, run: _Run) -> tuple[PathPeer, ...]:
+        """The hosts of the other fragments, and the relays but for guards that have carried or carry them."""
+        return tuple(
+            peer
+            for other in self._runs
+            if other is not run
+            # Failed attempts count too.
+            for attempt in (*other.attempts, other.attempt)
+            for peer in _ends_and_middles(attempt.path)
+        )
 
     def _go_on(self, run: _Run, attempt: Attempt) -> Attempt:
         """`attempt`, going on from what was shown where its host can, and may see that."""
@@ -355,25 +374,19 @@ class Request:
 
     def _standby_path(self, run: _Run, host: HostChoice) -> RingPath | None:
         """A fresh ring for a standby; where the network has no relays left, the fragment's own middles again."""
-        others = {
-            peer.peer
-            for other in self._runs
-            if other is not run
-            # Failed attempts count too: their relays have carried that fragment.
-            for attempt in (*other.attempts, other.attempt)
-            for peer in (*attempt.path.out[1:], *attempt.path.back[1:])
-        }
+        apart = self._others(run)
+        others = {peer.peer for peer in apart}
         for avoid in (others | self._failed | self._suspects, others | self._failed):
             try:
                 (path,) = self._client.network.plan_rings([host], self._profile, avoid=avoid)
             except TooFewRelays:
                 continue
-            return path
+            return evolve(path, apart=apart)
         own = run.attempt.path
         endpoint = self._client.network.path_peer(host)
         if endpoint.conflicts_with((*own.out, *own.back)):
             return None
-        return RingPath(own.out, own.back, endpoint)
+        return RingPath(own.out, own.back, endpoint, apart)
 
     def _attempt(self, fragment: Fragment, host: HostChoice, path: RingPath) -> Attempt:
         view = self._vault.view(host.peer)
@@ -473,6 +486,7 @@ class Request:
             guards=tuple(relay.relay for relay in relays if relay.role == "guard"),
             notices=(
                 *self._weakened(),
+                *carried_together(attempts),
                 *self._asked.notices,
                 *self._plan.notices,
                 *self._client.network.notices(),
@@ -501,6 +515,10 @@ def _check_hosts(hosts: Sequence[HostChoice], profile: str) -> None:
             "of its cells show), or --allow-weaker-profile, which does so only where it has to.",
             lacks,
         )
+
+
+def _ends_and_middles(path: RingPath) -> tuple[PathPeer, ...]:
+    return (path.endpoint, *path.out[1:], *path.back[1:])
 
 
 def _can_go_on(host: HostChoice, outcome: Outcome) -> bool:

@@ -15,6 +15,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
+from itertools import groupby
 from typing import TYPE_CHECKING, TypeVar
 
 import trio
@@ -28,6 +29,7 @@ from peernet.client.parameters import Sampling
 from peernet.client.request import Asked, Emit, Exchanged, Request, masked, serves_in
 from peernet.core.errors import LocalProtocolError, UserError
 from peernet.core.regions import RegionBound
+from peernet.core.ring.paths import apart_first
 from privacy.detection import DetectionFailed
 from privacy.languages import language_name, languages_beside
 from privacy.mention import Mention
@@ -312,13 +314,29 @@ class ChatSession:
             before = here.pop(self._places.get(slot, ""), None)
             if before is not None:
                 bound[slot] = before
-        placed = set(self._places.values())
-        free = sorted(here.values(), key=lambda host: host.peer in placed)
-        for slot in slots:
-            if slot not in bound:
-                bound[slot] = free.pop(0)
+        free = [slot for slot in slots if slot not in bound]
+        bound.update(zip(free, self._apart(list(here.values()), list(bound.values()), len(free)), strict=True))
         self._places.update({slot: host.peer for slot, host in bound.items()})
         return bound
+
+    def _apart(self, hosts: Sequence[HostChoice], others: Sequence[HostChoice], count: int) -> list[HostChoice]:
+        """`count` of `hosts`: those without a place first, then as they are listed.
+
+        Among equals, such as share no operator, network or circuit relay with one another and `others`.
+        """
+        placed = set(self._places.values())
+        path_peer = self._client.network.path_peer
+
+        def tier(host: HostChoice) -> tuple[bool, bool, bool]:
+            serves = serves_in(host, self._client.config.profile)
+            return host.peer in placed, not serves, not host.listing.vouched
+
+        chosen: list[HostChoice] = []
+        for _, equals in groupby(sorted(hosts, key=tier), key=tier):
+            taken = [path_peer(host) for host in (*others, *chosen)]
+            missing = count - len(chosen)
+            chosen += apart_first(list(equals), taken, missing, path_peer)[:missing]
+        return chosen
 
 
 def _listed(elsewhere: Mapping[str, int]) -> str:

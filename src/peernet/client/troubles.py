@@ -5,7 +5,8 @@ code of ours says is counted as `other`, so that nobody can fill a client's memo
 
     not_built:WORD     a ring, or an arc ahead of one, was not built
     relay:WORD         a request's ring failed, and one of its relays may have done it
-    host:WORD          a host broke the protocol, fell silent, went, refused, or said more than it was asked for
+    host:WORD          a host broke the protocol, fell silent, was too slow, went, refused, or said more than it was
+                       asked for
     request:WORD       an attempt failed, and nobody on its ring did it
     warm:WORD          what became of the arcs that were built ahead
 
@@ -34,7 +35,7 @@ _WORDS: Final = frozenset(
         *("bad_grant", "bad_lane", "bad_request", "context_overflow", "engine_failed", "ledger_unreachable"),
         *("no_model", "no_prefix", "over_grant", "refused", "screened", "unpaid"),
         # What the client itself finds.
-        *("silent", "failed", "aged", "built", "conflicting", "died", "used"),
+        *("silent", "slow", "failed", "aged", "built", "conflicting", "died", "used"),
     }
 )
 

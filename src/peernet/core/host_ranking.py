@@ -8,6 +8,10 @@ Rules (design section 5, "Failure"):
 2. The time of a first token grows with the prompt, so it is compared with those of prompts as long, or is scaled up
    from shorter ones; never down from longer ones. Between tokens, what counts is the longest gap of each
    `GAPS_A_SAMPLE`.
+   A single gap says nothing of a host that gives one word just before each deadline, so each `STRETCH_TOKENS` tokens
+   together have a deadline too, learned in the same way. It goes by `STRETCH_FACTOR`, since an engine that gets more
+   to do at once slows down by as much, and only what the host is waited for counts. So no answer takes longer than its
+   first token's deadline and `STRETCH_DEFAULT_S` for each `STRETCH_TOKENS` of its tokens, the last ones included.
 3. After a stall the deadlines of that host double, until it has answered whole: a host that was slow and not dead is
    not left for the same reason again and again.
 4. Hosts are ranked by expected cost: the first token's recent 95th percentile (for an unknown host the median of the
@@ -48,6 +52,11 @@ PROMPT_TOKEN_S: Final = 0.05
 FIRST_TOKEN_CEILING_S: Final = 120.0
 NEXT_TOKEN_FLOOR_S: Final = 3.0
 NEXT_TOKEN_DEFAULT_S: Final = 20.0
+STRETCH_TOKENS: Final = 16
+STRETCH_FACTOR: Final = 16.0
+STRETCH_FLOOR_S: Final = 15.0
+STRETCH_DEFAULT_S: Final = 80.0
+"""Five seconds a token: slower than a busy processor makes of a model that is of any use."""
 MAX_DOUBLINGS: Final = 5
 
 TYPICAL_FIRST_TOKEN_S: Final = 1.0
@@ -113,6 +122,8 @@ class _Standing:
     gap_s: float = 0.0
     """The longest of the sample that is being taken."""
     gaps_in_sample: int = 0
+    stretches: deque[tuple[float, float]] = Factory(lambda: deque(maxlen=SAMPLES))
+    """When, and how long `STRETCH_TOKENS` tokens took."""
     doublings: int = 0
     running: int = 0
     answers: _Fading = Factory(lambda: _Fading(ERROR_HALF_LIFE_S))
@@ -132,8 +143,11 @@ class _Standing:
         samples = [took_s for at_s, took_s in self.gaps if now_s - at_s <= RECENT_S]
         return _p95(samples if not samples else [*samples, self.gap_s])
 
-    def backed_off(self, learned_s: float) -> float:
-        return float(FACTOR * learned_s * 2**self.doublings)
+    def stretch_p95_s(self, now_s: float) -> float | None:
+        return _p95([took_s for at_s, took_s in self.stretches if now_s - at_s <= RECENT_S])
+
+    def backed_off(self, learned_s: float, factor: float = FACTOR) -> float:
+        return float(factor * learned_s * 2**self.doublings)
 
 
 class HostStandings:
@@ -161,6 +175,14 @@ class HostStandings:
             return NEXT_TOKEN_DEFAULT_S
         return min(NEXT_TOKEN_DEFAULT_S, max(NEXT_TOKEN_FLOOR_S, standing.backed_off(learned_s)))
 
+    def stretch_deadline_s(self, host: str, now_s: float) -> float:
+        """How long to wait, all in all, for each `STRETCH_TOKENS` tokens behind the first one."""
+        standing = self._standings.get(host)
+        learned_s = None if standing is None else standing.stretch_p95_s(now_s)
+        if standing is None or learned_s is None:
+            return STRETCH_DEFAULT_S
+        return min(STRETCH_DEFAULT_S, max(STRETCH_FLOOR_S, standing.backed_off(learned_s, STRETCH_FACTOR)))
+
     # --- what was seen -----------------------------------------------------------------------------------------------
 
     def begun(self, host: str) -> None:
@@ -184,6 +206,10 @@ class HostStandings:
         if standing.gaps_in_sample >= GAPS_A_SAMPLE:
             _take_sample(standing, now_s)
 
+    def stretch(self, host: str, tokens: int, waited_s: float, now_s: float) -> None:
+        """The last `tokens` took `waited_s` of waiting for them together."""
+        self._of(host).stretches.append((now_s, waited_s * STRETCH_TOKENS / tokens))
+
     def answered(self, host: str, now_s: float) -> None:
         """An answer of `host` is whole."""
         standing = self._of(host)
@@ -193,7 +219,7 @@ class HostStandings:
             _take_sample(standing, now_s)
 
     def stalled(self, host: str, now_s: float) -> None:
-        """`host` said nothing until its deadline; counts as an error too."""
+        """`host` said nothing, or too little, until its deadline; counts as an error too."""
         standing = self._of(host)
         standing.doublings = min(MAX_DOUBLINGS, standing.doublings + 1)
         standing.errors.add(now_s)

@@ -1,8 +1,8 @@
 """The configuration of a node: a TOML file, then flags on top of it.
 
 The file is `config.toml` in the node's configuration folder. A table for each role (`[host]`, `[relay]`, `[client]`,
-`[bootstrap]`) and `[network]` for what all share; unknown names are errors, so that a typing mistake is not a silent
-default.
+`[bootstrap]` and its `[portal]` and `[retention]`) and `[network]` for what all share; unknown names are errors, so
+that a typing mistake is not a silent default.
 """
 
 import tomllib
@@ -23,7 +23,7 @@ __all__ = ["ENGINES", "PSEUDONYMS", "ClientConfig", "HostConfig", "NetworkConfig
 
 ENGINES: Final = ("embedded", "vllm", "openai")
 PSEUDONYMS: Final = ("tag", "surrogate")
-TABLES: Final = frozenset({"network", "host", "relay", "client", "bootstrap"})
+TABLES: Final = frozenset({"network", "host", "relay", "client", "bootstrap", "portal", "money", "retention"})
 
 T = TypeVar("T")
 

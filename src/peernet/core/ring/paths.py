@@ -6,6 +6,7 @@ Rules (design section 5):
 2. The middles of a request's rings are distinct from one another, from the guards and from the hosts: in peer, in
    operator and in address prefix (/24 for IPv4, /48 for IPv6). So no relay but the guard carries two fragments. Where
    a peer is reached through others (a host's circuit relays), these count as it does: they see who calls it, and when.
+   The hosts are apart from one another in the same way as far as there are such (`apart_first`).
 3. Profiles `private` and `paced` have a guard and a middle on each arc; `fast` the guard alone on both.
 4. The choice is uniform among what the rules allow, with randomness handed in, and made locally from the directory:
    choosing tells nobody anything.
@@ -13,10 +14,10 @@ Rules (design section 5):
    a weaker profile instead is told that it was taken (`weaker_profiles`).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Protocol, TypeVar
 
-from attrs import frozen
+from attrs import field, frozen
 
 from peernet.core.errors import UserError
 
@@ -27,6 +28,7 @@ __all__ = [
     "ProfileUnavailable",
     "RingPath",
     "TooFewRelays",
+    "apart_first",
     "choose_guards",
     "choose_paths",
     "weaker_profiles",
@@ -41,6 +43,7 @@ GUARDS: Final = 2
 
 _PASSES: Final = 16
 _FEW: Final = 4
+_WEIGHED: Final = 64
 
 T = TypeVar("T")
 
@@ -82,14 +85,31 @@ class PathPeer:
                 return True
         return False
 
+    def is_carried_beside(self, other: "PathPeer") -> bool:
+        """Whether a circuit relay of this peer's conflicts with `other`, or with a circuit relay of that one's."""
+        return any(carrier.conflicts_with((other,)) for carrier in self.carriers)
+
 
 @frozen
 class RingPath:
-    """The relays of one ring, guard first on each arc, and the endpoint."""
+    """The relays of one ring, guard first on each arc, and the endpoint.
+
+    `apart` has whom else the endpoint was chosen with in mind: hosts and middles of the request's other rings.
+    """
 
     out: tuple[PathPeer, ...]
     back: tuple[PathPeer, ...]
     endpoint: PathPeer
+    apart: tuple[PathPeer, ...] = field(default=(), eq=False, repr=False)
+
+    def allows(self, endpoint: PathPeer) -> bool:
+        """Whether the endpoint of this path may be `endpoint` now: where it was when the path was chosen, or apart.
+
+        What it conflicted with then was weighed then.
+        """
+        others = [peer for peer in self.apart if peer.peer != endpoint.peer]
+        news = [peer for peer in (*self.out, *self.back, *others) if not self.endpoint.conflicts_with((peer,))]
+        return not endpoint.conflicts_with(news)
 
 
 class ProfileUnavailable(UserError):
@@ -128,6 +148,28 @@ def weaker_profiles(profile: str) -> tuple[str, ...]:
         return ()
     weaker = _STRONGEST_FIRST[_STRONGEST_FIRST.index(profile) + 1 :]
     return tuple(name for name in weaker if name in PROFILES)
+
+
+def apart_first(
+    candidates: Sequence[T], taken: Sequence[PathPeer], count: int, path_peer: Callable[[T], PathPeer]
+) -> list[T]:
+    """All candidates: first, in their order, up to `count` that conflict neither with one another nor with `taken`.
+
+    Where the first one stands in the way of too many, others are tried in its place; the first of the longest rows
+    that were found is taken. Only the first `_WEIGHED` candidates are looked at.
+    """
+    peers = [path_peer(candidate) for candidate in candidates[:_WEIGHED]]
+    best: list[int] = []
+    for start in range(min(len(peers), _PASSES)):
+        row: list[int] = []
+        for place in (start, *range(start), *range(start + 1, len(peers))):
+            if len(row) < count and not peers[place].conflicts_with((*taken, *(peers[other] for other in row))):
+                row.append(place)
+        best = max(best, row, key=len)
+        if len(best) == count:
+            break
+    best.sort()
+    return [candidates[place] for place in (*best, *(other for other in range(len(candidates)) if other not in best))]
 
 
 def choose_guards(relays: Sequence[PathPeer], avoid: Sequence[PathPeer], random: Random) -> tuple[PathPeer, ...]:

@@ -1,0 +1,323 @@
+"""Backups of a bootstrap node, taken while it runs, and put back whole or not at all.
+
+Rules:
+
+1. A backup is a folder: a copy of each database as it was at one moment, and `backup.json`, which names every file
+   with its SHA-256 and says until when the backup may be kept. It is written last: a folder without it is no backup.
+2. The ledger's copy is taken last. What the operator's database has heard of the ledger is then in it.
+3. Keys are left out unless they are asked for: whoever has them is the node. They never change, so one copy of
+   `config/keys`, kept elsewhere, is enough.
+4. What issues credits (`issuing.sqlite`) holds keys, and is in a backup when they are.
+5. Restoring checks every file first, and never puts an older ledger in the place of a newer one. A ledger that is
+   older than what others mirror is found out when the node starts (`bootstrap.cosigning`), and signs nothing.
+6. A backup holds data of people, and is past its time when the first class of data in it is. `prune` deletes it then.
+
+Source: SQLite's online backup; pg_dump's documentation of consistent dumps.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, Self
+
+import apsw
+from attrs import asdict, frozen
+
+from bootstrap.database import open_database
+from bootstrap.retention.periods import periods as longest_periods
+from bootstrap.rights.deletion import erase_again, erased_accounts
+from bootstrap.store import LedgerCorrupt, LedgerStore
+from peernet.core.errors import UserError
+from peernet.core.ledger.checkpoint import read_unverified
+from peernet.node.home import Home
+
+__all__ = ["Backup", "KeptFile", "back_up", "prune", "read_backup", "restore"]
+
+MANIFEST: Final = "backup.json"
+FORMAT: Final = 1
+LEDGER: Final = "state/ledger.sqlite"
+OPERATOR: Final = "operator.sqlite"
+ISSUING: Final = "state/issuing.sqlite"
+POSTGRES_DUMP: Final = "postgres/{}.dump"
+BUFFER_BYTES: Final = 1 << 20
+OWNER_ONLY: Final = 0o700
+
+
+@frozen
+class KeptFile:
+    """One file of a backup."""
+
+    path: str
+    """In the backup's folder, and, but for dumps of PostgreSQL, in the node's home."""
+    size_bytes: int
+    sha256: str
+
+
+@frozen
+class Backup:
+    """What a backup says of itself."""
+
+    taken_at_s: int
+    expires_at_s: int
+    """When it is past its time."""
+    ledger_size: int | None
+    """The ledger's entries; None where the ledger is in PostgreSQL."""
+    files: tuple[KeptFile, ...]
+
+    @classmethod
+    def parse(cls, text: str, where: Path) -> Self:
+        """Raises `UserError` where it is none, or of another format."""
+        try:
+            said: dict[str, Any] = json.loads(text)
+            if said["format"] != FORMAT:
+                raise UserError(f"{where} is a backup of format {said['format']}: use the peernet that made it")
+            files = [
+                KeptFile(str(each["path"]), int(each["size_bytes"]), str(each["sha256"])) for each in said["files"]
+            ]
+            size = None if said["ledger_size"] is None else int(said["ledger_size"])
+            return cls(int(said["taken_at_s"]), int(said["expires_at_s"]), size, tuple(files))
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{where} is no backup: its {MANIFEST} cannot be read") from error
+
+
+def back_up(
+    home: Home,
+    target: Path,
+    now_s: int,
+    *,
+    with_keys: bool = False,
+    postgres: Sequence[str] = (),
+    periods: Mapping[str, int] | None = None,
+) -> Backup:
+    """Takes a backup of the node at `home` into the new folder `target`.
+
+    Args:
+        home: the node's folders; it may be running.
+        target: must not exist.
+        now_s: seconds of the Unix epoch.
+        with_keys: whether the node's keys are in it, too.
+        postgres: the URLs of databases that are in PostgreSQL.
+        periods: for how many seconds this operator keeps each class of data, if not for as long as may be.
+
+    Raises `UserError`.
+    """
+    try:
+        target.mkdir(mode=OWNER_ONLY, parents=True)
+    except FileExistsError as error:
+        raise UserError(f"{target} exists: name a new folder") from error
+    root = home.state.parent
+    databases = sorted(home.state.rglob("*.sqlite"), key=lambda path: path == root / LEDGER)
+    databases = [path for path in databases if with_keys or path != root / ISSUING]
+    if not databases and not postgres:
+        raise UserError(f"there is nothing to back up in {home.state}: see --home")
+    for number, url in enumerate(postgres):
+        _dump(url, target / POSTGRES_DUMP.format(number))
+    for database in databases:
+        _copy_database(database, target / "state" / database.relative_to(home.state))
+    others = [home.state / "mirrors" / "begun.txt"]
+    if with_keys:
+        others += sorted((home.config / "keys").glob("*.key"))
+    for other in (path for path in others if path.exists()):
+        folder = "config/keys" if other.suffix == ".key" else "state/mirrors"
+        _copy_file(other, target / folder / other.name)
+    made = Backup(
+        now_s,
+        now_s + min((periods or longest_periods()).values()),
+        _ledger_size(target / LEDGER),
+        tuple(_kept(target)),
+    )
+    _write_manifest(target, made)
+    return made
+
+
+def read_backup(folder: Path) -> Backup:
+    """The backup in a folder, each of its files checked; raises `UserError` where one is missing or another."""
+    try:
+        backup = Backup.parse((folder / MANIFEST).read_text("utf-8"), folder)
+    except OSError as error:
+        raise UserError(f"{folder} is no backup: it has no {MANIFEST}") from error
+    for kept in backup.files:
+        path = folder / kept.path
+        if ".." in Path(kept.path).parts or Path(kept.path).is_absolute():
+            raise UserError(f"{folder} names a file outside itself: it is not as it was made")
+        if not path.is_file() or path.stat().st_size != kept.size_bytes or _sha256(path) != kept.sha256:
+            raise UserError(f"{path} is not as it was when the backup was made: take another one")
+    return backup
+
+
+def restore(
+    folder: Path, home: Home, *, postgres: Sequence[str] = (), operator: str = "", now_s: int | None = None
+) -> Backup:
+    """Puts a backup back into `home`, whose node does not run; keys that are there stay.
+
+    What it replaces is kept beside it, in `state.before-restore`. Whoever was erased since the backup is erased again,
+    as far as the database that is replaced can still be asked. Raises `UserError`, and has then changed nothing.
+
+    Args:
+        folder: the backup.
+        home: the node's folders.
+        postgres: the URLs of databases that are in PostgreSQL.
+        operator: where the operator's database is, if not where it is by default.
+        now_s: the time, if not that of the backup.
+    """
+    backup = read_backup(folder)
+    operators = operator or str(home.state / OPERATOR)
+    erased = _erased_in(operators)
+    dumps = [kept for kept in backup.files if kept.path.startswith("postgres/")]
+    if len(dumps) != len(postgres):
+        raise UserError(f"the backup has {len(dumps)} databases of PostgreSQL, and {len(postgres)} are configured")
+    _check_not_newer(home.state.parent / LEDGER, backup)
+    before = home.state.with_name("state.before-restore")
+    if before.exists():
+        raise UserError(f"{before} is there from another time: look whether it is still needed, and move it away")
+    fresh = home.state.with_name("state.restoring")
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir(mode=OWNER_ONLY, parents=True)
+    for kept in backup.files:
+        inside = Path(kept.path)
+        if inside.parts[0] == "state":
+            _copy_file(folder / inside, fresh / inside.relative_to("state"))
+    for number, url in enumerate(postgres):
+        _put_back(url, folder / POSTGRES_DUMP.format(number))
+    inside = Path(operators)
+    _erase_again(
+        str(fresh / inside.relative_to(home.state)) if inside.is_relative_to(home.state) else operators,
+        erased,
+        backup.taken_at_s if now_s is None else now_s,
+    )
+    if home.state.exists():
+        home.state.rename(before)
+    fresh.rename(home.state)
+    for kept in backup.files:
+        key = home.config / "keys" / Path(kept.path).name
+        if kept.path.startswith("config/keys/") and not key.exists():
+            _copy_file(folder / kept.path, key)
+    return backup
+
+
+def prune(folder: Path, now_s: int) -> list[Path]:
+    """Deletes those backups directly below `folder` that are past their time; returns which."""
+    gone = []
+    for manifest in sorted(folder.glob(f"*/{MANIFEST}")):
+        if Backup.parse(manifest.read_text("utf-8"), manifest.parent).expires_at_s <= now_s:
+            # First what makes it a backup, so that half of one is none.
+            manifest.unlink()
+            shutil.rmtree(manifest.parent)
+            gone.append(manifest.parent)
+    return gone
+
+
+def _copy_database(database: Path, copy: Path) -> None:
+    """A copy of a database that may be in use, as it is at one moment."""
+    copy.parent.mkdir(mode=OWNER_ONLY, parents=True, exist_ok=True)
+    copy.touch(mode=0o600)
+    source, target = apsw.Connection(str(database), flags=apsw.SQLITE_OPEN_READWRITE), apsw.Connection(str(copy))
+    try:
+        with target.backup("main", source, "main") as running:
+            running.step()
+        target.execute("PRAGMA journal_mode = DELETE")
+    finally:
+        source.close()
+        target.close()
+
+
+def _erased_in(where: str) -> list[str]:
+    """Who was erased, according to a database that may be damaged, or gone."""
+    try:
+        database = open_database(where)
+    except (UserError, apsw.Error):
+        return []
+    try:
+        return database.read(erased_accounts)
+    finally:
+        database.close()
+
+
+def _erase_again(where: str, account_ids: Sequence[str], now_s: int) -> None:
+    if account_ids:
+        database = open_database(where)
+        try:
+            database.write(partial(erase_again, account_ids=account_ids, now_s=now_s))
+        finally:
+            database.close()
+
+
+def _copy_file(source: Path, target: Path) -> None:
+    target.parent.mkdir(mode=OWNER_ONLY, parents=True, exist_ok=True)
+    descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file, source.open("rb") as data:
+        shutil.copyfileobj(data, file, BUFFER_BYTES)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _dump(url: str, target: Path) -> None:
+    target.parent.mkdir(mode=OWNER_ONLY, parents=True, exist_ok=True)
+    _postgres_program("pg_dump", "--format=custom", "--no-owner", f"--file={target}", f"--dbname={url}")
+
+
+def _put_back(url: str, dump: Path) -> None:
+    _postgres_program(
+        "pg_restore", "--clean", "--if-exists", "--no-owner", "--single-transaction", f"--dbname={url}", str(dump)
+    )
+
+
+def _postgres_program(name: str, *arguments: str) -> None:
+    where = shutil.which(name)
+    if where is None:
+        raise UserError(f"{name} is missing: install PostgreSQL's client programs (Debian: postgresql-client)")
+    done = subprocess.run([where, *arguments], capture_output=True, text=True, check=False)  # noqa: S603
+    if done.returncode:
+        # Its words may hold the URL, and with it a password.
+        raise UserError(f"{name} failed with exit code {done.returncode}: see that the server is reached")
+
+
+def _kept(folder: Path) -> Iterator[KeptFile]:
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        yield KeptFile(str(path.relative_to(folder)), path.stat().st_size, _sha256(path))
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _write_manifest(folder: Path, backup: Backup) -> None:
+    said = {"format": FORMAT, **asdict(backup)}
+    part = folder / f"{MANIFEST}.part"
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        json.dump(said, file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
+    part.rename(folder / MANIFEST)
+
+
+def _ledger_size(ledger: Path) -> int | None:
+    if not ledger.exists():
+        return None
+    try:
+        with LedgerStore(ledger) as store:
+            note = store.checkpoint()
+    except LedgerCorrupt as error:
+        raise UserError(f"the ledger is damaged, and was not backed up: {error}") from error
+    return 0 if note is None else read_unverified(note).size
+
+
+def _check_not_newer(ledger: Path, backup: Backup) -> None:
+    if not ledger.exists():
+        return
+    try:
+        here = _ledger_size(ledger)
+    except UserError:
+        return  # damaged: that is why somebody restores
+    if here is not None and (backup.ledger_size is None or here > backup.ledger_size):
+        raise UserError(
+            f"the ledger here has {here} entries, and the backup's {backup.ledger_size}: a log that goes back forks. "
+            f"Restore only the other databases by hand, or move {ledger} away if it is really lost"
+        )

@@ -1,0 +1,57 @@
+"""The two pages that people come back to: one's own dashboard, and the desk of the operators and auditors."""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Final
+
+from starlette.responses import Response
+
+from bootstrap.database import Transaction
+from bootstrap.portal.access import SIGNED_IN, with_role
+from bootstrap.portal.cards import Card, shown_cards
+from bootstrap.portal.jobs import JOBS
+from bootstrap.portal.routes import Page, page
+from bootstrap.portal.visit import Visit
+
+__all__ = ["ROUTES"]
+
+
+async def _ask(visit: Visit) -> Mapping[str, object]:
+    return {"gateway_url": visit.office.config.gateway_url}
+
+
+async def _accounts(visit: Visit) -> Mapping[str, object]:
+    return {"accounts": await visit.read(_count_accounts)}
+
+
+def _count_accounts(transaction: Transaction) -> dict[str, int]:
+    rows = transaction.rows("SELECT state, COUNT(*) FROM account GROUP BY state ORDER BY state")
+    return {str(state): int(count) for state, count in rows}
+
+
+async def _service(visit: Visit) -> Mapping[str, object]:
+    broken = Counter[str]()
+    for (part, _), number in visit.office.metrics.crashes.items():
+        broken[part] += number
+    return {"parts": ("request", *(job.name for job in JOBS)), "broken": broken, "ledger": visit.office.ledger}
+
+
+DASHBOARD: Final[tuple[Card, ...]] = (Card("Ask", "dashboard/ask_card.html", _ask),)
+DESK: Final[tuple[Card, ...]] = (
+    Card("Accounts", "dashboard/accounts_card.html", _accounts),
+    Card("What runs by itself", "dashboard/service_card.html", _service),
+)
+
+
+async def _dashboard(visit: Visit) -> Response:
+    return visit.page("dashboard/dashboard.html", cards=await shown_cards(visit, DASHBOARD))
+
+
+async def _desk(visit: Visit) -> Response:
+    return visit.page("dashboard/desk.html", cards=await shown_cards(visit, DESK))
+
+
+ROUTES: Final[tuple[Page, ...]] = (
+    page("GET", "/dashboard", _dashboard, SIGNED_IN, "One's own account at a glance"),
+    page("GET", "/desk", _desk, with_role("operator", "auditor"), "The operators' and auditors' desk"),
+)

@@ -1,0 +1,92 @@
+"""The portal as a service: opened, served by hypercorn on trio, and closed."""
+
+import time
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, cast
+
+import trio
+from hypercorn.config import Config
+from hypercorn.trio import serve
+
+from bootstrap.database import open_database
+from bootstrap.mail.mailer import mailer_for
+from bootstrap.mail.postman import Postman
+from bootstrap.portal.app import Portal
+from bootstrap.portal.crossing import CrossingGuard
+from bootstrap.portal.jobs import run_jobs
+from bootstrap.portal.menu import FOOTER, menu_for
+from bootstrap.portal.office import Office
+from bootstrap.portal.pages import Pages
+from bootstrap.portal.routes import Page
+from bootstrap.portal.settings import PortalConfig
+from bootstrap.portal.table import ROUTES
+from peernet.core.errors import UserError
+
+__all__ = ["open_office", "portal_of", "run_portal"]
+
+KEEP_ALIVE_S: Final = 30.0
+GRACEFUL_S: Final = 3.0
+
+
+def open_office(config: PortalConfig, state: Path, key: bytes) -> Office:
+    """The office on its database, made the first time; the caller closes `office.database`.
+
+    Args:
+        config: the operator's.
+        state: the node's state folder, for what the configuration leaves open.
+        key: 32 secret bytes of this node, for what its pages sign.
+    """
+    mailer = mailer_for(config.mail, config.mail_from, state / "mail")
+    database = open_database(config.database or str(state / "operator.sqlite"), create=True)
+    site = {
+        "operator_name": config.operator_name,
+        "contact_email": config.contact_email,
+        "gateway_url": config.gateway_url,
+        "menu_of": lambda visit: menu_for(visit.visitor),
+        "footer": FOOTER,
+    }
+    scheme = "https" if config.tls_certificate else "http"
+    origin = (config.public_url or f"{scheme}://{config.listen}").rstrip("/").lower()
+    guard, pages = CrossingGuard(key, origin), Pages(site)
+    return Office(config, database, guard, lambda: int(time.time()), pages, Postman(database, mailer))
+
+
+def portal_of(office: Office) -> Portal:
+    """The application with all of its routes."""
+    return Portal(office, ROUTES)
+
+
+async def run_portal(
+    office: Office, routes: Sequence[Page] = ROUTES, *, task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED
+) -> None:
+    """Serves the portal until cancelled, and then closes its database; started with where it is served.
+
+    Raises `UserError` where it cannot be served.
+    """
+    # Starlette's and hypercorn's types of ASGI differ in names alone.
+    serving = partial(serve, cast("Any", Portal(office, routes)), _server_config(office.config), mode="asgi")
+    try:
+        async with trio.open_nursery() as nursery:
+            bound = await nursery.start(serving)
+            nursery.start_soon(run_jobs, office)
+            task_status.started(bound[0])
+    except* OSError as error:
+        raise UserError(f"cannot serve the portal on {office.config.listen}: {error.exceptions[0]}") from error
+    finally:
+        office.database.close()
+
+
+def _server_config(portal: PortalConfig) -> Config:
+    config = Config()
+    config.bind = [portal.listen]
+    config.accesslog = None
+    config.errorlog = None
+    config.include_server_header = False
+    config.keep_alive_timeout = KEEP_ALIVE_S
+    config.graceful_timeout = GRACEFUL_S
+    if portal.tls_certificate:
+        config.certfile = portal.tls_certificate
+        config.keyfile = portal.tls_key or portal.tls_certificate
+    return config

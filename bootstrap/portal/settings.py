@@ -1,0 +1,48 @@
+"""What an operator decides about the portal: the table `[portal]` of the configuration."""
+
+from urllib.parse import urlsplit
+
+from attrs import field, frozen
+
+__all__ = ["PortalConfig"]
+
+
+def _is_url(_: object, __: object, value: str) -> None:
+    parts = urlsplit(value)
+    if value and (parts.scheme not in {"http", "https"} or not parts.hostname or parts.path not in {"", "/"}):
+        raise ValueError(f"public_url is such as https://peernet.example.org, not {value!r}")
+
+
+@frozen
+class PortalConfig:
+    """What an operator decides about the portal."""
+
+    listen: str = ""
+    """Where to serve it, such as 127.0.0.1:8470; empty for no portal."""
+    public_url: str = field(default="", validator=_is_url)
+    """Where people reach it; by default at `listen`."""
+    operator_name: str = "an operator of peernet"
+    """Who is responsible: a person, a firm, an association."""
+    contact_email: str = ""
+    """Where people reach whoever is responsible."""
+    database: str = field(default="", repr=False)
+    """A path, or a postgresql:// URL; by default `operator.sqlite` in the node's state folder."""
+    tls_certificate: str = ""
+    """PEM files; without them the portal serves plain HTTP, for a reverse proxy on this machine."""
+    tls_key: str = ""
+    behind_proxy: bool = False
+    """Whether to believe the X-Forwarded-For and -Proto of a reverse proxy."""
+    mail: str = field(default="", repr=False)
+    """smtp://user:password@host:port, smtps://..., or a folder; by default `mail` in the node's state folder."""
+    mail_from: str = "peernet@localhost"
+    mail_provider: str = ""
+    """Who carries the mails, as `name, country`; empty for the operator itself. People read it at /providers."""
+    hosting_provider: str = ""
+    """Whose machine this runs on, likewise."""
+    gateway_url: str = "http://127.0.0.1:8400"
+    """Where people's own gateways have their chat page: the portal only links to it."""
+
+    @property
+    def secure(self) -> bool:
+        """Whether people reach it over TLS."""
+        return bool(self.tls_certificate) or self.public_url.startswith("https://")

@@ -1,0 +1,113 @@
+"""How to make one of each thing that a path of the portal can name, for somebody.
+
+`tests/unit/test_portal_rules.py` asks for things of one person and lets all others try to reach them, on every route.
+Whoever adds a route with a parameter adds a maker here; the test fails where there is none.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from bootstrap.ids import new_id
+from bootstrap.people.origin import Origin
+from bootstrap.people.sessions import sessions_of
+from bootstrap.people.tokens import make_token
+from bootstrap.portal.office import Office
+from bootstrap.rights.children import file_report
+from bootstrap.rights.contact import write_message
+from bootstrap.rights.lawful import enter_lawful
+from bootstrap.rights.requests import file_request
+from tests.people_made import signed_in
+
+__all__ = ["PUBLIC_PATHS", "THINGS", "Maker"]
+
+Maker = Callable[[Office, str], str]
+"""From the service and the id of an account to what stands in the path: a thing that belongs to it."""
+
+
+def _account(_: Office, account_id: str) -> str:
+    return account_id
+
+
+def _session(office: Office, account_id: str) -> str:
+    signed_in(office, account_id)
+    return office.database.read(lambda transaction: sessions_of(transaction, account_id, office.now_s()))[0].handle
+
+
+def _token(office: Office, account_id: str) -> str:
+    office.database.write(lambda transaction: transaction.execute("DELETE FROM api_token WHERE name = 'a thing'"))
+    token_id, _ = office.database.write(
+        lambda transaction: make_token(transaction, account_id, "a thing", ["credits"], 30, office.now_s())
+    )
+    return token_id
+
+
+def _request(office: Office, account_id: str) -> str:
+    return office.database.write(
+        lambda transaction: file_request(
+            transaction, account_id, "objection", subject="sign_in_security", state="open", by="test", now_s=1
+        )
+    ).id
+
+
+def _message(office: Office, account_id: str) -> str:
+    return office.database.write(
+        lambda transaction: write_message(
+            transaction,
+            account_id=account_id,
+            reply_to="ann@example.org",
+            topic="other",
+            words="Hello.",
+            trap="",
+            origin=Origin(new_id(), ""),
+            now_s=1,
+        )
+    )
+
+
+def _report(office: Office, account_id: str) -> str:
+    return office.database.write(
+        lambda transaction: file_report(
+            transaction,
+            about=account_id,
+            words="A child.",
+            reporter="",
+            trap="",
+            origin=Origin(new_id(), ""),
+            now_s=1,
+        )
+    )
+
+
+def _entry(office: Office, account_id: str) -> str:
+    return office.database.write(
+        lambda transaction: enter_lawful(
+            transaction,
+            kind="account",
+            authority="Court",
+            country="CH",
+            summary="Something",
+            received_at_s=1,
+            by=account_id,
+            now_s=1,
+        )
+    )
+
+
+THINGS: Final[dict[str, Maker]] = {
+    "account": _account,
+    "session": _session,
+    "token": _token,
+    "request": _request,
+    "message": _message,
+    "report": _report,
+    "entry": _entry,
+}
+"""By the parameter's name, or by the whole path (`/payouts/{payout}`) where a name means several things."""
+
+PUBLIC_PATHS: Final[dict[str, str]] = {
+    "/ledger/entries/{index}": "the ledger is public",
+    "/ledger/entries/{index}/proof": "the ledger is public",
+    "/ledger/tile/{path:path}": "the ledger is public",
+    "/ledger/mirror/{path:path}": "the ledger is public",
+}
+"""The paths with parameters that everybody may call, and why."""

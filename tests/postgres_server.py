@@ -1,0 +1,101 @@
+"""A PostgreSQL server of the tests' own: started once, on a Unix socket in a scratch folder, and ended with them."""
+
+import os
+import pwd
+import secrets
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from attrs import frozen
+
+__all__ = ["PostgresServer", "running_postgres"]
+
+STOP_TIMEOUT_S = 20
+
+
+@frozen
+class PostgresServer:
+    """A server that runs, and gives each test a database of its own."""
+
+    folder: Path
+
+    def url(self, database: str) -> str:
+        return f"postgresql://tests@/{database}?host={self.folder}"
+
+    @contextmanager
+    def fresh(self, template: str = "template1") -> Iterator[str]:
+        """The URL of a new database, which is gone afterwards."""
+        name = f"t{secrets.token_hex(6)}"
+        self._run(f"CREATE DATABASE {name} TEMPLATE {template}")
+        try:
+            yield self.url(name)
+        finally:
+            self._run(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def _run(self, sql: str) -> None:
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            connection.execute(sql)
+
+
+def _programs() -> Path | None:
+    """The folder of the newest server that Debian installed, or of the one in the path."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: float(path.parts[4]))
+    if found:
+        return found[-1].parent
+    where = shutil.which("postgres")
+    return Path(where).parent if where else None
+
+
+def _as_whom() -> dict[str, Any]:
+    """The server refuses to run as root: then it runs as the user that Debian made for it, or as nobody."""
+    if os.geteuid() != 0:
+        return {}
+    for name in ("postgres", "nobody"):
+        try:
+            entry = pwd.getpwnam(name)
+        except KeyError:
+            continue
+        return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+    raise AssertionError("there is neither a user postgres nor nobody")
+
+
+@contextmanager
+def running_postgres() -> Iterator[PostgresServer]:
+    """A server; skips where PostgreSQL is not installed."""
+    programs = _programs()
+    if programs is None:
+        pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
+    user = _as_whom()
+    # A Unix socket's path is short, and the server's user must reach it.
+    base = Path(tempfile.mkdtemp(prefix="pn-pg-", dir="/dev/shm" if Path("/dev/shm").is_dir() else "/tmp"))
+    try:
+        if user:
+            os.chown(base, user["user"], user["group"])
+        data = base / "data"
+        initdb = [programs / "initdb", "-D", data, "-U", "tests", "--auth=trust", "-E", "UTF8", "--locale=C", "-N"]
+        subprocess.run(initdb, check=True, capture_output=True, cwd=base, **user)
+        options = {"listen_addresses": "", "unix_socket_directories": base, "fsync": "off", "full_page_writes": "off"}
+        server = subprocess.Popen(
+            [programs / "postgres", "-D", data, *(f"--{name}={value}" for name, value in options.items())],
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd=base, **user,
+        )  # fmt: skip
+        try:
+            assert server.stderr is not None
+            for line in server.stderr:
+                if "ready to accept connections" in line:
+                    break
+            else:
+                raise AssertionError("PostgreSQL did not start")
+            yield PostgresServer(base)
+        finally:
+            server.send_signal(2)  # "fast" shutdown: it does not wait for sessions
+            server.communicate(timeout=STOP_TIMEOUT_S)
+    finally:
+        shutil.rmtree(base, ignore_errors=True)
