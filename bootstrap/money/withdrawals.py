@@ -20,10 +20,10 @@ from attrs import field, frozen
 
 from bootstrap.database import Transaction
 from bootstrap.ids import new_id
+from bootstrap.issuing_store import SigningRefused
 from bootstrap.money.journal import Overdrawn, house, move, person
 from bootstrap.money.standing import check_active
 from bootstrap.refusal import Refused
-from peernet.core.errors import PeernetError
 
 __all__ = [
     "CLASSES",
@@ -50,14 +50,6 @@ FOR_LATER: Final = frozenset({"busy"})
 """The reasons of a refusal after which the same is asked again."""
 
 Result = TypeVar("Result")
-
-
-class SigningRefused(PeernetError):
-    """The issuer signs nothing of a request; `reason` is a short fixed word."""
-
-    def __init__(self, message: str, *, reason: str) -> None:
-        super().__init__(message)
-        self.reason = reason
 
 
 class Issuing(Protocol):
