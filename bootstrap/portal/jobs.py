@@ -9,6 +9,8 @@ from attrs import frozen
 
 from bootstrap.database import DatabaseBusy
 from bootstrap.people.tidying import tidy
+from bootstrap.portal import hosts_jobs
+from bootstrap.portal.rights_jobs import erase_due, purge_old, tell_of_new_notice
 
 if TYPE_CHECKING:
     from bootstrap.portal.office import Office
@@ -35,7 +37,16 @@ async def _tidy(office: "Office") -> None:
     await trio.to_thread.run_sync(tidy, office.database, office.now_s(), limiter=office.threads)
 
 
-JOBS: Final[tuple[Job, ...]] = (Job("postman", 5.0, _send_mails), Job("tidy", 600.0, _tidy))
+JOBS: Final[tuple[Job, ...]] = (
+    Job("postman", 5.0, _send_mails),
+    Job("tidy", 600.0, _tidy),
+    Job("measure hosts", hosts_jobs.MEASURE_EVERY_S, hosts_jobs.measure_hosts),
+    Job("standing of hosts", hosts_jobs.TELL_EVERY_S, hosts_jobs.tell_network),
+    Job("lapses of hosts", hosts_jobs.LAPSE_EVERY_S, hosts_jobs.lapse_and_carry_out),
+    Job("deletions", 300.0, erase_due),
+    Job("notices", 600.0, tell_of_new_notice),
+    Job("purge", 3600.0, purge_old),
+)
 
 
 async def run_jobs(office: "Office", jobs: tuple[Job, ...] = JOBS) -> None:
