@@ -7,6 +7,9 @@ Whoever adds a route with a parameter adds a maker here; the test fails where th
 from collections.abc import Callable
 from typing import Final
 
+from bootstrap.ids import new_id
+from bootstrap.money.purchases import start_purchase
+from bootstrap.money.subscriptions import start_subscription
 from bootstrap.people.sessions import sessions_of
 from bootstrap.people.tokens import make_token
 from bootstrap.portal.office import Office
@@ -35,7 +38,45 @@ def _token(office: Office, account_id: str) -> str:
     return token_id
 
 
-THINGS: Final[dict[str, Maker]] = {"account": _account, "session": _session, "token": _token}
+def _purchase(office: Office, account_id: str) -> str:
+    config = office.cashier.config
+    pack = config.price_list[0].name
+    office.database.write(lambda transaction: transaction.execute("UPDATE purchase SET state = 'failed'"))
+    return office.database.write(
+        lambda transaction: start_purchase(transaction, config, account_id, pack, office.now_s())
+    )
+
+
+def _subscription(office: Office, account_id: str) -> str:
+    config = office.cashier.config
+    plan = config.plan_list[0].name
+    office.database.write(lambda transaction: transaction.execute("UPDATE subscription SET state = 'ended'"))
+    return office.database.write(
+        lambda transaction: start_subscription(transaction, config, account_id, plan, office.now_s())
+    )
+
+
+def _payout(office: Office, account_id: str) -> str:
+    name = new_id()
+    office.database.write(
+        lambda transaction: transaction.execute(
+            "INSERT INTO payout (id, account_id, microcredits, cents, currency, state, asked_at_s, changed_at_s)"
+            " VALUES (:id, :account, 1, 1, 'EUR', 'paid', 1, 1)",
+            id=name,
+            account=account_id,
+        )
+    )
+    return name
+
+
+THINGS: Final[dict[str, Maker]] = {
+    "account": _account,
+    "payout": _payout,
+    "purchase": _purchase,
+    "session": _session,
+    "subscription": _subscription,
+    "token": _token,
+}
 """By the parameter's name, or by the whole path (`/payouts/{payout}`) where a name means several things."""
 
 PUBLIC_PATHS: Final[dict[str, str]] = {}

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import trio
 
     from bootstrap.keeper import LedgerKeeper
+    from bootstrap.money.settings import MoneyConfig
     from bootstrap.portal.office import Office
     from bootstrap.portal.settings import PortalConfig
     from bootstrap.service import BootstrapService
@@ -92,6 +93,7 @@ async def _serve(arguments: argparse.Namespace, ending: Ending | None = None) ->
     network, home = network_of(arguments), home_of(arguments)
     config: BootstrapConfig = table_of(arguments, "bootstrap", BootstrapConfig)
     portal = _portal_of(arguments)
+    money = _money_of(arguments)
     if not 1 <= arguments.bootstraps <= MAX_BOOTSTRAPS:
         raise UserError(f"--bootstraps {arguments.bootstraps}: choose 1 to {MAX_BOOTSTRAPS}")
     if arguments.bootstraps > 1 and arguments.write_network is None:
@@ -110,7 +112,7 @@ async def _serve(arguments: argparse.Namespace, ending: Ending | None = None) ->
             with _explained():
                 service = keeper.service(stack, peer, config, policy)
             nursery.start_soon(service.run)
-            office = await _serve_portal(portal, home, nursery, peer, service, policy)
+            office = await _serve_portal(portal, money, home, nursery, peer, service, policy)
             await serve_metrics(arguments, [peer], nursery, *([] if office is None else [office.metrics]))
             ledger = keeper.log.verifier_key.text()
             text = f"bootstrap node ready; others join with\n  {_joining(arguments, addresses[0], ledger)}"
@@ -140,8 +142,17 @@ def _portal_of(arguments: argparse.Namespace) -> "PortalConfig":
     return config if arguments.portal is None else evolve(config, listen=arguments.portal)
 
 
+def _money_of(arguments: argparse.Namespace) -> "MoneyConfig":
+    from bootstrap.money.settings import MoneyConfig
+    from peernet.node.config import load_table
+
+    config: MoneyConfig = load_table(config_file(arguments), "money", MoneyConfig, {})
+    return config
+
+
 async def _serve_portal(
     config: "PortalConfig",
+    money: "MoneyConfig",
     home: "Home",
     nursery: "trio.Nursery",
     peer: "Peer",
@@ -151,14 +162,17 @@ async def _serve_portal(
     """Serves the portal in `nursery` where the configuration asks for one."""
     if not config.listen:
         return None
+    from bootstrap.money.log_settlements import LogSettlements
     from bootstrap.portal.serving import open_office, run_portal
     from bootstrap.public.figures import NodeFigures
     from bootstrap.public.ledger_view import NodeLedger
 
-    office = open_office(config, home.state, home.seed("portal"))
+    office = open_office(config, home.state, home.seed("portal"), money)
     copy = peer.directory.copy
     office.figures = NodeFigures(lambda: copy.directory, service.log, service.tokens, office.now_s)
     office.ledger = NodeLedger(service.log, service.read_file, policy, peer.suite)
+    office.issuer = service.issuer
+    office.settlements = LogSettlements(service.log)
     await nursery.start(run_portal, office)
     return office
 

@@ -9,6 +9,7 @@ from attrs import frozen
 
 from bootstrap.database import DatabaseBusy
 from bootstrap.people.tidying import tidy
+from bootstrap.portal import money_jobs
 
 if TYPE_CHECKING:
     from bootstrap.portal.office import Office
@@ -35,7 +36,13 @@ async def _tidy(office: "Office") -> None:
     await trio.to_thread.run_sync(tidy, office.database, office.now_s(), limiter=office.threads)
 
 
-JOBS: Final[tuple[Job, ...]] = (Job("postman", 5.0, _send_mails), Job("tidy", 600.0, _tidy))
+JOBS: Final[tuple[Job, ...]] = (
+    Job("postman", 5.0, _send_mails),
+    Job("tidy", 600.0, _tidy),
+    Job("cashier", money_jobs.CASHIER_EVERY_S, money_jobs.run_cashier),
+    Job("earnings", money_jobs.EARNINGS_EVERY_S, money_jobs.count_earnings),
+    Job("withdrawals", money_jobs.WITHDRAWALS_EVERY_S, money_jobs.finish_withdrawals),
+)
 
 
 async def run_jobs(office: "Office", jobs: tuple[Job, ...] = JOBS) -> None:

@@ -7,7 +7,10 @@ import trio
 from attrs import define, field
 
 from bootstrap.database import Database
+from bootstrap.issuing import Issuing
 from bootstrap.mail.postman import Postman
+from bootstrap.money.cashier import Cashier
+from bootstrap.money.earnings import SettlementSource
 from bootstrap.people.letters import Letters
 from bootstrap.people.passwords import Passwords
 from bootstrap.portal.crossing import CrossingGuard
@@ -36,12 +39,17 @@ class Office:
     """Whole seconds of the Unix epoch."""
     pages: Pages
     postman: Postman
+    cashier: Cashier
     notice_version: str = NOTICE_VERSION
     metrics: PortalMetrics = field(factory=PortalMetrics)
     figures: NetworkFigures | None = None
     """Figures of the network; None where the node gives none."""
     ledger: LedgerView | None = None
     """The node's ledger; None where there is none beside the portal."""
+    issuer: Issuing | None = None
+    """Who signs bearer credits; None where this node gives none out."""
+    settlements: SettlementSource | None = None
+    """The log that says what hosts are owed."""
     passwords: Passwords = field(factory=Passwords)
     threads: trio.CapacityLimiter = field(factory=lambda: trio.CapacityLimiter(DATABASE_THREADS))
 

@@ -10,6 +10,10 @@ from bootstrap.portal import (
     health,
     home,
     ledger_pages,
+    money_api,
+    money_desk,
+    money_pages,
+    payout_pages,
     people_api,
     people_pages,
 )
@@ -27,4 +31,8 @@ ROUTES: Final[tuple[Page, ...]] = (
     *account_pages.ROUTES,
     *desk_people.ROUTES,
     *people_api.ROUTES,
+    *money_pages.ROUTES,
+    *payout_pages.ROUTES,
+    *money_desk.ROUTES,
+    *money_api.ROUTES,
 )
