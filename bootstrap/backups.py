@@ -20,14 +20,17 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Self
 
 import apsw
 from attrs import asdict, frozen
 
-from bootstrap.retention.classes import CLASSES
+from bootstrap.database import open_database
+from bootstrap.retention.periods import periods as longest_periods
+from bootstrap.rights.deletion import erase_again, erased_accounts
 from bootstrap.store import LedgerCorrupt, LedgerStore
 from peernet.core.errors import UserError
 from peernet.core.ledger.checkpoint import read_unverified
@@ -38,6 +41,7 @@ __all__ = ["Backup", "KeptFile", "back_up", "prune", "read_backup", "restore"]
 MANIFEST: Final = "backup.json"
 FORMAT: Final = 1
 LEDGER: Final = "state/ledger.sqlite"
+OPERATOR: Final = "operator.sqlite"
 ISSUING: Final = "state/issuing.sqlite"
 POSTGRES_DUMP: Final = "postgres/{}.dump"
 BUFFER_BYTES: Final = 1 << 20
@@ -81,7 +85,15 @@ class Backup:
             raise UserError(f"{where} is no backup: its {MANIFEST} cannot be read") from error
 
 
-def back_up(home: Home, target: Path, now_s: int, *, with_keys: bool = False, postgres: Sequence[str] = ()) -> Backup:
+def back_up(
+    home: Home,
+    target: Path,
+    now_s: int,
+    *,
+    with_keys: bool = False,
+    postgres: Sequence[str] = (),
+    periods: Mapping[str, int] | None = None,
+) -> Backup:
     """Takes a backup of the node at `home` into the new folder `target`.
 
     Args:
@@ -90,6 +102,7 @@ def back_up(home: Home, target: Path, now_s: int, *, with_keys: bool = False, po
         now_s: seconds of the Unix epoch.
         with_keys: whether the node's keys are in it, too.
         postgres: the URLs of databases that are in PostgreSQL.
+        periods: for how many seconds this operator keeps each class of data, if not for as long as may be.
 
     Raises `UserError`.
     """
@@ -112,7 +125,12 @@ def back_up(home: Home, target: Path, now_s: int, *, with_keys: bool = False, po
     for other in (path for path in others if path.exists()):
         folder = "config/keys" if other.suffix == ".key" else "state/mirrors"
         _copy_file(other, target / folder / other.name)
-    made = Backup(now_s, now_s + _period_s(), _ledger_size(target / LEDGER), tuple(_kept(target)))
+    made = Backup(
+        now_s,
+        now_s + min((periods or longest_periods()).values()),
+        _ledger_size(target / LEDGER),
+        tuple(_kept(target)),
+    )
     _write_manifest(target, made)
     return made
 
@@ -132,12 +150,24 @@ def read_backup(folder: Path) -> Backup:
     return backup
 
 
-def restore(folder: Path, home: Home, *, postgres: Sequence[str] = ()) -> Backup:
+def restore(
+    folder: Path, home: Home, *, postgres: Sequence[str] = (), operator: str = "", now_s: int | None = None
+) -> Backup:
     """Puts a backup back into `home`, whose node does not run; keys that are there stay.
 
-    What it replaces is kept beside it, in `state.before-restore`. Raises `UserError`, and has then changed nothing.
+    What it replaces is kept beside it, in `state.before-restore`. Whoever was erased since the backup is erased again,
+    as far as the database that is replaced can still be asked. Raises `UserError`, and has then changed nothing.
+
+    Args:
+        folder: the backup.
+        home: the node's folders.
+        postgres: the URLs of databases that are in PostgreSQL.
+        operator: where the operator's database is, if not where it is by default.
+        now_s: the time, if not that of the backup.
     """
     backup = read_backup(folder)
+    operators = operator or str(home.state / OPERATOR)
+    erased = _erased_in(operators)
     dumps = [kept for kept in backup.files if kept.path.startswith("postgres/")]
     if len(dumps) != len(postgres):
         raise UserError(f"the backup has {len(dumps)} databases of PostgreSQL, and {len(postgres)} are configured")
@@ -154,6 +184,12 @@ def restore(folder: Path, home: Home, *, postgres: Sequence[str] = ()) -> Backup
             _copy_file(folder / inside, fresh / inside.relative_to("state"))
     for number, url in enumerate(postgres):
         _put_back(url, folder / POSTGRES_DUMP.format(number))
+    inside = Path(operators)
+    _erase_again(
+        str(fresh / inside.relative_to(home.state)) if inside.is_relative_to(home.state) else operators,
+        erased,
+        backup.taken_at_s if now_s is None else now_s,
+    )
     if home.state.exists():
         home.state.rename(before)
     fresh.rename(home.state)
@@ -176,10 +212,6 @@ def prune(folder: Path, now_s: int) -> list[Path]:
     return gone
 
 
-def _period_s() -> int:
-    return min(each.period_s for each in CLASSES.values() if each.period_s is not None)
-
-
 def _copy_database(database: Path, copy: Path) -> None:
     """A copy of a database that may be in use, as it is at one moment."""
     copy.parent.mkdir(mode=OWNER_ONLY, parents=True, exist_ok=True)
@@ -192,6 +224,27 @@ def _copy_database(database: Path, copy: Path) -> None:
     finally:
         source.close()
         target.close()
+
+
+def _erased_in(where: str) -> list[str]:
+    """Who was erased, according to a database that may be damaged, or gone."""
+    try:
+        database = open_database(where)
+    except (UserError, apsw.Error):
+        return []
+    try:
+        return database.read(erased_accounts)
+    finally:
+        database.close()
+
+
+def _erase_again(where: str, account_ids: Sequence[str], now_s: int) -> None:
+    if account_ids:
+        database = open_database(where)
+        try:
+            database.write(partial(erase_again, account_ids=account_ids, now_s=now_s))
+        finally:
+            database.close()
 
 
 def _copy_file(source: Path, target: Path) -> None:

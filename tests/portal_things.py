@@ -10,9 +10,14 @@ from typing import Final
 from bootstrap.ids import new_id
 from bootstrap.money.purchases import start_purchase
 from bootstrap.money.subscriptions import start_subscription
+from bootstrap.people.origin import Origin
 from bootstrap.people.sessions import sessions_of
 from bootstrap.people.tokens import make_token
 from bootstrap.portal.office import Office
+from bootstrap.rights.children import file_report
+from bootstrap.rights.contact import write_message
+from bootstrap.rights.lawful import enter_lawful
+from bootstrap.rights.requests import file_request
 from tests.people_made import signed_in
 
 __all__ = ["PUBLIC_PATHS", "THINGS", "Maker"]
@@ -69,6 +74,58 @@ def _payout(office: Office, account_id: str) -> str:
     return name
 
 
+def _request(office: Office, account_id: str) -> str:
+    return office.database.write(
+        lambda transaction: file_request(
+            transaction, account_id, "objection", subject="sign_in_security", state="open", by="test", now_s=1
+        )
+    ).id
+
+
+def _message(office: Office, account_id: str) -> str:
+    return office.database.write(
+        lambda transaction: write_message(
+            transaction,
+            account_id=account_id,
+            reply_to="ann@example.org",
+            topic="other",
+            words="Hello.",
+            trap="",
+            origin=Origin(new_id(), ""),
+            now_s=1,
+        )
+    )
+
+
+def _report(office: Office, account_id: str) -> str:
+    return office.database.write(
+        lambda transaction: file_report(
+            transaction,
+            about=account_id,
+            words="A child.",
+            reporter="",
+            trap="",
+            origin=Origin(new_id(), ""),
+            now_s=1,
+        )
+    )
+
+
+def _entry(office: Office, account_id: str) -> str:
+    return office.database.write(
+        lambda transaction: enter_lawful(
+            transaction,
+            kind="account",
+            authority="Court",
+            country="CH",
+            summary="Something",
+            received_at_s=1,
+            by=account_id,
+            now_s=1,
+        )
+    )
+
+
 THINGS: Final[dict[str, Maker]] = {
     "account": _account,
     "payout": _payout,
@@ -76,8 +133,17 @@ THINGS: Final[dict[str, Maker]] = {
     "session": _session,
     "subscription": _subscription,
     "token": _token,
+    "request": _request,
+    "message": _message,
+    "report": _report,
+    "entry": _entry,
 }
 """By the parameter's name, or by the whole path (`/payouts/{payout}`) where a name means several things."""
 
-PUBLIC_PATHS: Final[dict[str, str]] = {}
+PUBLIC_PATHS: Final[dict[str, str]] = {
+    "/ledger/entries/{index}": "the ledger is public",
+    "/ledger/entries/{index}/proof": "the ledger is public",
+    "/ledger/tile/{path:path}": "the ledger is public",
+    "/ledger/mirror/{path:path}": "the ledger is public",
+}
 """The paths with parameters that everybody may call, and why."""

@@ -13,7 +13,7 @@ from peernet.cli.options import add_home, add_network, config_file, home_of, net
 from peernet.cli.services import Ending, add_metrics, add_service, announce, finish, run_service, serve_metrics
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     import trio
 
@@ -92,8 +92,7 @@ async def _serve(arguments: argparse.Namespace, ending: Ending | None = None) ->
 
     network, home = network_of(arguments), home_of(arguments)
     config: BootstrapConfig = table_of(arguments, "bootstrap", BootstrapConfig)
-    portal = _portal_of(arguments)
-    money = _money_of(arguments)
+    portal, periods, money = _portal_of(arguments), _periods_of(arguments), _money_of(arguments)
     if not 1 <= arguments.bootstraps <= MAX_BOOTSTRAPS:
         raise UserError(f"--bootstraps {arguments.bootstraps}: choose 1 to {MAX_BOOTSTRAPS}")
     if arguments.bootstraps > 1 and arguments.write_network is None:
@@ -112,7 +111,7 @@ async def _serve(arguments: argparse.Namespace, ending: Ending | None = None) ->
             with _explained():
                 service = keeper.service(stack, peer, config, policy)
             nursery.start_soon(service.run)
-            office = await _serve_portal(portal, money, home, nursery, peer, service, policy)
+            office = await _serve_portal(portal, home, nursery, peer, service, policy, periods, money)
             await serve_metrics(arguments, [peer], nursery, *([] if office is None else [office.metrics]))
             ledger = keeper.log.verifier_key.text()
             text = f"bootstrap node ready; others join with\n  {_joining(arguments, addresses[0], ledger)}"
@@ -142,6 +141,13 @@ def _portal_of(arguments: argparse.Namespace) -> "PortalConfig":
     return config if arguments.portal is None else evolve(config, listen=arguments.portal)
 
 
+def _periods_of(arguments: argparse.Namespace) -> "Mapping[str, int]":
+    from bootstrap.retention.periods import RetentionConfig, chosen_periods
+    from peernet.node.config import load_table
+
+    return chosen_periods(load_table(config_file(arguments), "retention", RetentionConfig, {}))
+
+
 def _money_of(arguments: argparse.Namespace) -> "MoneyConfig":
     from bootstrap.money.settings import MoneyConfig
     from peernet.node.config import load_table
@@ -152,25 +158,29 @@ def _money_of(arguments: argparse.Namespace) -> "MoneyConfig":
 
 async def _serve_portal(
     config: "PortalConfig",
-    money: "MoneyConfig",
     home: "Home",
     nursery: "trio.Nursery",
     peer: "Peer",
     service: "BootstrapService",
     policy: "LedgerPolicy",
+    periods: "Mapping[str, int]",
+    money: "MoneyConfig",
 ) -> "Office | None":
     """Serves the portal in `nursery` where the configuration asks for one."""
     if not config.listen:
         return None
+    from bootstrap.hosts.overlay import OverlayHosts
     from bootstrap.money.log_settlements import LogSettlements
     from bootstrap.portal.serving import open_office, run_portal
     from bootstrap.public.figures import NodeFigures
     from bootstrap.public.ledger_view import NodeLedger
 
     office = open_office(config, home.state, home.seed("portal"), money)
+    office.periods = periods
     copy = peer.directory.copy
     office.figures = NodeFigures(lambda: copy.directory, service.log, service.tokens, office.now_s)
     office.ledger = NodeLedger(service.log, service.read_file, policy, peer.suite)
+    office.hosts = OverlayHosts(peer, service)
     office.issuer = service.issuer
     office.settlements = LogSettlements(service.log)
     await nursery.start(run_portal, office)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from peernet.cli.options import add_home, config_file, home_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from bootstrap.backups import Backup
 
 HELP = "back up, restore and look after a bootstrap node"
@@ -27,6 +29,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     promote = actions.add_parser("promote", help="let somebody with an account work at the portal's desk")
     add_home(promote)
     promote.add_argument("email", metavar="EMAIL", help="the account's address, which its person has confirmed")
+    purge = actions.add_parser("purge", help="delete the data that are past their time, as the running node does")
+    add_home(purge)
+    purge.add_argument("--dry-run", action="store_true", help="only count them")
     prune = actions.add_parser("prune", help="delete the backups that are past their time")
     prune.add_argument("folder", type=Path, metavar="FOLDER", help="the folder that the backups are in")
 
@@ -40,14 +45,29 @@ def run(arguments: argparse.Namespace) -> int:
         case "backup":
             home = home_of(arguments)
             target = arguments.to / f"{datetime.fromtimestamp(now_s, UTC):%Y-%m-%dT%H%M%SZ}"
-            made = back_up(home, target, now_s, with_keys=arguments.with_keys, postgres=_postgres(arguments))
+            made = back_up(
+                home,
+                target,
+                now_s,
+                with_keys=arguments.with_keys,
+                postgres=_postgres(arguments),
+                periods=_periods(arguments),
+            )
             print(f"{target}: {_about(made)}")
         case "restore":
-            put = restore(arguments.backup, home_of(arguments), postgres=_postgres(arguments))
+            put = restore(
+                arguments.backup,
+                home_of(arguments),
+                postgres=_postgres(arguments),
+                operator=_operators(arguments),
+                now_s=now_s,
+            )
             print(f"restored from {arguments.backup}: {_about(put)}")
             print("when the node starts, it asks the others for its own log first, and signs nothing if it is behind")
         case "promote":
             print(_promote(arguments))
+        case "purge":
+            _purge(arguments, now_s)
         case _:
             for gone in prune(arguments.folder, now_s):
                 print(f"deleted {gone}, which was past its time")
@@ -88,15 +108,47 @@ def _promote(arguments: argparse.Namespace) -> str:
     return "done: the desk is at /desk, once the person has signed in"
 
 
+def _purge(arguments: argparse.Namespace, now_s: int) -> None:
+    from bootstrap.database import open_database
+    from bootstrap.retention.purging import due_counts, purge
+
+    database = open_database(_operators(arguments) or str(home_of(arguments).state / "operator.sqlite"))
+    try:
+        periods = _periods(arguments)
+        if arguments.dry_run:
+            counts = database.read(lambda transaction: due_counts(transaction, periods, now_s))
+        else:
+            counts = purge(database, periods, now_s)
+    finally:
+        database.close()
+    for name, rows in counts.items():
+        days = periods[name] // (24 * 3600)
+        print(f"{name}: {rows} rows {'are' if arguments.dry_run else 'were'} past {days} days")
+
+
+def _periods(arguments: argparse.Namespace) -> "Mapping[str, int]":
+    from bootstrap.retention.periods import RetentionConfig, chosen_periods
+    from peernet.node.config import load_table
+
+    return chosen_periods(load_table(config_file(arguments), "retention", RetentionConfig, {}))
+
+
+def _operators(arguments: argparse.Namespace) -> str:
+    """Where the configuration says that the operator's database is; empty for where it is by default."""
+    from bootstrap.portal.settings import PortalConfig
+    from peernet.node.config import load_table
+
+    return load_table(config_file(arguments), "portal", PortalConfig, {}).database
+
+
 def _postgres(arguments: argparse.Namespace) -> list[str]:
     """The databases that the configuration has in PostgreSQL; one that both name is one."""
-    from bootstrap.portal.settings import PortalConfig
     from bootstrap.service import BootstrapConfig
     from peernet.node.config import load_table
 
     path = config_file(arguments)
     found = [
-        load_table(path, "portal", PortalConfig, {}).database,
+        _operators(arguments),
         load_table(path, "bootstrap", BootstrapConfig, {}).database,
     ]
     return list(dict.fromkeys(url for url in found if url.startswith(("postgresql://", "postgres://"))))

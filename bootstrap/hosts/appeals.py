@@ -9,6 +9,8 @@ Rules:
 4. While an appeal is open, nothing that cannot be undone happens to the host (`standing`, `forfeiting`).
 """
 
+from typing import Any, Final
+
 from bootstrap.database import Transaction
 from bootstrap.hosts.standing import APPEAL_WITHIN_S, end_sanction, other_operators, tell_operator_of_host
 from bootstrap.ids import new_id
@@ -16,7 +18,9 @@ from bootstrap.people.access_log import note_access
 from bootstrap.people.sessions import Origin
 from bootstrap.refusal import NotFound, Refused
 
-__all__ = ["decide_appeal", "make_appeal"]
+__all__ = ["decide_appeal", "make_appeal", "open_appeals_of_all"]
+
+MAX_LISTED: Final = 100
 
 
 def make_appeal(transaction: Transaction, sanction_id: str, account_id: str, words: str, now_s: int) -> str:
@@ -98,3 +102,17 @@ def decide_appeal(
     )
     said = "your appeal has been granted" if granted else "your appeal has been rejected"
     tell_operator_of_host(transaction, host_id, said, explanation, now_s)
+
+
+def open_appeals_of_all(transaction: Transaction) -> list[dict[str, Any]]:
+    """Those that wait for a decision, the oldest first."""
+    names = (
+        "id", "host_id", "host_name", "words", "made_at_s", "kind", "reason", "explanation", "given_by", "given_at_s",
+    )  # fmt: skip
+    rows = transaction.rows(
+        "SELECT appeal.id, host.id, host.name, words, made_at_s, kind, reason, sanction.explanation, given_by,"
+        " given_at_s FROM appeal JOIN sanction ON sanction.id = appeal.sanction_id"
+        " JOIN host ON host.id = appeal.host_id WHERE decided_at_s IS NULL ORDER BY made_at_s LIMIT :most",
+        most=MAX_LISTED,
+    )
+    return [dict(zip(names, row, strict=True)) for row in rows]

@@ -1,5 +1,6 @@
 """What hosts need to know of money: a port, which the package `money` fills."""
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from attrs import frozen
@@ -21,8 +22,8 @@ class Earned:
 class Earnings(Protocol):
     """The part of money that is about hosts."""
 
-    def of_host(self, transaction: Transaction, host_id: str, now_s: int) -> Earned:
-        """What the ledger settled to the host's payout keys."""
+    def of_hosts(self, transaction: Transaction, account_id: str, now_s: int) -> Mapping[str, Earned]:
+        """What the ledger settled to the payout keys of an account's hosts, by host."""
         ...
 
     def forfeit(self, transaction: Transaction, *, account_id: str, host_id: str, key: str, now_s: int) -> int:
@@ -37,8 +38,8 @@ class Earnings(Protocol):
 class NoEarnings:
     """Where there is no money."""
 
-    def of_host(self, transaction: Transaction, host_id: str, now_s: int) -> Earned:
-        return Earned()
+    def of_hosts(self, transaction: Transaction, account_id: str, now_s: int) -> Mapping[str, Earned]:
+        return {}
 
     def forfeit(self, transaction: Transaction, *, account_id: str, host_id: str, key: str, now_s: int) -> int:
         return 0

@@ -12,7 +12,7 @@ Rules:
 Source: design section 8, promise P7.
 """
 
-from typing import Final
+from typing import Any, Final
 
 from bootstrap.database import Transaction
 from bootstrap.hosts.earnings import Earnings
@@ -33,6 +33,7 @@ __all__ = [
     "ask_forfeiture",
     "carry_out_forfeitures",
     "due_at_s",
+    "open_forfeitures",
     "payouts_wait",
     "second_forfeiture",
     "withdraw_forfeiture",
@@ -159,3 +160,25 @@ def payouts_wait(transaction: Transaction, account_id: str) -> bool:
         account=account_id,
     )
     return row is not None
+
+
+def open_forfeitures(transaction: Transaction) -> list[dict[str, Any]]:
+    """Those that wait, for operators."""
+    names = (
+        "id",
+        "host_id",
+        "host_name",
+        "account_id",
+        "reason",
+        "explanation",
+        "given_by",
+        "given_at_s",
+        "seconded_by",
+    )
+    rows = transaction.rows(
+        "SELECT sanction.id, host.id, host.name, host.account_id, reason, explanation, given_by, given_at_s,"
+        " seconded_by FROM sanction JOIN host ON host.id = sanction.host_id"
+        " WHERE kind = 'forfeiture' AND ended_at_s IS NULL ORDER BY given_at_s LIMIT :most",
+        most=MAX_AT_ONCE,
+    )
+    return [dict(zip(names, row, strict=True)) for row in rows]

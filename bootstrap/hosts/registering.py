@@ -12,18 +12,19 @@ Rules:
 from collections.abc import Sequence
 from typing import Final
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from bootstrap.database import Transaction
 from bootstrap.hosts.agreement import CURRENT_VERSION, agreement
 from bootstrap.hosts.codes import take_code
 from bootstrap.ids import new_id
 from bootstrap.people.access_log import note_access
+from bootstrap.people.names import checked_name
 from bootstrap.refusal import Refused
 from peernet.core.host_statements import HostAgreement, is_signed, proves_payout_key
 from peernet.core.suite import CipherSuite
 
-__all__ = ["MAX_HOSTS", "Declared", "DeclaredModel", "Registration", "register_host"]
+__all__ = ["MAX_HOSTS", "Declared", "DeclaredModel", "Registration", "checked_host_name", "register_host"]
 
 MAX_HOSTS: Final = 500
 """Of one account."""
@@ -67,6 +68,7 @@ def register_host(transaction: Transaction, sent: Registration, suite: CipherSui
     """
     statement = sent.statement
     _check_statement(sent, suite, origin)
+    sent = evolve(sent, name=checked_host_name(sent.name))
     account_id = take_code(transaction, statement.code, now_s)
     account = transaction.row("SELECT state FROM account WHERE id = :id", id=account_id)
     if account is None or account[0] != "active":
@@ -95,6 +97,15 @@ def register_host(transaction: Transaction, sent: Registration, suite: CipherSui
     )
     note_access(transaction, "host_registered", now_s=now_s, by=account_id, about=account_id, thing=f"host/{host_id}")
     return host_id
+
+
+def checked_host_name(given: str) -> str:
+    """A host's name to show; raises `Refused`."""
+    try:
+        return checked_name(given)
+    except Refused as refusal:
+        said = str(refusal).replace("a display name", "a name")
+        raise Refused(said, reason=refusal.reason, field="name") from refusal
 
 
 def _check_statement(sent: Registration, suite: CipherSuite, origin: str) -> None:

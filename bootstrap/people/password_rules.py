@@ -42,7 +42,7 @@ def check_password(password: str, *own: str, field: str = "password") -> None:
             field=field,
         )
     folded = unicodedata.normalize("NFKC", password).casefold()
-    words = _common() | {word for word in map(str.casefold, own) if len(word) >= MIN_OWN_WORD}
+    words = _common() | {word for word in map(_joined, own) if len(word) >= MIN_OWN_WORD}
     if _repeats(folded) or _walks(folded) or _made_of(folded, words):
         raise Refused(
             "that is one of the first passwords that anybody would try: take a few words that only you would put "
@@ -66,10 +66,15 @@ def _made_of(text: str, words: Iterable[str]) -> bool:
     """Whether all but the digits and signs at the ends is one of the words, or two."""
     bare = _EDGE.sub("", text)
     for core in {text, bare, bare.translate(_AS_LETTERS), _EDGE.sub("", text.translate(_AS_LETTERS))}:
-        joined = re.sub(r"[\W_]+", "", core)
+        joined = _joined(core)
         if joined in words or any(joined[:at] in words and joined[at:] in words for at in range(1, len(joined))):
             return True
     return False
+
+
+def _joined(text: str) -> str:
+    """The letters and digits of a text alone."""
+    return re.sub(r"[\W_]+", "", text.casefold())
 
 
 @cache

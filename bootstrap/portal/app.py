@@ -144,6 +144,9 @@ class Portal:
             response = self._refuse(visit, refusal)
         except DatabaseBusy:
             response = self._refuse(visit, Refused("too much is going on: try again in a minute", reason="busy"))
+        if response.headers.get("cache-control", "").startswith("public"):
+            # It may be kept and shown to others: so it carries nobody's cookie.
+            return response
         if visit.visitor.use_is_due:
             await self._note_use(visit, secret)
         self._set_cookies(response, visit, None if cookie else form_cookie)
@@ -235,7 +238,9 @@ class Portal:
     async def _recognise(self, visit: Visit) -> None:
         """Finds out who looks at a page that is not there, so that their menu is."""
         try:
-            visit.visitor = await visit.read(partial(self._visitor, visit.request, now_s=self.office.now_s()))
+            visit.visitor = await visit.read(
+                partial(self._visitor, visit.request, visit.route, now_s=self.office.now_s())
+            )
         except DatabaseBusy:
             return
         cookie = visit.request.cookies.get(FORM_COOKIE, "")

@@ -17,7 +17,7 @@ from peernet.core.ledger.tiles import CHECKPOINT_PATH, ResourceNotFound
 
 __all__ = ["ENTRIES_SHOWN", "ROUTES"]
 
-ENTRIES_SHOWN: Final = 20
+ENTRIES_SHOWN: Final = 15
 MAX_PAGE_DIGITS: Final = 12
 FOR_EVER: Final = "public, max-age=31536000, immutable"
 A_MOMENT: Final = "public, max-age=2"

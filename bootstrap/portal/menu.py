@@ -46,10 +46,12 @@ MENU: Final[tuple[Entry, ...]] = (
     Entry("How it works", "/how"),
     Entry("Ledger", "/ledger"),
     Entry("Transparency", "/transparency"),
+    Entry("Status", "/status"),
     DASHBOARD,
     Entry("Credits", "/credits", signed_in=True),
     Entry("Earnings", "/earnings", signed_in=True),
     Entry("Statements", "/statements", signed_in=True),
+    Entry("Hosts", "/hosts", signed_in=True),
     Entry("Account", "/account", signed_in=True),
     Entry("Sessions", "/account/sessions", signed_in=True),
     Entry("API tokens", "/account/tokens", signed_in=True),
@@ -60,13 +62,37 @@ MENU: Final[tuple[Entry, ...]] = (
     Entry("Money", "/desk/money", signed_in=True, role="operator"),
     Entry("Money", "/desk/money", signed_in=True, role="auditor"),
     Entry("Codes and grants", "/desk/gifts", signed_in=True, role="operator"),
+    Entry("All hosts", "/desk/hosts", signed_in=True, role="operator"),
+    Entry("All hosts", "/desk/hosts", signed_in=True, role="auditor"),
+    Entry("Appeals", "/desk/appeals", signed_in=True, role="operator"),
+    Entry("Appeals", "/desk/appeals", signed_in=True, role="auditor"),
+    Entry("Abuse", "/desk/abuse", signed_in=True, role="operator"),
+    Entry("Abuse", "/desk/abuse", signed_in=True, role="auditor"),
     Entry("Access log", "/desk/access-log", signed_in=True, role="operator"),
     Entry("Access log", "/desk/access-log", signed_in=True, role="auditor"),
+    Entry("Privacy", "/privacy", signed_in=True),
+    *(
+        Entry(name, path, signed_in=True, role=role)
+        for name, path in (
+            ("Requests", "/desk/privacy"),
+            ("Authorities", "/desk/lawful-requests"),
+            ("Retention", "/desk/retention"),
+        )
+        for role in ("operator", "auditor")
+    ),
 )
 FOOTER: Final[tuple[Entry, ...]] = (
     Entry("How it works", "/how"),
     Entry("Transparency", "/transparency"),
+    Entry("Host agreement", "/agreement"),
     Entry("API", "/developers"),
+    Entry("Privacy notice", "/policies/privacy"),
+    Entry("Terms", "/policies/terms"),
+    Entry("Acceptable use", "/policies/acceptable-use"),
+    Entry("Retention", "/retention"),
+    Entry("Providers", "/providers"),
+    Entry("Authorities’ requests", "/lawful-requests"),
+    Entry("Contact", "/contact"),
 )
 
 

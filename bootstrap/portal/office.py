@@ -1,12 +1,14 @@
 """What the handlers of the portal work with, made once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import trio
 from attrs import define, field
 
 from bootstrap.database import Database
+from bootstrap.hosts.earnings import Earnings, NoEarnings
+from bootstrap.hosts.network import HostNetwork, NoNetwork
 from bootstrap.issuing import Issuing
 from bootstrap.mail.postman import Postman
 from bootstrap.money.cashier import Cashier
@@ -19,6 +21,7 @@ from bootstrap.portal.pages import Pages
 from bootstrap.portal.settings import PortalConfig
 from bootstrap.public.figures import NetworkFigures
 from bootstrap.public.ledger_view import LedgerView
+from bootstrap.retention.periods import periods
 
 __all__ = ["NOTICE_VERSION", "Office"]
 
@@ -41,6 +44,8 @@ class Office:
     postman: Postman
     cashier: Cashier
     notice_version: str = NOTICE_VERSION
+    periods: Mapping[str, int] = field(factory=periods)
+    """For how many seconds each class of data is kept here."""
     metrics: PortalMetrics = field(factory=PortalMetrics)
     figures: NetworkFigures | None = None
     """Figures of the network; None where the node gives none."""
@@ -51,6 +56,10 @@ class Office:
     settlements: SettlementSource | None = None
     """The log that says what hosts are owed."""
     passwords: Passwords = field(factory=Passwords)
+    hosts: HostNetwork = field(factory=NoNetwork)
+    """The overlay, as the registry of hosts sees it."""
+    earnings: Earnings = field(factory=NoEarnings)
+    """The part of money that is about hosts."""
     threads: trio.CapacityLimiter = field(factory=lambda: trio.CapacityLimiter(DATABASE_THREADS))
 
     hashing: trio.CapacityLimiter = field(factory=lambda: trio.CapacityLimiter(HASHING_THREADS))

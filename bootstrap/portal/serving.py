@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, cast
@@ -16,6 +16,7 @@ from bootstrap.hosts.ownership import RegisteredHosts
 from bootstrap.mail.mailer import mailer_for
 from bootstrap.mail.postman import Postman
 from bootstrap.money.cashier import Cashier
+from bootstrap.money.host_earnings import HostEarnings
 from bootstrap.money.offline import Faults, OfflineProvider
 from bootstrap.money.settings import MoneyConfig
 from bootstrap.portal.app import Portal
@@ -24,6 +25,7 @@ from bootstrap.portal.jobs import run_jobs
 from bootstrap.portal.menu import FOOTER, menu_for
 from bootstrap.portal.office import Office
 from bootstrap.portal.pages import Pages
+from bootstrap.portal.routes import Page
 from bootstrap.portal.settings import PortalConfig
 from bootstrap.portal.table import ROUTES
 from peernet.core.errors import UserError
@@ -61,6 +63,7 @@ def open_office(config: PortalConfig, state: Path, key: bytes, money: MoneyConfi
 
     cashier = _cashier(database, now_s, origin, key, money or MoneyConfig())
     office = Office(config, database, guard, lambda: int(time.time()), pages, Postman(database, mailer), cashier)
+    office.earnings = HostEarnings(cashier.config)
     return office
 
 
@@ -83,13 +86,15 @@ def portal_of(office: Office) -> Portal:
     return Portal(office, ROUTES)
 
 
-async def run_portal(office: Office, *, task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED) -> None:
+async def run_portal(
+    office: Office, routes: Sequence[Page] = ROUTES, *, task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED
+) -> None:
     """Serves the portal until cancelled, and then closes its database; started with where it is served.
 
     Raises `UserError` where it cannot be served.
     """
     # Starlette's and hypercorn's types of ASGI differ in names alone.
-    serving = partial(serve, cast("Any", portal_of(office)), _server_config(office.config), mode="asgi")
+    serving = partial(serve, cast("Any", Portal(office, routes)), _server_config(office.config), mode="asgi")
     try:
         async with trio.open_nursery() as nursery:
             bound = await nursery.start(serving)

@@ -35,6 +35,10 @@ class PortalConfig:
     mail: str = field(default="", repr=False)
     """smtp://user:password@host:port, smtps://..., or a folder; by default `mail` in the node's state folder."""
     mail_from: str = "peernet@localhost"
+    mail_provider: str = ""
+    """Who carries the mails, as `name, country`; empty for the operator itself. People read it at /providers."""
+    hosting_provider: str = ""
+    """Whose machine this runs on, likewise."""
     gateway_url: str = "http://127.0.0.1:8400"
     """Where people's own gateways have their chat page: the portal only links to it."""
 

@@ -9,6 +9,9 @@ from bootstrap.portal import (
     developers,
     health,
     home,
+    hosts_api,
+    hosts_desk,
+    hosts_pages,
     ledger_pages,
     money_api,
     money_desk,
@@ -16,6 +19,10 @@ from bootstrap.portal import (
     payout_pages,
     people_api,
     people_pages,
+    privacy_api,
+    privacy_pages,
+    rights_desk,
+    rights_public,
 )
 from bootstrap.portal.routes import Page
 
@@ -23,10 +30,14 @@ __all__ = ["ROUTES"]
 
 ROUTES: Final[tuple[Page, ...]] = (
     *home.ROUTES,
+    *health.ROUTES,
+    *privacy_pages.ROUTES,
+    *privacy_api.ROUTES,
+    *rights_public.ROUTES,
+    *rights_desk.ROUTES,
     *ledger_pages.ROUTES,
     *dashboards.ROUTES,
     *developers.ROUTES,
-    *health.ROUTES,
     *people_pages.ROUTES,
     *account_pages.ROUTES,
     *desk_people.ROUTES,
@@ -35,4 +46,7 @@ ROUTES: Final[tuple[Page, ...]] = (
     *payout_pages.ROUTES,
     *money_desk.ROUTES,
     *money_api.ROUTES,
+    *hosts_pages.ROUTES,
+    *hosts_desk.ROUTES,
+    *hosts_api.ROUTES,
 )

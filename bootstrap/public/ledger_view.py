@@ -84,6 +84,19 @@ class LogState:
     """Whether this node has a proof against the log, and signs nothing more of it."""
 
     @property
+    def nodes(self) -> dict[str, dict[str, SignerState]]:
+        """The cosigners by the node that they are of, and by their role."""
+        found: dict[str, dict[str, SignerState]] = {}
+        for signer in self.signers[1:]:
+            found.setdefault(signer.key.name.removesuffix(f"/{signer.role}"), {})[signer.role] = signer
+        return found
+
+    @property
+    def signed_by_us(self) -> bool:
+        """Whether any validator's signature is on the checkpoint; on a mirrored one it is this node's own."""
+        return any(signer.signed and signer.role == "validator" for signer in self.signers)
+
+    @property
     def prefix(self) -> str:
         """Below which path this node serves its files."""
         return "" if self.own else mirror_prefix(self.origin)

@@ -32,6 +32,7 @@ __all__ = [
     "erase_again",
     "erase_child",
     "erase_if_due",
+    "erased_accounts",
     "preview_deletion",
 ]
 
@@ -176,6 +177,11 @@ def erase_again(transaction: Transaction, account_ids: Sequence[str], *, now_s: 
             _erase(transaction, account_id, "wish", now_s)
             found += 1
     return found
+
+
+def erased_accounts(transaction: Transaction) -> list[str]:
+    """The ids of all whose identity was erased."""
+    return [account_id for (account_id,) in transaction.rows("SELECT account_id FROM erasure ORDER BY account_id")]
 
 
 def _erase(transaction: Transaction, account_id: str, why: str, now_s: int) -> None:

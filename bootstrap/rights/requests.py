@@ -252,7 +252,9 @@ def open_requests(transaction: Transaction) -> list[Request]:
 def events_of(transaction: Transaction, request: Request) -> list[Event]:
     """A request's log, as its person may read it."""
     found = transaction.rows(
-        "SELECT at_s, event, by_account_id FROM rights_event WHERE request_id = :id ORDER BY at_s, id", id=request.id
+        "SELECT at_s, event, by_account_id FROM rights_event WHERE request_id = :id"
+        " ORDER BY at_s, CASE event WHEN 'asked' THEN 0 ELSE 1 END, id",
+        id=request.id,
     )
     who = {None: "the service", request.account_id: "you"}
     return [Event(at_s, event, who.get(by, "an operator")) for at_s, event, by in found]

@@ -250,6 +250,32 @@ SABOTAGES: Final = (
         (Change(REQUEST, "view = self._vault.view(host.peer)", 'view = self._vault.view("all")'),),
     ),
     Sabotage(
+        "credits-are-not-blinded",
+        4,
+        "the issuer signs what a credit is made of as it is, and knows it when it comes back",
+        "test_p04_credits.py::test_the_issuer_has_seen_nothing_of_a_credit",
+        (
+            Change(
+                "src/peernet/core/credits/credits.py",
+                "    factor = int.from_bytes(stream) % (key.modulus - 1) + 1",
+                "    factor = 1",
+            ),
+        ),
+    ),
+    Sabotage(
+        "credits-are-blinded-alike",
+        4,
+        "every credit is blinded by the same factor",
+        "test_p04_credits.py::test_no_credit_belongs_more_to_one_signing_than_to_another",
+        (
+            Change(
+                "src/peernet/core/credits/credits.py",
+                "    factor = int.from_bytes(stream) % (key.modulus - 1) + 1",
+                '    factor = int.from_bytes(hashlib.shake_256(b"").digest(256)) % (key.modulus - 1) + 1',
+            ),
+        ),
+    ),
+    Sabotage(
         "payout-key-is-the-peer-key",
         4,
         "a host is paid to the key that it is known by",

@@ -1,5 +1,7 @@
 """Strikes, suspension, removal, forfeiture and appeals: what follows from what, when, and by whom."""
 
+from collections.abc import Mapping
+
 import pytest
 from attrs import define, field
 
@@ -45,8 +47,8 @@ class Purse(NoEarnings):
         taken, self.unpaid = self.unpaid, 0
         return taken
 
-    def of_host(self, transaction: Transaction, host_id: str, now_s: int) -> Earned:
-        return Earned(unpaid=self.unpaid)
+    def of_hosts(self, transaction: Transaction, account_id: str, now_s: int) -> Mapping[str, Earned]:
+        return {"any": Earned(unpaid=self.unpaid)}
 
 
 class Desk:

@@ -129,6 +129,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Worl
             screener=None,
             ledger=SimpleNamespace(logs=[SimpleNamespace(origin="log")]),
             linger=lambda _: None,
+            purse=None,
         )
         policy = ExposurePolicy(level, max_share)
         made = plan([ChatMessage("user", PROMPT)], [MENTIONS], len(chosen), policy)

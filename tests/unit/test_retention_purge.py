@@ -1,25 +1,37 @@
 """The purge: every class that has a period ages, and is then gone from tables, exports and backups."""
 
+import argparse
+import re
 import threading
 import time
+from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
-from bootstrap.database import Database, Transaction
+from bootstrap.backups import back_up, prune, restore
+from bootstrap.commands import operator
+from bootstrap.database import Database, Transaction, open_database
 from bootstrap.people.access_log import note_access
-from bootstrap.people.sessions import Origin
+from bootstrap.people.origin import Origin
 from bootstrap.retention import purging
-from bootstrap.retention.backups import backups, expired_backups, forget_backup, register_backup
 from bootstrap.retention.classes import CLASSES, COLUMNS, DAY_S, PURGES
 from bootstrap.retention.periods import RetentionConfig, chosen_periods, periods
 from bootstrap.retention.purge import Purge
 from bootstrap.retention.purging import due_counts, purge, purge_batches
 from bootstrap.rights.archive import collected
+from bootstrap.rights.deletion import ask_deletion, erase_if_due
+from peernet.core.errors import UserError
+from peernet.node.config import load_table
+from peernet.node.home import Home
 from tests.accounts import make_account
 
 NOW = 2_000_000_000
 FROM = Origin("203.0.113.0/24", "Firefox")
-NEVER_PURGED: dict[tuple[str, str], str] = {("rights", "rights_event"): "goes with its request"}
+NEVER_PURGED: dict[tuple[str, str], str] = {
+    ("rights", "rights_event"): "goes with its request",
+    ("payment", "book"): "stays as long as something may be in it; it says a random id",
+}
 """Classes in tables that something else ends, though the class has a period: (class, table), and what ends them."""
 
 
@@ -38,27 +50,44 @@ def test_every_class_with_a_period_is_purged_from_every_table():
 def add_old_row(database: Database, rule: Purge, at_s: int, number: int) -> None:
     """A row that the rule is about, as old as that, made by looking at the schema."""
 
-    def work(transaction: Transaction) -> None:
-        columns = transaction.rows("SELECT name, type FROM pragma_table_info(:of)", of=rule.table)
+    def add(transaction: Transaction, table: str, at_s: int, fixed: Mapping[str, object]) -> dict[str, object]:
         values: dict[str, object] = {}
-        for name, kind in columns:
+        for name, kind in transaction.rows("SELECT name, type FROM pragma_table_info(:of)", of=table):
             values[name] = {"INTEGER": at_s, "BLOB": b"x%d" % number}.get(kind, f"x{number}")
-        values |= {name: "ann-account" for name in values if name.endswith("account_id")}
-        values |= CHECKED.get(rule.table, {})
+        values |= {name: choice for name, choice in choices_of(transaction, table).items() if name in values}
+        parents = 'SELECT "from", "table", "to" FROM pragma_foreign_key_list(:of)'
+        for column, parent, key in transaction.rows(parents, of=table):
+            if parent == "account":
+                values[column] = "ann-account"
+            else:
+                values[column] = add(transaction, parent, NOW, {})[key or "id"]
+        values |= fixed
         names = ", ".join(values)
         places = ", ".join(f":{name}" for name in values)
-        transaction.execute(f"INSERT INTO {rule.table} ({names}) VALUES ({places})", **values)  # type: ignore[arg-type]
+        transaction.execute(
+            f"INSERT INTO {table} ({names}) VALUES ({places}) ON CONFLICT DO NOTHING",
+            **values,  # type: ignore[arg-type]
+        )
+        return values
 
-    database.write(work)
+    database.write(lambda transaction: add(transaction, rule.table, at_s, MAY_GO.get(rule.table, {})))
 
 
-CHECKED: dict[str, dict[str, object]] = {
-    "rights_request": {"kind": "access", "state": "done"},
+def choices_of(transaction: Transaction, table: str) -> dict[str, str]:
+    """The first of the words that a column of the table takes."""
+    row = transaction.row("SELECT sql FROM sqlite_schema WHERE name = :name", name=table)
+    assert row is not None
+    return dict(re.findall(r"(\w+) TEXT[^,(]*CHECK \(\w+ IN \(\s*'([^']*)'", row[0]))
+
+
+MAY_GO: dict[str, dict[str, object]] = {
+    "rights_request": {"state": "done"},
     "contact_message": {"state": "answered"},
     "child_report": {"state": "dismissed"},
     "lawful_request": {"state": "refused"},
+    "withdrawal": {"state": "signed"},
 }
-"""What columns with a CHECK hold in a row that may go."""
+"""What a row holds that may go."""
 
 
 @pytest.mark.parametrize("rule", PURGES, ids=lambda rule: f"{rule.data_class}-{rule.table}")
@@ -120,39 +149,35 @@ def test_what_is_purged_is_not_in_exports(database: Database):
     assert [(line["at_s"], line["ip_prefix"]) for line in exported] == [(NOW - 31 * DAY_S, ""), (NOW, FROM.ip_prefix)]
 
 
-def test_a_backup_ends_with_the_shortest_period_that_it_holds(database: Database):
-    def register(*holds: str):
-        return database.write(lambda transaction: register_backup(transaction, holds, periods(), NOW))
-
-    everything = register(*CLASSES)
-    books = register("payment", "identity")
-    assert everything.expires_at_s == NOW + 7 * DAY_S
-    assert books.expires_at_s == NOW + CLASSES["payment"].period_s  # type: ignore[operator]
-    assert everything.manifest()["holds"] == sorted(CLASSES)
-
-    def expired(now_s: int) -> list[str]:
-        return [each.id for each in database.read(lambda transaction: expired_backups(transaction, now_s))]
-
-    assert expired(NOW + 7 * DAY_S - 1) == []
-    assert expired(NOW + 7 * DAY_S) == [everything.id]
-    database.write(lambda transaction: forget_backup(transaction, everything.id))
-    assert database.read(backups) == [books]
+def test_every_class_leaves_the_backups_within_its_period(tmp_path: Path):
+    home = Home.at(tmp_path / "node")
+    open_database(str(home.state / "operator.sqlite"), create=True).close()
+    for name, period_s in periods().items():
+        back_up(home, tmp_path / "backups" / name, NOW)
+        prune(tmp_path / "backups", NOW + period_s)
+        assert list((tmp_path / "backups").iterdir()) == [], name
 
 
-def test_every_class_leaves_the_backups_within_its_period(database: Database):
-    chosen = periods()
-    for name, period_s in chosen.items():
-        database.write(
-            lambda transaction, name=name: register_backup(transaction, [name, "identity", "mail"], chosen, NOW)
-        )
-        aged = database.read(lambda transaction, period_s=period_s: expired_backups(transaction, NOW + period_s))
-        kept = {each.id for each in database.read(backups)} - {each.id for each in aged}
-        assert not kept, name
+def test_a_shorter_period_ends_backups_earlier(tmp_path: Path):
+    home = Home.at(tmp_path / "node")
+    open_database(str(home.state / "operator.sqlite"), create=True).close()
+    made = back_up(home, tmp_path / "backup", NOW, periods=chosen_periods(RetentionConfig(access_log=2)))
+    assert made.expires_at_s == NOW + 2 * DAY_S
 
 
-def test_a_backup_of_nothing_that_ends_is_refused(database: Database):
-    with pytest.raises(ValueError, match="no class with a period"):
-        database.write(lambda transaction: register_backup(transaction, ["identity"], periods(), NOW))
+def test_a_restored_backup_brings_nobody_back(tmp_path: Path):
+    home = Home.at(tmp_path / "node")
+    database = open_database(str(home.state / "operator.sqlite"), create=True)
+    ann, bob = make_account(database), make_account(database, "bob")
+    back_up(home, tmp_path / "backup", NOW)
+    request = database.write(lambda transaction: ask_deletion(transaction, ann, now_s=NOW))
+    database.write(lambda transaction: erase_if_due(transaction, request.id, now_s=NOW + 30 * DAY_S))
+    database.close()
+    restore(tmp_path / "backup", home, now_s=NOW + 31 * DAY_S)
+    restored = open_database(str(home.state / "operator.sqlite"))
+    rows = restored.read(lambda transaction: transaction.rows("SELECT id, email, state FROM account ORDER BY id"))
+    restored.close()
+    assert rows == [(ann, "", "erased"), (bob, "bob@mail.example", "active")]
 
 
 def test_an_operator_keeps_for_a_shorter_time_and_not_for_a_longer_one():
@@ -204,3 +229,30 @@ def test_others_write_while_a_purge_runs(database: Database):
     assert sum(batch.rows for batch in batches if batch.rule.data_class == "access_log") == rows
     assert sorted(batch.held_s for batch in batches)[int(len(batches) * 0.98)] < 0.1
     assert len(waits) > 3
+
+
+def test_an_operator_can_look_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    home = Home.at(tmp_path / "node")
+    database = open_database(str(home.state / "operator.sqlite"), create=True)
+    database.write(lambda transaction: note_access(transaction, "old", now_s=1, origin=FROM))
+    home.config.mkdir(parents=True, exist_ok=True)
+    (home.config / "config.toml").write_text("[retention]\naccess_log = 40\n")
+
+    def run(*options: str) -> str:
+        parser = argparse.ArgumentParser()
+        operator.configure(parser)
+        assert operator.run(parser.parse_args(["purge", "--home", str(tmp_path / "node"), *options])) == 0
+        return capsys.readouterr().out
+
+    assert "access_log: 1 rows are past 40 days" in run("--dry-run")
+    assert "access_log: 1 rows were past 40 days" in run()
+    assert "access_log: 0 rows are past 40 days" in run("--dry-run")
+    database.close()
+
+
+@pytest.mark.parametrize("line", ["access_log = 4000", "identity = 3", "usage = 'long'"])
+def test_a_table_that_asks_for_more_is_refused(tmp_path: Path, line: str):
+    path = tmp_path / "config.toml"
+    path.write_text(f"[retention]\n{line}\n")
+    with pytest.raises(UserError, match="retention"):
+        load_table(path, "retention", RetentionConfig, {})

@@ -1,5 +1,6 @@
 """Lanes that are paid for with credits: asked again after a crash, refused, changed; over rings that end in memory."""
 
+from contextlib import ExitStack
 from types import SimpleNamespace
 
 import pytest
@@ -19,7 +20,7 @@ from peernet.client.wallet import LaneRefused, LedgerUnreachable, fund_lane
 from peernet.core.credits.blind_rsa import PublicKey
 from peernet.core.credits.credits import BOUGHT, CLASSES, blinded_credits
 from peernet.core.errors import RemoteProtocolError
-from peernet.core.ledger.entries import Change, Redeem, Settle, decode_entry, settle_id
+from peernet.core.ledger.entries import Change, ChangePart, Redeem, Settle, decode_entry, settle_id
 from peernet.core.ledger.messages import (
     CREDITS_ONLY,
     AskKeys,
@@ -32,13 +33,13 @@ from peernet.core.ledger.messages import (
     SettlementProof,
 )
 from peernet.core.ledger.notes import LOG_KEY, VerifierKey
-from peernet.core.ledger.policy import one_log_policy
+from peernet.core.ledger.policy import compose_policy, one_log_policy
 from peernet.core.ledger.rules import SETTLE_GRACE_S, RuleViolation
 from peernet.core.metering import ChangeRequest, GrantRequest, Settlement, sign_receipt, sign_voucher
 from peernet.core.ring.paths import PathPeer, RingPath
 from peernet.net.rings import RingFailed
 from tests.issuers import KEYS, SUITE
-from tests.ledger_nodes import entries_of
+from tests.ledger_nodes import entries_of, nodes_in
 
 NODE = "12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp"
 ORIGIN = "log.example/one"
@@ -264,8 +265,9 @@ async def test_after_a_crash_the_ledger_says_what_became_of_the_credits(setting,
         await setting.fund(2_500)
     assert (setting.owns(), len(setting.ledger.entries(Redeem))) == (0, int(arrived))
     setting.keeper = PurseKeeper(Purse(setting.purse._path), setting.ledger, setting.policy, "private")
+    setting.clock.now_s += wallet.LANE_LIFETIME_S - 60
     assert setting.keeper.due() == [], "before its expiry nobody asks"
-    setting.clock.now_s += wallet.LANE_LIFETIME_S + 121
+    setting.clock.now_s += 181
     await setting.resolve()
     assert setting.owns() == (0 if arrived else 3)
     setting.clock.now_s += SETTLE_GRACE_S
@@ -298,6 +300,41 @@ async def test_change_whose_answer_is_lost_is_asked_for_again(setting, lost, at)
     assert len(setting.ledger.entries(Change)) == 1
 
 
+async def test_change_is_asked_for_again_under_the_key_that_it_was_asked_for_first(setting):
+    await setting.withdraw(3)
+    await setting.settle(await setting.fund(2_500), 800)
+    (lane,) = setting.purse.lanes()
+    change = setting.ledger.issuer.change
+
+    async def lose(request):
+        await change(request)
+        raise RingFailed("lost", reason="lost")
+
+    setting.ledger.issuer.change = lose
+    with pytest.raises(RingFailed):
+        await setting.resolve()
+    setting.ledger.issuer.change = change
+    setting.clock.now_s += EPOCH_S
+    await setting.ledger.issuer.renew()
+    await setting.resolve()
+    assert setting.owns() == 2
+    assert lane.change_parts == ()
+
+
+async def test_change_that_was_never_given_is_asked_for_under_the_next_key(setting):
+    await setting.withdraw(3)
+    await setting.settle(await setting.fund(2_500), 800)
+    (lane,) = setting.purse.lanes()
+    part = ChangePart(lane.request.credits[0].key_id, 2)
+    setting.purse.begin_change(lane.request.lane_key, (part,))
+    setting.clock.now_s += EPOCH_S
+    await setting.ledger.issuer.renew()
+    with pytest.raises(CreditsFailed):
+        await setting.resolve()
+    await setting.resolve()
+    assert setting.owns() == 2
+
+
 async def test_a_credit_that_was_spent_elsewhere_is_refused_and_the_others_are_not_lost(setting, tmp_path):
     found = await setting.withdraw(4)
     copy = Purse(tmp_path / "copy.sqlite")
@@ -317,12 +354,18 @@ async def test_a_credit_that_was_spent_elsewhere_is_refused_and_the_others_are_n
     assert sorted(spent) == sorted(credit.serial for credit in found)
 
 
-async def test_change_is_not_taken_under_a_key_that_is_not_final(setting):
+async def test_change_is_not_taken_under_a_key_that_is_not_final(setting, tmp_path):
     await setting.withdraw(3)
     await setting.settle(await setting.fund(2_500), 800)
     proof = setting.ledger.issuer.keys()[0].proof
     origin, key = open_issuer_key(proof, setting.policy, SUITE)
     assert (origin, key.at_s) == (ORIGIN, BEGIN_S)
+    with ExitStack() as stack:
+        _, policy = nodes_in(tmp_path, stack)
+    members = [evolve(policy.members()[0], log=setting.ledger.log.verifier_key), *policy.members()[1:]]
+    with pytest.raises(RemoteProtocolError) as raised:
+        open_issuer_key(proof, compose_policy(members), SUITE)
+    assert raised.value.reason == "not_final"
     other = one_log_policy(VerifierKey("other.example/log", LOG_KEY, SUITE.ed25519_public(LOG_SEED)), "x")
     with pytest.raises(RemoteProtocolError):
         open_issuer_key(proof, other, SUITE)

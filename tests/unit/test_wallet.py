@@ -7,7 +7,7 @@ import pytest
 from attrs import evolve
 
 from peernet.client.wallet import LaneRefused, LedgerUnreachable, fund_lane
-from peernet.core.ledger.messages import LaneMessages, LaneOpened, Rejected
+from peernet.core.ledger.messages import CREDITS_ONLY, LaneMessages, LaneOpened, Rejected
 from peernet.core.ledger.policy import compose_policy
 from peernet.core.ring.paths import PathPeer, RingPath
 from peernet.net.rings import RingFailed
@@ -117,8 +117,10 @@ async def test_where_a_relay_failed_no_other_node_is_asked_over_it(setting):
     assert len(network.asked) == 1
 
 
-@pytest.mark.parametrize("says", [LaneOpened(b"no proof"), Rejected("busy", "later")])
-async def test_a_node_that_lies_or_is_busy_is_passed_over(setting, says):
+@pytest.mark.parametrize(
+    "says", [LaneOpened(b"no proof"), Rejected("busy", "later"), Rejected(CREDITS_ONLY, "credits")]
+)
+async def test_a_node_that_lies_or_is_busy_or_wants_credits_is_passed_over(setting, says):
     setting[0].ledgers[PEERS[0]].says = says
     for _ in range(6):
         assert (await fund(setting)).lane.log_origin == "b"

@@ -88,7 +88,8 @@ function parseKey(vkey, role) {
 }
 
 function knownKeys() {
-  return Array.from(document.querySelectorAll("#ledger-keys li"), (item) => parseKey(item.dataset.vkey, item.dataset.role));
+  const keys = Array.from(document.querySelectorAll("#ledger-keys li"), ({ dataset }) => [dataset.vkey, dataset.role]);
+  return Array.from(new Map(keys), ([vkey, role]) => parseKey(vkey, role));
 }
 
 // True or false; null where the browser has no Ed25519.
@@ -112,11 +113,19 @@ async function signedBy(key, note) {
   return crypto.subtle.verify({ name: "Ed25519" }, imported, signature, message);
 }
 
-const SAYS = {
-  log: (name) => `The log ${name} signed the checkpoint`,
-  witness: (name) => `The witness ${name} says that it continues what was before`,
-  validator: (name) => `The validator ${name} says that it replayed every rule`,
-};
+function listed(names) {
+  return names.length > 1 ? `${names.slice(0, -1).join(", ")} and ${names.at(-1)}` : names[0];
+}
+
+// What the cosigners of one role come to, in a line.
+function cosigned(role, results, says) {
+  const by = (wanted) => results.filter((each) => each.key.role === role && each.result === wanted).map((each) => each.key.name);
+  const checks = by(false).map((name) => [false, `The signature of ${name} is wrong`]);
+  const held = by(true), open = by(null);
+  if (held.length) checks.push([true, `${listed(held)} ${held.length > 1 ? says[1] : says[0]}`]);
+  if (open.length) checks.push([null, `${listed(open)} signed, which was not checked: your browser has no Ed25519`]);
+  return checks;
+}
 
 async function verify(text) {
   const checks = [];
@@ -129,16 +138,12 @@ async function verify(text) {
     ? `${proof.path.length} hashes lead from entry ${proof.index} to the root of ${proof.note.size} entries`
     : "The hashes do not lead to the root that was signed"]);
   const keys = knownKeys().filter((key) => key.role !== "log" || key.name === proof.note.origin);
-  let signed = false;
-  for (const key of keys) {
-    const result = await signedBy(key, proof.note);
-    if (result === undefined) continue;
-    const words = SAYS[key.role](key.name);
-    if (result === null) checks.push([null, `${words}: not checked, for your browser has no Ed25519`]);
-    else checks.push([result, result ? words : `${words}: that signature is wrong`]);
-    signed ||= key.role === "log" && result !== false;
-  }
-  if (!signed) checks.push([false, "No log that this node knows signed the checkpoint"]);
+  const results = (await Promise.all(keys.map(async (key) => ({ key, result: await signedBy(key, proof.note) }))))
+    .filter((each) => each.result !== undefined);
+  checks.push(...cosigned("log", results, ["signed the checkpoint"]));
+  if (!results.some((each) => each.key.role === "log")) checks.push([false, "No log that this node knows signed the checkpoint"]);
+  checks.push(...cosigned("witness", results, ["says that it continues what was before", "say that it continues what was before"]));
+  checks.push(...cosigned("validator", results, ["replayed every rule up to it", "each replayed every rule up to it"]));
   return checks;
 }
 
@@ -169,6 +174,7 @@ async function show(text) {
   box.dataset.result = failed ? "failed" : open ? "partly" : "verified";
 }
 
+document.getElementById("unverified").hidden = true;
 const shown = document.getElementById("proof");
 if (shown) show(shown.textContent);
 document.getElementById("verify")?.addEventListener("click", () => {

@@ -1,9 +1,8 @@
 """The configuration of a node: a TOML file, then flags on top of it.
 
 The file is `config.toml` in the node's configuration folder. A table for each role (`[host]`, `[relay]`, `[client]`,
-`[bootstrap]` and
-its `[portal]`) and `[network]` for what all share; unknown names are errors, so that a typing mistake is not a silent
-default.
+`[bootstrap]` and its `[portal]` and `[retention]`) and `[network]` for what all share; unknown names are errors, so
+that a typing mistake is not a silent default.
 """
 
 import tomllib
@@ -24,7 +23,7 @@ __all__ = ["ENGINES", "PSEUDONYMS", "ClientConfig", "HostConfig", "NetworkConfig
 
 ENGINES: Final = ("embedded", "vllm", "openai")
 PSEUDONYMS: Final = ("tag", "surrogate")
-TABLES: Final = frozenset({"network", "host", "relay", "client", "bootstrap", "portal", "money"})
+TABLES: Final = frozenset({"network", "host", "relay", "client", "bootstrap", "portal", "money", "retention"})
 
 T = TypeVar("T")
 
@@ -153,6 +152,8 @@ class ClientConfig:
     """What becomes of a prompt in another language: sent as under the policy `strict` at most, or refused."""
     detection_timeout_s: float = field(default=10.0, validator=[gt(0), le(600)])
     """How long looking for identifiers may take before the request is given up, nothing sent."""
+    portal: str = ""
+    """Where credits are bought and withdrawn from: https://..."""
     warm_ways: int = field(default=6, validator=[ge(0), le(32)])
     """Over how many ways (a guard and a middle each) arcs are kept ready while the client is in use; 0 for none.
     A fragment takes two."""
