@@ -406,6 +406,52 @@ SABOTAGES: Final = (
         ),
     ),
     Sabotage(
+        "portal-forgets-tls",
+        11,
+        "the portal has a certificate, and serves without it",
+        "test_p11_portal.py::test_with_a_certificate_the_portal_is_served_over_tls",
+        (Change("bootstrap/portal/serving.py", "    if portal.tls_certificate:", "    if False:"),),
+    ),
+    Sabotage(
+        "cookies-travel-in-the-clear",
+        11,
+        "cookies go to whoever asks without TLS, too",
+        "test_p11_portal.py::test_cookies_never_travel_in_the_clear",
+        (
+            Change(
+                "bootstrap/portal/settings.py",
+                'return bool(self.tls_certificate) or self.public_url.startswith("https://")',
+                "return False",
+            ),
+        ),
+    ),
+    Sabotage(
+        "transparency-page-promises-too-much",
+        12,
+        "the portal no longer says what hosts can read",
+        "test_p12_notice.py::test_the_portal_says_what_hosts_can_read_where_people_look",
+        (
+            Change(
+                "bootstrap/portal/templates/public/transparency.html",
+                "can read the masked fragment that the host answers,</strong> in whatever country they are.",
+                "can read nothing that would tell who you are.</strong>",
+            ),
+        ),
+    ),
+    Sabotage(
+        "transparency-page-hides-what-is-missed",
+        12,
+        "the portal tells of masking what it finds, and not what it misses",
+        "test_p12_notice.py::test_the_portal_says_what_hosts_can_read_where_people_look",
+        (
+            Change(
+                "bootstrap/portal/templates/public/transparency.html",
+                '{{ "%.1f" % (100 - set.found_permille / 10) }} %',
+                "little",
+            ),
+        ),
+    ),
+    Sabotage(
         "readme-promises-too-much",
         12,
         "the first page no longer says what hosts can read",
