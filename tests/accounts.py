@@ -4,7 +4,7 @@ from typing import Any
 
 from bootstrap.database import Database, Transaction
 
-__all__ = ["everything", "make_account"]
+__all__ = ["everything", "make_account", "make_host"]
 
 
 def make_account(
@@ -40,6 +40,44 @@ def make_account(
 
     database.write(work)
     return account_id
+
+
+def make_host(database: Database, account: str, *, name: str = "lake", now_s: int = 1_000_000) -> str:
+    """A host of the account, named in public, with all that can be known of one; returns its id."""
+    host_id = f"host of {account}"
+    key = account.encode()
+
+    def work(transaction: Transaction) -> None:
+        transaction.execute(
+            "INSERT INTO host (id, account_id, peer_key, name, named_in_public, state, state_at_s, registered_at_s,"
+            " cores, memory_mib, gpus, engine, software)"
+            " VALUES (:id, :account, :key, :name, 1, 'active', :now, :now, 8, 1024, :gpus, 'embedded', '1')",
+            id=host_id, account=account, key=key, name=name, now=now_s, gpus=f"GPU of {account}",
+        )  # fmt: skip
+        transaction.execute(
+            "INSERT INTO payout_key VALUES (:key, :account, :id, 1)", key=key, account=account, id=host_id
+        )
+        transaction.execute(
+            "INSERT INTO host_agreement VALUES (:id, :id, :account, '1', :key, 'p', 'c', :key, :key, :key, :now)",
+            id=host_id, account=account, key=key, now=now_s,
+        )  # fmt: skip
+        transaction.execute("INSERT INTO host_model VALUES (:id, 'm', 'declared', :key, 1)", id=host_id, key=key)
+        transaction.execute("INSERT INTO host_measured VALUES (:id, 1, 1, 1, 1, 1)", id=host_id)
+        transaction.execute("INSERT INTO host_reported VALUES (:id, 1, 1, 1, 1, 1, 1, 1, 1, 1)", id=host_id)
+        transaction.execute("INSERT INTO abuse_report VALUES (:id, :id, :key, 'x', 1, 1)", id=host_id, key=key)
+        transaction.execute(
+            "INSERT INTO sanction (id, host_id, kind, reason, explanation, source, given_at_s)"
+            " VALUES (:id, :id, 'strike', 'slow', 'a secret explanation', 'operator', 1)",
+            id=host_id,
+        )
+        transaction.execute(
+            "INSERT INTO appeal (id, sanction_id, host_id, account_id, words, made_at_s)"
+            " VALUES (:id, :id, :id, :account, 'My secret words.', 1)",
+            id=host_id, account=account,
+        )  # fmt: skip
+
+    database.write(work)
+    return host_id
 
 
 def everything(database: Database, *, but: tuple[str, ...] = ()) -> dict[str, list[tuple[Any, ...]]]:

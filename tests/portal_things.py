@@ -11,9 +11,15 @@ from typing import Final
 from bootstrap.database import Transaction
 from bootstrap.hosts.appeals import make_appeal
 from bootstrap.hosts.standing import record_sanction
+from bootstrap.ids import new_id
+from bootstrap.people.origin import Origin
 from bootstrap.people.sessions import sessions_of
 from bootstrap.people.tokens import make_token
 from bootstrap.portal.office import Office
+from bootstrap.rights.children import file_report
+from bootstrap.rights.contact import write_message
+from bootstrap.rights.lawful import enter_lawful
+from bootstrap.rights.requests import file_request
 from tests.people_made import signed_in
 from tests.registered_hosts import add_host
 
@@ -80,11 +86,67 @@ def _lane(office: Office, account_id: str) -> str:
     return lane.hex()
 
 
+def _request(office: Office, account_id: str) -> str:
+    return office.database.write(
+        lambda transaction: file_request(
+            transaction, account_id, "objection", subject="sign_in_security", state="open", by="test", now_s=1
+        )
+    ).id
+
+
+def _message(office: Office, account_id: str) -> str:
+    return office.database.write(
+        lambda transaction: write_message(
+            transaction,
+            account_id=account_id,
+            reply_to="ann@example.org",
+            topic="other",
+            words="Hello.",
+            trap="",
+            origin=Origin(new_id(), ""),
+            now_s=1,
+        )
+    )
+
+
+def _report(office: Office, account_id: str) -> str:
+    return office.database.write(
+        lambda transaction: file_report(
+            transaction,
+            about=account_id,
+            words="A child.",
+            reporter="",
+            trap="",
+            origin=Origin(new_id(), ""),
+            now_s=1,
+        )
+    )
+
+
+def _entry(office: Office, account_id: str) -> str:
+    return office.database.write(
+        lambda transaction: enter_lawful(
+            transaction,
+            kind="account",
+            authority="Court",
+            country="CH",
+            summary="Something",
+            received_at_s=1,
+            by=account_id,
+            now_s=1,
+        )
+    )
+
+
 THINGS: Final[dict[str, Maker]] = {
     "account": _account,
     "appeal": _appeal,
+    "entry": _entry,
     "host": _host,
     "lane": _lane,
+    "message": _message,
+    "report": _report,
+    "request": _request,
     "sanction": _sanction,
     "session": _session,
     "token": _token,

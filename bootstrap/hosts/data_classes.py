@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from typing import Final
 
-__all__ = ["COLUMNS"]
+from bootstrap.retention.purge import Purge
+
+__all__ = ["COLUMNS", "PURGES"]
 
 _TABLES: Final[Mapping[str, tuple[str, str]]] = {
     "registration_code": ("credentials", "hash account_id made_at_s expires_at_s used_at_s"),
@@ -41,3 +43,22 @@ _TABLES: Final[Mapping[str, tuple[str, str]]] = {
 COLUMNS: Final[Mapping[str, str]] = {
     f"{table}.{column}": kind for table, (kind, columns) in _TABLES.items() for column in columns.split()
 }
+
+_RETIRED: Final = "host_id IN (SELECT id FROM host WHERE retired_at_s IS NOT NULL OR state = 'removed')"
+PURGES: Final = (
+    Purge("measurement", "host_measured", "hour_at_s", key=("host_id", "hour_at_s")),
+    Purge("measurement", "host_reported", "hour_at_s", key=("host_id", "hour_at_s")),
+    Purge("measurement", "abuse_report", "reported_at_s"),
+    Purge("measurement", "refused_lane", "refused_at_s", key="lane_key"),
+    # What a host that is in works under is kept for as long as it is.
+    Purge("agreement", "host_agreement", "signed_at_s", only=_RETIRED),
+    Purge("strike", "appeal", "made_at_s", only="decided_at_s IS NOT NULL"),
+    # What is in force, or can still be argued about, stays.
+    Purge(
+        "strike",
+        "sanction",
+        "given_at_s",
+        only="ended_at_s IS NOT NULL AND NOT EXISTS (SELECT 1 FROM appeal WHERE sanction_id = sanction.id)",
+    ),
+    Purge("payment", "payout_key", "registered_at_s", only=_RETIRED, key="public_key"),
+)

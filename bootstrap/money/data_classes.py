@@ -50,8 +50,18 @@ COLUMNS: Final[Mapping[str, str]] = {
 PURGES: Final = (
     Purge("usage", "withdrawal", aged_by="at_s", only="state <> 'debited'"),
     Purge("payment", "refund", aged_by="at_s"),
-    Purge("payment", "purchase", aged_by="started_at_s"),
-    Purge("payment", "subscription", aged_by="ended_at_s"),
+    Purge(
+        "payment",
+        "purchase",
+        aged_by="started_at_s",
+        only="NOT EXISTS (SELECT 1 FROM refund WHERE purchase_id = purchase.id)",
+    ),
+    Purge(
+        "payment",
+        "subscription",
+        aged_by="ended_at_s",
+        only="NOT EXISTS (SELECT 1 FROM purchase WHERE subscription_id = subscription.id)",
+    ),
     Purge("payment", "payout", aged_by="asked_at_s"),
     Purge("payment", "earning", aged_by="settled_at_s", key=("log", "position")),
     Purge("payment", "redeem_code", aged_by="made_at_s"),

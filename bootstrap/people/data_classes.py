@@ -76,6 +76,8 @@ COLUMNS: Final[Mapping[str, str]] = {
 PURGES: Final = (
     Purge("mail", "mail", "queued_at_s"),
     Purge("sign_in_security", "session", "seen_at_s"),
+    Purge("sign_in_security", "known_browser", "known_at_s"),
+    Purge("sign_in_security", "attempt_count", "since_s", key=("kind", "subject")),
     Purge("sign_in_security", "access_log", "at_s", {"ip_prefix": ""}, "ip_prefix <> ''"),
     Purge("access_log", "access_log", "at_s"),
 )

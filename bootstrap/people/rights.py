@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from bootstrap.database import Transaction
 from bootstrap.people.sessions import end_sessions
+from bootstrap.people.tokens import end_tokens
 from bootstrap.refusal import NotFound
 from bootstrap.rights.domain import Domain, Pending
 from bootstrap.rights.shapes import NUMBER, TEXT, listing, maybe, record
@@ -36,9 +37,54 @@ _SCHEMA: Final = record(
     ),
     roles=listing(record(role=TEXT, given_at_s=NUMBER)),
     sessions=listing(record(began_at_s=NUMBER, used_at_s=NUMBER, ip_prefix=TEXT, browser=TEXT)),
-    mails_waiting=listing(record(subject=TEXT, body=TEXT, queued_at_s=NUMBER)),
+    api_tokens=listing(
+        record(name=TEXT, scopes=TEXT, made_at_s=NUMBER, expires_at_s=NUMBER, used_on_at_s=maybe(NUMBER))
+    ),
+    known_browsers=listing(record(known_at_s=NUMBER)),
+    notices_accepted=listing(record(version=TEXT, at_s=NUMBER)),
+    links_sent=listing(record(purpose=TEXT, address=TEXT, made_at_s=NUMBER, expires_at_s=NUMBER)),
+    mails_waiting=listing(record(subject=TEXT, queued_at_s=NUMBER)),
     access_log=listing(record(at_s=NUMBER, action=TEXT, by=TEXT, object=TEXT, ip_prefix=TEXT)),
 )
+
+
+_LISTS: Final[Mapping[str, tuple[str, str]]] = {
+    "roles": ("role given_at_s", "SELECT role, given_at_s FROM account_role WHERE account_id = :id ORDER BY role"),
+    "sessions": (
+        "began_at_s used_at_s ip_prefix browser",
+        (
+            "SELECT created_at_s, seen_at_s, ip_prefix, browser_family FROM session WHERE account_id = :id"
+            " ORDER BY created_at_s"
+        ),
+    ),
+    "api_tokens": (
+        "name scopes made_at_s expires_at_s used_on_at_s",
+        (
+            "SELECT name, scopes, made_at_s, expires_at_s, used_day_at_s FROM api_token WHERE account_id = :id"
+            " ORDER BY made_at_s, id"
+        ),
+    ),
+    "known_browsers": (
+        "known_at_s",
+        "SELECT known_at_s FROM known_browser WHERE account_id = :id ORDER BY known_at_s",
+    ),
+    "notices_accepted": (
+        "version at_s",
+        "SELECT version, at_s FROM notice_acceptance WHERE account_id = :id ORDER BY at_s",
+    ),
+    "links_sent": (
+        "purpose address made_at_s expires_at_s",
+        "SELECT purpose, address, made_at_s, expires_at_s FROM mail_link WHERE account_id = :id ORDER BY made_at_s",
+    ),
+    # What they say is left out: the links in them are secrets. Nor is it shown to whoever has not proved the address.
+    "mails_waiting": (
+        "subject queued_at_s",
+        (
+            "SELECT subject, queued_at_s FROM mail WHERE recipient = (SELECT email FROM account WHERE id = :id"
+            " AND email <> '' AND verified_at_s IS NOT NULL) ORDER BY queued_at_s"
+        ),
+    ),
+}
 
 
 def _export(transaction: Transaction, account_id: str) -> Mapping[str, Any]:
@@ -50,39 +96,11 @@ def _export(transaction: Transaction, account_id: str) -> Mapping[str, Any]:
     if row is None:
         raise NotFound("such account")
     account = dict(zip(_ACCOUNT, row, strict=True))
-    return {
-        "account": account,
-        "roles": _listed(
-            transaction.rows("SELECT role, given_at_s FROM account_role WHERE account_id = :id", id=account_id),
-            "role",
-            "given_at_s",
-        ),
-        "sessions": _listed(
-            transaction.rows(
-                "SELECT created_at_s, seen_at_s, ip_prefix, browser_family FROM session WHERE account_id = :id"
-                " ORDER BY created_at_s",
-                id=account_id,
-            ),
-            "began_at_s",
-            "used_at_s",
-            "ip_prefix",
-            "browser",
-        ),
-        "mails_waiting": _listed(
-            transaction.rows(
-                "SELECT subject, body, queued_at_s FROM mail WHERE recipient = :email ORDER BY queued_at_s",
-                email=account["email"],
-            ),
-            "subject",
-            "body",
-            "queued_at_s",
-        ),
-        "access_log": _access_log(transaction, account_id),
+    lists = {
+        name: [dict(zip(names.split(), row, strict=True)) for row in transaction.rows(sql, id=account_id)]
+        for name, (names, sql) in _LISTS.items()
     }
-
-
-def _listed(rows: list[tuple[Any, ...]], *names: str) -> list[dict[str, Any]]:
-    return [dict(zip(names, row, strict=True)) for row in rows]
+    return {"account": account, **lists, "access_log": _access_log(transaction, account_id)}
 
 
 def _access_log(transaction: Transaction, account_id: str) -> list[dict[str, Any]]:
@@ -112,7 +130,18 @@ def _erase(transaction: Transaction, account_id: str, _: int) -> None:
     if row[0]:
         transaction.execute("DELETE FROM mail WHERE recipient = :email", email=row[0])
     end_sessions(transaction, account_id)
-    transaction.execute("DELETE FROM account_role WHERE account_id = :id", id=account_id)
+    end_tokens(transaction, account_id)
+    # A new address that was never proved may have a mail waiting, too.
+    transaction.execute(
+        "DELETE FROM mail WHERE recipient IN (SELECT address FROM mail_link WHERE account_id = :id)", id=account_id
+    )
+    for change in (
+        "DELETE FROM mail_link WHERE account_id = :id",
+        "DELETE FROM known_browser WHERE account_id = :id",
+        "DELETE FROM notice_acceptance WHERE account_id = :id",
+        "DELETE FROM account_role WHERE account_id = :id",
+    ):
+        transaction.execute(change, id=account_id)
     transaction.execute(
         "UPDATE access_log SET ip_prefix = '' WHERE by_account_id = :id AND ip_prefix <> ''", id=account_id
     )
@@ -142,7 +171,19 @@ def _pending(transaction: Transaction, account_id: str) -> list[Pending]:
 PEOPLE: Final = Domain(
     name="people",
     title="Your account",
-    tables=frozenset({"account", "account_role", "session", "mail", "access_log"}),
+    tables=frozenset(
+        {
+            "account",
+            "account_role",
+            "session",
+            "mail",
+            "mail_link",
+            "api_token",
+            "known_browser",
+            "notice_acceptance",
+            "access_log",
+        }
+    ),
     schema=_SCHEMA,
     export=_export,
     erase=_erase,

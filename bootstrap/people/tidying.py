@@ -13,7 +13,19 @@ __all__ = ["UNVERIFIED_S", "tidy"]
 UNVERIFIED_S: Final = 7 * 24 * 3600
 """How long an account waits for its address to be confirmed."""
 MOST_AT_ONCE: Final = 100
-_OF_ACCOUNT: Final = ("mail_link", "session", "api_token", "known_browser", "account_role", "notice_acceptance")
+_OF_ACCOUNT: Final = (
+    "mail_link",
+    "session",
+    "api_token",
+    "known_browser",
+    "account_role",
+    "notice_acceptance",
+    # Whoever waits to be confirmed may still ask for what is held, or object.
+    "rights_request",
+    "rights_objection",
+    "notice_told",
+    "contact_message",
+)
 
 
 def tidy(database: Database, now_s: int) -> None:

@@ -1,5 +1,6 @@
 """The two pages that people come back to: one's own dashboard, and the desk of the operators and auditors."""
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Final
 
@@ -29,7 +30,10 @@ def _count_accounts(transaction: Transaction) -> dict[str, int]:
 
 
 async def _service(visit: Visit) -> Mapping[str, object]:
-    return {"jobs": JOBS, "ledger": visit.office.ledger is not None}
+    broken = Counter[str]()
+    for (part, _), number in visit.office.metrics.crashes.items():
+        broken[part] += number
+    return {"parts": ("request", *(job.name for job in JOBS)), "broken": broken, "ledger": visit.office.ledger}
 
 
 DASHBOARD: Final[tuple[Card, ...]] = (Card("Ask", "dashboard/ask_card.html", _ask),)

@@ -13,24 +13,23 @@ from bootstrap.portal.privacy_pages import (
     OWN,
     PROVED,
     exported,
-    record_choice,
     record_objection,
     record_restriction,
 )
 from bootstrap.portal.rights_bodies import (
     ChildReport,
-    ConsentChoice,
     ContactMessage,
     Details,
     Objection,
     Restriction,
+    Withdrawal,
 )
 from bootstrap.portal.rights_public import filed_report, providers_of, written_message
 from bootstrap.portal.routes import Page, api
 from bootstrap.portal.visit import Visit
 from bootstrap.retention.classes import CLASSES
 from bootstrap.rights.archive import collected, export_schema
-from bootstrap.rights.choices import consents_of, objections_of
+from bootstrap.rights.choices import consents_of, objections_of, withdraw_consent
 from bootstrap.rights.deletion import ask_deletion, call_off_deletion, deletion_under_way, preview_deletion
 from bootstrap.rights.details import correct_details
 from bootstrap.rights.lawful import lawful_counts
@@ -93,8 +92,8 @@ async def _choices(visit: Visit) -> Response:
 
 
 async def _consent(visit: Visit) -> Response:
-    body = visit.body(ConsentChoice)
-    await visit.write(partial(record_choice, account_id=visit.account_id, body=body, now_s=visit.now_s))
+    body = visit.body(Withdrawal)
+    await visit.write(partial(withdraw_consent, account_id=visit.account_id, purpose=body.purpose, now_s=visit.now_s))
     return await _choices(visit)
 
 
@@ -172,7 +171,7 @@ ROUTES: Final[tuple[Page, ...]] = (
     api("GET", f"{BASE}/schema", _schema, EVERYBODY, "The JSON Schema of what is held"),
     api("PUT", f"{BASE}/details", _details, PROVED, "Correct name and profile", body=Details),
     api("GET", f"{BASE}/choices", _choices, OWN, "Consents, objections, restriction"),
-    api("PUT", f"{BASE}/consents", _consent, PROVED, "Give or withdraw a consent", body=ConsentChoice),
+    api("POST", f"{BASE}/consent-withdrawals", _consent, PROVED, "Withdraw a consent", body=Withdrawal),
     api("PUT", f"{BASE}/objections", _objection, PROVED, "Object to a use, or no more", body=Objection),
     api("PUT", f"{BASE}/restriction", _restriction, PROVED, "Restrict the use, or lift that", body=Restriction),
     api("GET", f"{BASE}/deletion", _deletion, OWN, "What a deletion does, and whether one is under way"),

@@ -5,13 +5,12 @@ from functools import partial
 from typing import Any, Final
 
 from attrs import frozen
-from starlette.datastructures import FormData
 from starlette.responses import Response
 
 from bootstrap.database import Transaction
 from bootstrap.portal.access import Rule
 from bootstrap.portal.pages import NOTICES
-from bootstrap.portal.rights_bodies import ConsentChoice, Details, Objection, Restriction
+from bootstrap.portal.rights_bodies import Details, Objection, Restriction, Withdrawal
 from bootstrap.portal.routes import Page, page
 from bootstrap.portal.visit import Visit
 from bootstrap.refusal import Refused
@@ -20,7 +19,6 @@ from bootstrap.rights.choices import (
     CONSENTS,
     OBJECTIONS,
     consents_of,
-    give_consent,
     object_to,
     objections_of,
     withdraw_consent,
@@ -48,7 +46,7 @@ from bootstrap.rights.requests import (
     requests_of,
 )
 
-__all__ = ["OWN", "PROVED", "ROUTES", "again", "exported", "record_choice", "record_objection"]
+__all__ = ["OWN", "PROVED", "ROUTES", "exported", "record_objection"]
 
 OWN: Final = Rule(signed_in=True, settling=True, scope="rights")
 """Whoever has an account, also before accepting a new notice, and suspended or restricted, too."""
@@ -64,13 +62,6 @@ NOTICES.update(
     deletion_asked="Your account will be deleted. Until then you can call it off here.",
     deletion_called_off="Your account stays.",
 )
-
-
-def again(visit: Visit, template: str, refusal: Refused, status: int = 422, **values: object) -> Response:
-    """The page of a form that was refused, with what was typed."""
-    form = visit.form or FormData()
-    typed = {name: value for name, value in form.items() if isinstance(value, str)}
-    return visit.page(template, status, refusal=refusal, **{**values, "typed": typed})
 
 
 @frozen
@@ -139,7 +130,7 @@ async def _details(visit: Visit) -> Response:
             )
         )
     except Refused as refusal:
-        return again(visit, "rights/details.html", refusal)
+        return visit.again("rights/details.html", refusal)
     return visit.go("/privacy", "details_corrected")
 
 
@@ -167,16 +158,8 @@ async def _choices_page(visit: Visit, refusal: Refused | None) -> Response:
         "objections": OBJECTIONS,
     }
     if refusal is not None:
-        return again(visit, "rights/choices.html", refusal, **values)
+        return visit.again("rights/choices.html", refusal, **values)
     return visit.page("rights/choices.html", refusal=None, typed={}, **values)
-
-
-def record_choice(transaction: Transaction, account_id: str, body: ConsentChoice, now_s: int) -> None:
-    """Gives or withdraws a consent."""
-    if body.given:
-        give_consent(transaction, account_id, body.purpose, now_s=now_s)
-    else:
-        withdraw_consent(transaction, account_id, body.purpose, now_s=now_s)
 
 
 def record_objection(transaction: Transaction, account_id: str, body: Objection, now_s: int) -> None:
@@ -192,7 +175,7 @@ def record_restriction(transaction: Transaction, account_id: str, body: Restrict
     (restrict if body.restricted else lift_restriction)(transaction, account_id, now_s=now_s)
 
 
-async def _chosen(visit: Visit, act: Callable[[Transaction], None], notice: str) -> Response:
+async def _chosen(visit: Visit, act: Callable[[Transaction], object], notice: str) -> Response:
     try:
         await visit.write(act)
     except Refused as refusal:
@@ -201,8 +184,8 @@ async def _chosen(visit: Visit, act: Callable[[Transaction], None], notice: str)
 
 
 async def _consent(visit: Visit) -> Response:
-    body = visit.body(ConsentChoice)
-    act = partial(record_choice, account_id=visit.account_id, body=body, now_s=visit.now_s)
+    body = visit.body(Withdrawal)
+    act = partial(withdraw_consent, account_id=visit.account_id, purpose=body.purpose, now_s=visit.now_s)
     return await _chosen(visit, act, "saved")
 
 
@@ -261,7 +244,7 @@ ROUTES: Final[tuple[Page, ...]] = (
     page("GET", "/privacy/details", _details_form, PROVED, "What can be corrected"),
     page("POST", "/privacy/details", _details, PROVED, "Correct it", body=Details),
     page("GET", "/privacy/choices", _choices_form, PROVED, "Consents, objections, restriction"),
-    page("POST", "/privacy/consent", _consent, PROVED, "Give or withdraw a consent", body=ConsentChoice),
+    page("POST", "/privacy/consent", _consent, PROVED, "Withdraw a consent", body=Withdrawal),
     page("POST", "/privacy/objection", _objection, PROVED, "Object to a use", body=Objection),
     page("POST", "/privacy/restriction", _restriction, PROVED, "Restrict the use, or lift that", body=Restriction),
     page("GET", "/privacy/deletion", _deletion_form, PROVED, "What deletion does"),

@@ -14,7 +14,6 @@ from bootstrap.rights.lawful import LAWFUL_KINDS, OUTCOMES
 __all__ = [
     "Answer",
     "ChildReport",
-    "ConsentChoice",
     "ContactMessage",
     "Decision",
     "Details",
@@ -23,6 +22,7 @@ __all__ = [
     "Objection",
     "ReportDecision",
     "Restriction",
+    "Withdrawal",
     "day_start",
 ]
 
@@ -39,11 +39,10 @@ class Details:
 
 
 @frozen
-class ConsentChoice:
-    """A consent given, or withdrawn."""
+class Withdrawal:
+    """A consent that is one no more."""
 
     purpose: str = one_of(*CONSENTS)
-    given: bool = flag()
 
 
 @frozen

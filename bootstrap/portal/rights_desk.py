@@ -11,7 +11,6 @@ from bootstrap.database import Transaction
 from bootstrap.people.access_log import note_access
 from bootstrap.portal.access import with_role
 from bootstrap.portal.pages import NOTICES
-from bootstrap.portal.privacy_pages import again
 from bootstrap.portal.rights_bodies import (
     Answer,
     Decision,
@@ -75,7 +74,7 @@ async def _request_page(visit: Visit, refusal: Refused | None) -> Response:
 
     request, events = await visit.write(look)
     if refusal is not None:
-        return again(visit, "rights_desk/request.html", refusal, asked=request, events=events)
+        return visit.again("rights_desk/request.html", refusal, asked=request, events=events)
     return visit.page("rights_desk/request.html", asked=request, events=events, refusal=None, typed={})
 
 
@@ -117,7 +116,7 @@ async def _message_page(visit: Visit, refusal: Refused | None) -> Response:
 
     message = await visit.write(look)
     if refusal is not None:
-        return again(visit, "rights_desk/message.html", refusal, message=message)
+        return visit.again("rights_desk/message.html", refusal, message=message)
     return visit.page("rights_desk/message.html", message=message, refusal=None, typed={})
 
 
@@ -183,7 +182,7 @@ async def _register_page(visit: Visit, refusal: Refused | None) -> Response:
         "own": visit.account_id,
     }
     if refusal is not None:
-        return again(visit, "rights_desk/register.html", refusal, **values)
+        return visit.again("rights_desk/register.html", refusal, **values)
     return visit.page("rights_desk/register.html", refusal=None, typed={}, **values)
 
 

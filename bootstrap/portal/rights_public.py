@@ -7,9 +7,10 @@ from attrs import frozen
 from starlette.responses import Response
 
 from bootstrap.database import Transaction
+from bootstrap.money.providers import PROVIDERS
+from bootstrap.people.addresses import parse_address
 from bootstrap.portal.access import EVERYBODY
 from bootstrap.portal.office import Office
-from bootstrap.portal.privacy_pages import again
 from bootstrap.portal.rights_bodies import ChildReport, ContactMessage
 from bootstrap.portal.routes import Handler, Page, page
 from bootstrap.portal.visit import Visit
@@ -46,7 +47,10 @@ POLICIES: Final = (
 
 def providers_of(office: Office) -> tuple[Provider, ...]:
     """Who receives data, as this operator has configured it."""
-    return providers(mail=office.config.mail_provider, hosting=office.config.hosting_provider)
+    payments = [Provider(each.name, each.purpose, each.data, each.where) for each in PROVIDERS["offline"]]
+    return providers(
+        mail=office.config.mail_provider, hosting=office.config.hosting_provider, payments=tuple(payments)
+    )
 
 
 def _policy_page(policy: Policy, version: str) -> Handler:
@@ -98,7 +102,7 @@ async def written_message(visit: Visit, body: ContactMessage) -> str:
         partial(
             write_message,
             account_id=visit.visitor.account_id,
-            reply_to=body.reply_to,
+            reply_to=parse_address(body.reply_to, field="reply_to").text,
             topic=body.topic,
             words=body.words,
             trap=body.website,
@@ -112,7 +116,7 @@ async def _contact(visit: Visit) -> Response:
     try:
         number = await written_message(visit, visit.body(ContactMessage))
     except Refused as refusal:
-        return again(visit, "rights/contact.html", refusal, topics=TOPICS)
+        return visit.again("rights/contact.html", refusal, topics=TOPICS)
     return visit.page("rights/received.html", number=number, what="message", days=30)
 
 
@@ -127,7 +131,7 @@ async def filed_report(visit: Visit, body: ChildReport) -> str:
             file_report,
             about=body.about,
             words=body.words,
-            reporter=body.reporter,
+            reporter=parse_address(body.reporter, field="reporter").text if body.reporter else "",
             trap=body.website,
             origin=visit.origin,
             now_s=visit.now_s,
@@ -139,7 +143,7 @@ async def _report(visit: Visit) -> Response:
     try:
         number = await filed_report(visit, visit.body(ChildReport))
     except Refused as refusal:
-        return again(visit, "rights/report.html", refusal)
+        return visit.again("rights/report.html", refusal)
     return visit.page("rights/received.html", number=number, what="report", days=DECIDED_WITHIN_S // DAY_S)
 
 

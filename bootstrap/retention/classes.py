@@ -60,5 +60,5 @@ CLASSES: Final[Mapping[str, DataClass]] = {
 COLUMNS: Final[Mapping[str, str]] = {**people.COLUMNS, **money.COLUMNS, **hosts.COLUMNS, **rights.COLUMNS}
 """The class of each column, as `table.column`."""
 
-PURGES: Final[tuple[Purge, ...]] = (*people.PURGES, *money.PURGES, *rights.PURGES)
+PURGES: Final[tuple[Purge, ...]] = (*people.PURGES, *money.PURGES, *hosts.PURGES, *rights.PURGES)
 """How the classes with a period leave the tables, in the order in which the job does it."""

@@ -11,7 +11,8 @@ from attrs import frozen
 from bootstrap.database import Transaction
 from bootstrap.ids import new_id
 from bootstrap.people.access_log import note_access
-from bootstrap.people.sessions import Origin
+from bootstrap.people.addresses import parse_address
+from bootstrap.people.origin import Origin
 from bootstrap.refusal import NotFound, Refused
 from bootstrap.rights.contact import bound_writing
 from bootstrap.rights.deletion import erase_child
@@ -98,11 +99,18 @@ def candidates(transaction: Transaction, report: Report) -> list[Candidate]:
     """The accounts whose id, address or display name is just what the report says, up to 20."""
     rows = transaction.rows(
         "SELECT id, display_name, created_at_s FROM account WHERE state <> 'erased'"
-        " AND (id = :about OR email = :about OR email_key = :folded OR display_name = :about) ORDER BY id LIMIT 20",
+        " AND (id = :about OR email_key = :folded OR display_name = :about) ORDER BY id LIMIT 20",
         about=report.about,
-        folded=report.about.lower(),
+        folded=_key_of(report.about),
     )
     return [Candidate(*row) for row in rows]
+
+
+def _key_of(about: str) -> str:
+    try:
+        return parse_address(about).key
+    except Refused:
+        return ""
 
 
 def decide_report(transaction: Transaction, report_id: str, account_id: str | None, *, by: str, now_s: int) -> None:

@@ -16,8 +16,6 @@ __all__ = [
     "Purpose",
     "consents_of",
     "decide_objection",
-    "give_consent",
-    "has_consent",
     "object_to",
     "objections_of",
     "objects_to",
@@ -44,12 +42,20 @@ CONSENTS: Final[Mapping[str, Purpose]] = {
         Purpose("profile", "Your profile", "Keeping the text about yourself. Withdrawing deletes it."),
         Purpose(
             "host_name",
-            "Your name beside your hosts",
-            "Showing your display name on the public status page, beside the hosts that you run.",
+            "The names of your hosts",
+            "Showing the names that you gave your hosts on the public status page. Withdrawing takes all of them off.",
         ),
     )
 }
-"""What happens only with consent."""
+"""What happens only with consent, which is given where it is made use of: by writing a profile, by naming a host."""
+_GIVEN: Final[Mapping[str, str]] = {
+    "profile": "SELECT 1 FROM account WHERE id = :id AND profile <> ''",
+    "host_name": "SELECT 1 FROM host WHERE account_id = :id AND named_in_public = 1",
+}
+_WITHDRAWN: Final[Mapping[str, str]] = {
+    "profile": "UPDATE account SET profile = '' WHERE id = :id",
+    "host_name": "UPDATE host SET named_in_public = 0 WHERE account_id = :id",
+}
 
 OBJECTIONS: Final[Mapping[str, Purpose]] = {
     each.name: each
@@ -67,55 +73,16 @@ OBJECTIONS: Final[Mapping[str, Purpose]] = {
 """What happens because the operator has an interest in it, and may be objected to."""
 
 
-def has_consent(transaction: Transaction, account_id: str, purpose: str) -> bool:
-    """Whether the person has agreed to this use, and neither withdrawn it nor restricted the account."""
-    if purpose == "profile":
-        return transaction.row("SELECT 1 FROM account WHERE id = :id AND profile <> ''", id=account_id) is not None
-    assert purpose in CONSENTS, purpose
-    found = transaction.row(
-        "SELECT 1 FROM rights_consent JOIN account ON account.id = account_id"
-        " WHERE account_id = :id AND purpose = :purpose AND state <> 'restricted'",
-        id=account_id,
-        purpose=purpose,
-    )
-    return found is not None
-
-
 def consents_of(transaction: Transaction, account_id: str) -> frozenset[str]:
-    """The names of what the person has agreed to."""
-    rows = transaction.rows("SELECT purpose FROM rights_consent WHERE account_id = :id", id=account_id)
-    given = {purpose for (purpose,) in rows}
-    if has_consent(transaction, account_id, "profile"):
-        given.add("profile")
-    return frozenset(given)
-
-
-def give_consent(transaction: Transaction, account_id: str, purpose: str, *, now_s: int) -> None:
-    """Agrees to a use; agreeing to the profile is writing one."""
-    if purpose not in CONSENTS:
-        raise Refused("there is no such choice", reason="bad_body", field="purpose")
-    if purpose == "profile":
-        raise Refused("write a profile, and it is kept", reason="bad_body", field="purpose")
-    changed = transaction.execute(
-        "INSERT INTO rights_consent (account_id, purpose, given_at_s) VALUES (:id, :purpose, :now)"
-        " ON CONFLICT (account_id, purpose) DO NOTHING",
-        id=account_id,
-        purpose=purpose,
-        now=now_s,
-    )
-    if changed:
-        note_access(transaction, "consent_given", now_s=now_s, by=account_id, about=account_id, thing=purpose)
+    """The names of what the person agrees to now."""
+    return frozenset(purpose for purpose, sql in _GIVEN.items() if transaction.row(sql, id=account_id) is not None)
 
 
 def withdraw_consent(transaction: Transaction, account_id: str, purpose: str, *, now_s: int) -> Request:
     """Withdraws a consent; what was done before stays right, and nothing is done from now on."""
     if purpose not in CONSENTS:
         raise Refused("there is no such choice", reason="bad_body", field="purpose")
-    if purpose == "profile":
-        transaction.execute("UPDATE account SET profile = '' WHERE id = :id", id=account_id)
-    transaction.execute(
-        "DELETE FROM rights_consent WHERE account_id = :id AND purpose = :purpose", id=account_id, purpose=purpose
-    )
+    transaction.execute(_WITHDRAWN[purpose], id=account_id)
     return file_request(transaction, account_id, "consent", subject=purpose, now_s=now_s)
 
 

@@ -16,7 +16,7 @@ from bootstrap.database import Transaction
 from bootstrap.ids import new_id
 from bootstrap.mail.outbox import queue_mail
 from bootstrap.people.access_log import note_access
-from bootstrap.people.sessions import Origin
+from bootstrap.people.origin import Origin
 from bootstrap.refusal import NotFound, Refused
 from bootstrap.rights.requests import DAY_S, DEADLINE_S
 

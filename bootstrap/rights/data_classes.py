@@ -16,7 +16,6 @@ COLUMNS: Final[Mapping[str, str]] = {
     **_all("rights_request", "rights", "id", "account_id", "kind", "subject", "state", "words", "answer"),
     **_all("rights_request", "rights", "asked_at_s", "due_at_s", "acts_at_s", "ended_at_s"),
     **_all("rights_event", "rights", "id", "request_id", "at_s", "event", "by_account_id"),
-    **_all("rights_consent", "consent", "account_id", "purpose", "given_at_s"),
     **_all("rights_objection", "consent", "account_id", "purpose", "made_at_s"),
     **_all("erasure", "pseudonym", "account_id", "erased_at_s", "why"),
     **_all("contact_message", "contact", "id", "account_id", "reply_to", "topic", "words", "state", "written_at_s"),

@@ -2,6 +2,7 @@
 
 from bootstrap.database import Transaction
 from bootstrap.people.access_log import note_access
+from bootstrap.people.names import checked_name, checked_profile
 from bootstrap.refusal import Refused
 from bootstrap.rights.requests import Request, file_request
 
@@ -12,13 +13,11 @@ def correct_details(
     transaction: Transaction, account_id: str, *, display_name: str, profile: str, now_s: int
 ) -> Request:
     """Puts what the person says in the place of what was kept. The address is changed where it can be proved."""
-    if not display_name.strip():
-        raise Refused("a name is asked for, of whatever kind", reason="bad_body", field="display_name")
     transaction.execute(
         "UPDATE account SET display_name = :name, profile = :profile WHERE id = :id AND state <> 'erased'",
         id=account_id,
-        name=display_name,
-        profile=profile,
+        name=checked_name(display_name),
+        profile=checked_profile(profile),
     )
     return file_request(transaction, account_id, "rectification", subject="details", now_s=now_s)
 

@@ -27,10 +27,6 @@ _QUERIES: Final[Mapping[str, tuple[str, Mapping[str, Mapping[str, Any]]]]] = {
             "ended_at_s": maybe(NUMBER),
         },
     ),
-    "consents": (
-        "SELECT purpose, given_at_s FROM rights_consent WHERE account_id = :id ORDER BY purpose",
-        {"purpose": TEXT, "given_at_s": NUMBER},
-    ),
     "objections": (
         "SELECT purpose, made_at_s FROM rights_objection WHERE account_id = :id ORDER BY purpose",
         {"purpose": TEXT, "made_at_s": NUMBER},
@@ -39,7 +35,7 @@ _QUERIES: Final[Mapping[str, tuple[str, Mapping[str, Mapping[str, Any]]]]] = {
         (
             "SELECT id, topic, words, reply_to, state, written_at_s, ip_prefix FROM contact_message"
             " WHERE account_id = :id OR reply_to = (SELECT email FROM account WHERE id = :id AND email <> ''"
-            " AND state <> 'unverified') ORDER BY written_at_s, id"
+            " AND verified_at_s IS NOT NULL) ORDER BY written_at_s, id"
         ),
         {
             "id": TEXT,
@@ -67,7 +63,7 @@ def _export(transaction: Transaction, account_id: str) -> Mapping[str, Any]:
 
 def _erase(transaction: Transaction, account_id: str, _: int) -> None:
     row = transaction.row(
-        "SELECT email FROM account WHERE id = :id AND email <> '' AND state <> 'unverified'", id=account_id
+        "SELECT email FROM account WHERE id = :id AND email <> '' AND verified_at_s IS NOT NULL", id=account_id
     )
     if row is not None:
         # What the person wrote without being signed in.
@@ -77,7 +73,6 @@ def _erase(transaction: Transaction, account_id: str, _: int) -> None:
         "UPDATE rights_request SET words = '', answer = '' WHERE account_id = :id AND (words <> '' OR answer <> '')",
         id=account_id,
     )
-    transaction.execute("DELETE FROM rights_consent WHERE account_id = :id", id=account_id)
     transaction.execute("DELETE FROM rights_objection WHERE account_id = :id", id=account_id)
     transaction.execute("DELETE FROM contact_message WHERE account_id = :id", id=account_id)
     transaction.execute("DELETE FROM notice_told WHERE account_id = :id", id=account_id)
@@ -98,7 +93,6 @@ RIGHTS: Final = Domain(
         {
             "rights_request",
             "rights_event",
-            "rights_consent",
             "rights_objection",
             "contact_message",
             "notice_told",

@@ -250,6 +250,32 @@ SABOTAGES: Final = (
         (Change(REQUEST, "view = self._vault.view(host.peer)", 'view = self._vault.view("all")'),),
     ),
     Sabotage(
+        "credits-are-not-blinded",
+        4,
+        "the issuer signs what a credit is made of as it is, and knows it when it comes back",
+        "test_p04_credits.py::test_the_issuer_has_seen_nothing_of_a_credit",
+        (
+            Change(
+                "src/peernet/core/credits/credits.py",
+                "    factor = int.from_bytes(stream) % (key.modulus - 1) + 1",
+                "    factor = 1",
+            ),
+        ),
+    ),
+    Sabotage(
+        "credits-are-blinded-alike",
+        4,
+        "every credit is blinded by the same factor",
+        "test_p04_credits.py::test_no_credit_belongs_more_to_one_signing_than_to_another",
+        (
+            Change(
+                "src/peernet/core/credits/credits.py",
+                "    factor = int.from_bytes(stream) % (key.modulus - 1) + 1",
+                '    factor = int.from_bytes(hashlib.shake_256(b"").digest(256)) % (key.modulus - 1) + 1',
+            ),
+        ),
+    ),
+    Sabotage(
         "payout-key-is-the-peer-key",
         4,
         "a host is paid to the key that it is known by",
@@ -376,6 +402,52 @@ SABOTAGES: Final = (
                 NETWORK,
                 "for listing in self.directory.relays if self._relay_regions.admits(listing.record.region)",
                 "for listing in self.directory.relays",
+            ),
+        ),
+    ),
+    Sabotage(
+        "portal-forgets-tls",
+        11,
+        "the portal has a certificate, and serves without it",
+        "test_p11_portal.py::test_with_a_certificate_the_portal_is_served_over_tls",
+        (Change("bootstrap/portal/serving.py", "    if portal.tls_certificate:", "    if False:"),),
+    ),
+    Sabotage(
+        "cookies-travel-in-the-clear",
+        11,
+        "cookies go to whoever asks without TLS, too",
+        "test_p11_portal.py::test_cookies_never_travel_in_the_clear",
+        (
+            Change(
+                "bootstrap/portal/settings.py",
+                'return bool(self.tls_certificate) or self.public_url.startswith("https://")',
+                "return False",
+            ),
+        ),
+    ),
+    Sabotage(
+        "transparency-page-promises-too-much",
+        12,
+        "the portal no longer says what hosts can read",
+        "test_p12_notice.py::test_the_portal_says_what_hosts_can_read_where_people_look",
+        (
+            Change(
+                "bootstrap/portal/templates/public/transparency.html",
+                "can read the masked fragment that the host answers,</strong> in whatever country they are.",
+                "can read nothing that would tell who you are.</strong>",
+            ),
+        ),
+    ),
+    Sabotage(
+        "transparency-page-hides-what-is-missed",
+        12,
+        "the portal tells of masking what it finds, and not what it misses",
+        "test_p12_notice.py::test_the_portal_says_what_hosts_can_read_where_people_look",
+        (
+            Change(
+                "bootstrap/portal/templates/public/transparency.html",
+                '{{ "%.1f" % (100 - set.found_permille / 10) }} %',
+                "little",
             ),
         ),
     ),

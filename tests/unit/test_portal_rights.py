@@ -10,14 +10,15 @@ from pathlib import Path
 import jsonschema_rs
 import pytest
 
-from bootstrap.people.sessions import Origin, begin_session
+from bootstrap.people.origin import Origin
+from bootstrap.people.sessions import begin_session
 from bootstrap.portal.office import Office
 from bootstrap.portal.rights_jobs import erase_due, purge_old, tell_of_new_notice
 from bootstrap.portal.rights_public import POLICIES, ROUTES
 from bootstrap.portal.visit import SESSION_COOKIE
 from bootstrap.retention.classes import CLASSES
 from bootstrap.rights.deletion import COOLING_OFF_S
-from tests.accounts import make_account
+from tests.accounts import make_account, make_host
 from tests.browsing import ORIGIN, Browser, new_office
 
 NOW = 1_795_000_000
@@ -112,7 +113,7 @@ async def test_rights_ask_who_it_is(office: Office, path: str):
         ("POST", "data", None),
         ("POST", "export", None),
         ("PUT", "details", {"display_name": "x"}),
-        ("PUT", "consents", {"purpose": "host_name", "given": True}),
+        ("POST", "consent-withdrawals", {"purpose": "host_name"}),
         ("PUT", "objections", {"purpose": "usage_figures"}),
         ("PUT", "restriction", {"restricted": True}),
         ("POST", "deletion", None),
@@ -224,8 +225,10 @@ async def test_the_api_does_what_the_pages_do(office: Office):
     jsonschema_rs.Draft202012Validator((await browser.http.get("/api/v1/privacy/schema")).json()).validate(data)
     await api(browser, "PUT", "/api/v1/privacy/details", {"display_name": "Anne"})
     assert one(office, "SELECT display_name FROM account") == "Anne"
-    chosen = await api(browser, "PUT", "/api/v1/privacy/consents", {"purpose": "host_name", "given": True})
-    assert chosen.json()["consents"] == ["host_name"]
+    make_host(office.database, ann)
+    assert (await browser.http.get("/api/v1/privacy/choices")).json()["consents"] == ["host_name"]
+    chosen = await api(browser, "POST", "/api/v1/privacy/consent-withdrawals", {"purpose": "host_name"})
+    assert chosen.json()["consents"] == []
     chosen = await api(browser, "PUT", "/api/v1/privacy/objections", {"purpose": "usage_figures"})
     assert chosen.json()["objections"] == ["usage_figures"]
     assert (await api(browser, "PUT", "/api/v1/privacy/restriction", {"restricted": True})).json()["restricted"]

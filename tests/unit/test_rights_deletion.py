@@ -7,12 +7,16 @@ import pytest
 from attrs import evolve
 
 from bootstrap.database import Database
+from bootstrap.mail.outbox import queue_mail
 from bootstrap.people.access_log import note_access
+from bootstrap.people.links import make_link
+from bootstrap.people.origin import Origin
 from bootstrap.people.rights import PEOPLE
-from bootstrap.people.sessions import Origin, begin_session
+from bootstrap.people.sessions import begin_session
+from bootstrap.people.tokens import make_token
 from bootstrap.refusal import NotFound, Refused
 from bootstrap.rights import deletion
-from bootstrap.rights.choices import give_consent, object_to
+from bootstrap.rights.choices import object_to
 from bootstrap.rights.contact import write_message
 from bootstrap.rights.deletion import (
     COOLING_OFF_S,
@@ -26,7 +30,7 @@ from bootstrap.rights.deletion import (
 )
 from bootstrap.rights.domain import Pending
 from bootstrap.rights.requests import Request, request_of
-from tests.accounts import everything, make_account
+from tests.accounts import everything, make_account, make_host
 
 NOW = 2_000_000
 FROM = Origin("203.0.113.0/24", "Firefox")
@@ -55,7 +59,9 @@ def person_with_traces(database: Database, name: str = "ann") -> str:
 
     def live(transaction) -> None:
         begin_session(transaction, account, FROM, NOW)
-        give_consent(transaction, account, "host_name", now_s=NOW)
+        make_token(transaction, account, f"{name}s secret token", ["account"], 30, NOW)
+        make_link(transaction, "change_email", account, f"{name}.new@mail.example", NOW)
+        queue_mail(transaction, to=f"{name}.new@mail.example", subject="New", body="Open this", now_s=NOW)
         object_to(transaction, account, "sign_in_security", "My secret reason.", now_s=NOW)
         note_access(transaction, "looked", now_s=NOW, by=account, about=account, origin=FROM)
         for by in (account, None):
@@ -71,12 +77,22 @@ def person_with_traces(database: Database, name: str = "ann") -> str:
             )
 
     database.write(live)
+    make_host(database, account, name=f"{name} on the lake")
     return account
 
 
 def test_nothing_says_who_it_was(database: Database):
     ann = person_with_traces(database)
-    words = ("ann@mail.example", "Ann of Example", "lake", "secret", "hash of ann", "203.0.113")
+    words = (
+        "ann@mail.example",
+        "ann.new@",
+        "Ann of Example",
+        "GPU of ann",
+        "lake",
+        "secret",
+        "hash of ann",
+        "203.0.113",
+    )
     assert len({trace.partition(": ")[2] for trace in traces(database, *words)}) == len(words)
     request = ask(database, ann)
     assert erase(database, request)

@@ -3,7 +3,8 @@
 import pytest
 
 from bootstrap.database import Database
-from bootstrap.people.sessions import Origin, begin_session
+from bootstrap.people.origin import Origin
+from bootstrap.people.sessions import begin_session
 from bootstrap.refusal import NotFound, Refused
 from bootstrap.rights import contact
 from bootstrap.rights.children import candidates, decide_report, file_report, open_reports, report_of

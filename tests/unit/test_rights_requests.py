@@ -3,13 +3,12 @@
 import pytest
 
 from bootstrap.database import Database
-from bootstrap.people.sessions import Origin, begin_session
+from bootstrap.people.origin import Origin
+from bootstrap.people.sessions import begin_session
 from bootstrap.refusal import Refused
 from bootstrap.rights.choices import (
     consents_of,
     decide_objection,
-    give_consent,
-    has_consent,
     object_to,
     objects_to,
     withdraw_consent,
@@ -27,7 +26,7 @@ from bootstrap.rights.requests import (
     request_of,
     requests_of,
 )
-from tests.accounts import make_account
+from tests.accounts import make_account, make_host
 
 NOW = 2_000_000
 FROM = Origin("203.0.113.0/24", "Firefox")
@@ -81,15 +80,12 @@ def test_what_is_corrected_is_kept_so(database: Database):
 
 def test_a_restricted_account_is_kept_and_not_used(database: Database):
     ann = make_account(database)
-    database.write(lambda transaction: give_consent(transaction, ann, "host_name", now_s=NOW))
     database.write(lambda transaction: restrict(transaction, ann, now_s=NOW))
     assert state(database, ann) == "restricted"
-    assert not database.read(lambda transaction: has_consent(transaction, ann, "host_name"))
     with pytest.raises(Refused, match="is restricted"):
         database.write(lambda transaction: restrict(transaction, ann, now_s=NOW))
     database.write(lambda transaction: lift_restriction(transaction, ann, now_s=NOW))
     assert state(database, ann) == "active"
-    assert database.read(lambda transaction: has_consent(transaction, ann, "host_name"))
 
 
 def test_a_suspended_person_does_not_lift_that_by_lifting_a_restriction(database: Database):
@@ -102,7 +98,7 @@ def test_a_suspended_person_does_not_lift_that_by_lifting_a_restriction(database
 
 def test_a_consent_withdrawn_is_none(database: Database):
     ann = make_account(database, profile="I row.")
-    database.write(lambda transaction: give_consent(transaction, ann, "host_name", now_s=NOW))
+    make_host(database, ann)
     assert database.read(lambda transaction: consents_of(transaction, ann)) == {"host_name", "profile"}
     for purpose in ("host_name", "profile"):
         database.write(lambda transaction, purpose=purpose: withdraw_consent(transaction, ann, purpose, now_s=NOW))
@@ -110,11 +106,10 @@ def test_a_consent_withdrawn_is_none(database: Database):
     assert one(database, "SELECT profile FROM account WHERE id = :id", id=ann) == ""
 
 
-@pytest.mark.parametrize("act", [give_consent, withdraw_consent])
-def test_there_are_no_other_consents(database: Database, act):
+def test_there_are_no_other_consents(database: Database):
     ann = make_account(database)
     with pytest.raises(Refused):
-        database.write(lambda transaction: act(transaction, ann, "everything", now_s=NOW))
+        database.write(lambda transaction: withdraw_consent(transaction, ann, "everything", now_s=NOW))
 
 
 def test_an_objection_ends_the_use_at_once_where_nothing_is_to_be_weighed(database: Database):

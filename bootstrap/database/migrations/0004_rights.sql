@@ -37,13 +37,6 @@ CREATE TABLE rights_event (
 
 CREATE INDEX rights_event_request ON rights_event (request_id, at_s);
 
-CREATE TABLE rights_consent (
-    account_id TEXT NOT NULL REFERENCES account (id),
-    purpose TEXT NOT NULL,
-    given_at_s INTEGER NOT NULL,
-    PRIMARY KEY (account_id, purpose)
-) STRICT, WITHOUT ROWID;
-
 CREATE TABLE rights_objection (
     account_id TEXT NOT NULL REFERENCES account (id),
     purpose TEXT NOT NULL,
@@ -136,4 +129,10 @@ CREATE TABLE lawful_count (
 -- For the purge, which looks for the oldest.
 CREATE INDEX access_log_prefix ON access_log (at_s) WHERE ip_prefix <> '';
 CREATE INDEX session_seen ON session (seen_at_s);
+CREATE INDEX known_browser_known ON known_browser (known_at_s);
 CREATE INDEX mail_queued ON mail (queued_at_s);
+CREATE INDEX host_agreement_signed ON host_agreement (signed_at_s);
+CREATE INDEX refused_lane_at ON refused_lane (refused_at_s);
+CREATE INDEX appeal_made ON appeal (made_at_s);
+CREATE INDEX sanction_given ON sanction (given_at_s);
+CREATE INDEX payout_key_registered ON payout_key (registered_at_s);
