@@ -185,10 +185,7 @@ THINGS: Final[dict[str, Maker]] = {
     "lane": _lane,
     "message": _message,
     "report": _report,
-    "request": _request,
     "sanction": _sanction,
-    "session": _session,
-    "token": _token,
 }
 """By the parameter's name, or by the whole path (`/payouts/{payout}`) where a name means several things."""
 
