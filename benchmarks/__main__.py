@@ -18,6 +18,7 @@ BENCHMARKS = {
     "detect": "identifiers found in labelled texts, and how fast; options: see its module",
     "linkability": "whether two hosts or two middles can tell that two rings are of one request, for each profile",
     "exposure": "labelled prompts split over hosts: who is sent what share, and whether the answers come together",
+    "service": "dashboards of the portal with 100,000 accounts, and what a purge of a million rows holds up",
     "restoration": "answers with placeholders, cut at every offset, against what they mean",
 }
 
