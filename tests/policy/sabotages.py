@@ -155,7 +155,13 @@ SABOTAGES: Final = (
         3,
         "every fragment goes to the same host",
         "test_p03_exposure.py::test_no_host_gets_the_whole_or_more_than_half",
-        (Change(SESSION, "bound[slot] = free.pop(0)", "bound[slot] = hosts[0]"),),
+        (
+            Change(
+                SESSION,
+                "zip(free, self._apart(list(here.values()), list(bound.values()), len(free)), strict=True)",
+                "(slot, hosts[0]) for slot in free",
+            ),
+        ),
     ),
     Sabotage(
         "receipt-flatters",
