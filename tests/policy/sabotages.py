@@ -57,6 +57,10 @@ SCREEN: Final = "src/privacy/screening/screen.py"
 HOST: Final = "src/peernet/host/service.py"
 ENTRIES: Final = "src/peernet/core/ledger/entries.py"
 SUITE: Final = "src/peernet/core/suite.py"
+CASHIER: Final = "bootstrap/money/cashier.py"
+PURCHASES: Final = "bootstrap/money/purchases.py"
+JOURNAL: Final = "bootstrap/money/journal.py"
+REFUSED: Final = "partial(_refused, call=call, now_s=now_s))\n            return False"
 ACCESS: Final = "bootstrap/portal/access.py"
 
 SABOTAGES: Final = (
@@ -585,6 +589,73 @@ SABOTAGES: Final = (
                 ACCESS,
                 "    if rule.owner is not None and rule.owner(transaction, parameters) != visitor.account_id:",
                 "    if False:",
+            ),
+        ),
+    ),
+    Sabotage(
+        "timeout-is-a-failure",
+        10,
+        "a payout without an answer is put back, and may have been paid",
+        "test_p10_payments.py::test_a_payout_that_timed_out_is_neither_lost_nor_paid_twice",
+        (Change(CASHIER, "partial(note_try, call=call, now_s=now_s))\n            return False", REFUSED),),
+    ),
+    Sabotage(
+        "duplicate-webhooks-count-twice",
+        10,
+        "each word of the provider moves money, whether it was heard before or not",
+        "test_p10_payments.py::test_what_the_provider_says_twice_counts_once",
+        (
+            Change(PURCHASES, "if _RANK[fact.state] <= _RANK[bought.state]:", "if False:"),
+            Change(
+                JOURNAL,
+                "        key=key,\n        debit=debit.id,",
+                "        key=__import__('secrets').token_hex(8),\n        debit=debit.id,",
+            ),
+        ),
+    ),
+    Sabotage(
+        "credits-before-clearing",
+        10,
+        "credits are given for what is paid and has not cleared",
+        "test_p10_payments.py::test_credits_are_there_only_once_the_payment_has_cleared",
+        (Change(PURCHASES, 'if fact.state == "cleared":', 'if fact.state in {"paid", "cleared"}:'),),
+    ),
+    Sabotage(
+        "a-card-number-is-asked-for",
+        10,
+        "the page of the test provider has a field for a card",
+        "test_p10_payments.py::test_a_card_number_that_somebody_types_anyway_is_kept_nowhere",
+        (
+            Change(
+                "bootstrap/portal/templates/money/test_provider.html",
+                '<p><button name="choice" value="pay">',
+                '<p><input name="card_number"><button name="choice" value="pay">',
+            ),
+        ),
+    ),
+    Sabotage(
+        "bank-accounts-are-kept",
+        10,
+        "the account at which somebody is paid has a column",
+        "test_p10_payments.py::test_no_column_and_no_field_is_for_a_card_or_a_bank_account",
+        (
+            Change(
+                "bootstrap/database/migrations/0002_money.sql",
+                "CREATE TABLE payee (",
+                "CREATE TABLE payee (\n    iban TEXT,",
+            ),
+        ),
+    ),
+    Sabotage(
+        "provider-list-is-silent",
+        10,
+        "the list of providers does not say what they receive",
+        "test_p10_payments.py::test_providers_are_listed_with_what_they_receive",
+        (
+            Change(
+                "bootstrap/money/providers.py",
+                '"the amount and the number of credits of a purchase, subscription, refund or payout",',
+                '"some of it",',
             ),
         ),
     ),
