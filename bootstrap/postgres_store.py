@@ -14,7 +14,7 @@ from psycopg import errors
 from psycopg.rows import tuple_row
 
 from bootstrap.database.postgres import first_line, translated, translated_script
-from bootstrap.store import CheckpointMoved, Row, SqlStore, migration_scripts
+from bootstrap.store import CheckpointMoved, Row, SqlStore, StoreUnavailable, migration_scripts
 from peernet.core.errors import UserError
 
 __all__ = ["PostgresLedgerStore"]
@@ -38,9 +38,9 @@ class PostgresLedgerStore(SqlStore):
         try:
             self._prepare(new=create)
             self._check_edge()
-        except psycopg.OperationalError as error:
+        except StoreUnavailable as error:
             self.close()
-            raise UserError(f"PostgreSQL cannot be used: {first_line(error)}") from error
+            raise UserError(str(error)) from error
         except BaseException:
             self.close()
             raise
@@ -61,10 +61,11 @@ class PostgresLedgerStore(SqlStore):
         return self._connection
 
     def _rows(self, sql: str, **values: int | bytes) -> list[Row]:
-        return self._open().execute(cast("Any", translated(sql)), values).fetchall()
+        with _reached(self.place):
+            return self._open().execute(cast("Any", translated(sql)), values).fetchall()
 
     def _write(self, sql: str, rows: Iterable[Mapping[str, int | bytes]]) -> None:
-        with self._open().cursor() as cursor:
+        with _reached(self.place), self._open().cursor() as cursor:
             cursor.executemany(cast("Any", translated(sql)), list(rows))
 
     def _check_database(self) -> None:
@@ -72,11 +73,13 @@ class PostgresLedgerStore(SqlStore):
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        connection = self._open()
-        connection.execute("BEGIN ISOLATION LEVEL SERIALIZABLE")
+        with _reached(self.place):
+            connection = self._open()
+            connection.execute("BEGIN ISOLATION LEVEL SERIALIZABLE")
         try:
             yield
-            connection.execute("COMMIT")
+            with _reached(self.place):
+                connection.execute("COMMIT")
         except errors.SerializationFailure as error:
             connection.execute("ROLLBACK")
             raise CheckpointMoved(f"{self.place}: another process writes to this ledger") from error
@@ -107,3 +110,14 @@ class PostgresLedgerStore(SqlStore):
             for script in scripts[version:]:
                 connection.execute(cast("Any", translated_script(script)))
             connection.execute("UPDATE version SET number = %s", (len(scripts),))
+
+
+@contextmanager
+def _reached(place: str) -> Iterator[None]:
+    """Says of a server that went away that it did; what two writers do to each other is something else."""
+    try:
+        yield
+    except errors.SerializationFailure:
+        raise
+    except psycopg.OperationalError as error:
+        raise StoreUnavailable(f"PostgreSQL cannot be used for {place}: {first_line(error)}") from error

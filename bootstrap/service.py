@@ -26,6 +26,7 @@ from bootstrap.issuing import DAY_S, CreditIssuer
 from bootstrap.issuing_store import IssuingStore
 from bootstrap.log import MAX_BATCH, Log, Outcome, Submission
 from bootstrap.public.figures import TokenTally
+from bootstrap.store import StoreUnavailable
 from bootstrap.validator import ValidatorService
 from peernet.core.errors import RemoteProtocolError
 from peernet.core.ledger.entries import grant_id, settle_id
@@ -196,7 +197,13 @@ class BootstrapService:
             self._tally(dict(zip(outcomes, submissions, strict=True)), size_before)
 
     def _append(self, submissions: list[Submission]) -> tuple[int, tuple[Outcome, ...]]:
-        return self.log.size, self.log.append(submissions, now_s())
+        try:
+            return self.log.size, self.log.append(submissions, now_s())
+        except StoreUnavailable as error:
+            log.warning("the ledger's store cannot be reached", error=str(error))
+            # Asked again, they find their entries if these were written after all.
+            busy = RuleViolation("the ledger's store cannot be reached just now: try again", reason="busy")
+            return 0, (busy,) * len(submissions)
 
     def _tally(self, taken: Mapping[Outcome, Submission], size_before: int) -> None:
         """Counts the tokens of receipts that are new to the log, each once."""

@@ -40,6 +40,7 @@ __all__ = [
     "Refusal",
     "SqlStore",
     "Store",
+    "StoreUnavailable",
     "check_file",
     "create_file",
     "edge_of",
@@ -60,6 +61,10 @@ class LedgerCorrupt(PeernetError):
 
 class CheckpointMoved(PeernetError):
     """Somebody else wrote a newer checkpoint to this store since it was read."""
+
+
+class StoreUnavailable(PeernetError):
+    """The store cannot be reached just now; whether a write that was under way happened is not known."""
 
 
 @frozen

@@ -10,8 +10,9 @@ from typing import Any, Final
 import trio
 from attrs import define, frozen
 
+from bootstrap.database import Transaction
 from bootstrap.log import Log
-from bootstrap.people.sessions import Origin, begin_session
+from bootstrap.people.sessions import begin_session
 from bootstrap.portal.office import Office
 from bootstrap.portal.routes import Page
 from bootstrap.portal.serving import open_office, run_portal
@@ -26,6 +27,7 @@ from peernet.core.ledger.policy import LedgerPolicy
 from peernet.core.ledger.tiles import CHECKPOINT_PATH
 from peernet.core.metering import GrantRequest, Lane, LaneTerms, Settlement, sign_receipt, sign_voucher
 from tests.ledger_nodes import SUITE, LedgerNode, entries_of, nodes_in, seed_of
+from tests.people_made import FROM, add_account
 
 __all__ = ["FIGURES", "SITE_NOW_S", "FixedFigures", "Site", "new_person", "running_site", "site_ledger", "site_office"]
 
@@ -33,7 +35,6 @@ SITE_NOW_S: Final = 1_795_737_600
 """27 November 2026, at midnight."""
 NODES: Final = ("alder.example", "birch.example", "cedar.example", "elder.example")
 NONCE: Final = b"\x0a" * 32
-FROM: Final = Origin("203.0.113.0/24", "Firefox")
 FIGURES: Final = Figures(
     at_s=SITE_NOW_S,
     directory_at_s=SITE_NOW_S - 40,
@@ -125,27 +126,12 @@ def site_ledger(folder: Path, stack: ExitStack, lanes: int = 21) -> SiteLedger:
 
 def new_person(office: Office, account: str, name: str, *roles: str, state: str = "active") -> str:
     """Somebody with an account; returns what their browser's cookie holds."""
+    email = f"{account}@example.org"
+    account_id = add_account(office.database, email, roles=roles, state=state, now_s=office.now_s())
 
-    def work(transaction: Any) -> str:
-        transaction.execute(
-            "INSERT INTO account (id, email, email_key, display_name, password_hash, state, created_at_s,"
-            " verified_at_s, notice_version, notice_at_s)"
-            " VALUES (:id, :email, :email, :name, '', :state, :now, :now, :notice, :now)",
-            id=account,
-            email=f"{account}@example.org",
-            name=name,
-            state=state,
-            now=office.now_s(),
-            notice=office.notice_version,
-        )
-        for role in roles:
-            transaction.execute(
-                "INSERT INTO account_role (account_id, role, given_at_s) VALUES (:id, :role, :now)",
-                id=account,
-                role=role,
-                now=office.now_s(),
-            )
-        return begin_session(transaction, account, FROM, office.now_s())
+    def work(transaction: Transaction) -> str:
+        transaction.execute("UPDATE account SET display_name = :name WHERE id = :id", id=account_id, name=name)
+        return begin_session(transaction, account_id, FROM, office.now_s())
 
     return office.database.write(work)
 

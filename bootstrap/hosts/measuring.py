@@ -21,6 +21,9 @@ from bootstrap.hosts.network import HostNetwork, SeenHost
 __all__ = ["EVERY_S", "Measured", "due_hosts", "measure", "record_round"]
 
 EVERY_S: Final = 60
+NEW_EVERY_S: Final = 5
+NEW_S: Final = 3600
+"""A host that has just been registered, and has not answered yet, is looked for more often: somebody waits for it."""
 MAX_A_ROUND: Final = 500
 AT_ONCE: Final = 16
 HOUR_S: Final = 3600
@@ -40,9 +43,12 @@ class Measured:
 def due_hosts(transaction: Transaction, now_s: int) -> list[tuple[str, bytes]]:
     """Ids and peer keys of those that are to be measured now."""
     rows = transaction.rows(
-        "SELECT id, peer_key FROM host WHERE measured_at_s <= :due AND state <> 'removed' AND retired_at_s IS NULL"
+        "SELECT id, peer_key FROM host WHERE state <> 'removed' AND retired_at_s IS NULL AND (measured_at_s <= :due"
+        " OR (measured_at_s <= :soon AND answered_at_s = 0 AND registered_at_s > :new))"
         " ORDER BY measured_at_s LIMIT :most",
         due=now_s - EVERY_S,
+        soon=now_s - NEW_EVERY_S,
+        new=now_s - NEW_S,
         most=MAX_A_ROUND,
     )
     return [(host_id, key) for host_id, key in rows]

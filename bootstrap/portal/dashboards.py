@@ -1,11 +1,13 @@
 """The two pages that people come back to: one's own dashboard, and the desk of the operators and auditors."""
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Final
 
 from starlette.responses import Response
 
 from bootstrap.database import Transaction
+from bootstrap.portal import money_desk, money_pages, payout_pages, rights_desk
 from bootstrap.portal.access import SIGNED_IN, with_role
 from bootstrap.portal.cards import Card, shown_cards
 from bootstrap.portal.jobs import JOBS
@@ -29,12 +31,21 @@ def _count_accounts(transaction: Transaction) -> dict[str, int]:
 
 
 async def _service(visit: Visit) -> Mapping[str, object]:
-    return {"jobs": JOBS, "ledger": visit.office.ledger is not None}
+    broken = Counter[str]()
+    for (part, _), number in visit.office.metrics.crashes.items():
+        broken[part] += number
+    return {"parts": ("request", *(job.name for job in JOBS)), "broken": broken, "ledger": visit.office.ledger}
 
 
-DASHBOARD: Final[tuple[Card, ...]] = (Card("Ask", "dashboard/ask_card.html", _ask),)
+DASHBOARD: Final[tuple[Card, ...]] = (
+    Card("Ask", "dashboard/ask_card.html", _ask),
+    money_pages.BALANCE_CARD,
+    payout_pages.EARNINGS_CARD,
+)
 DESK: Final[tuple[Card, ...]] = (
     Card("Accounts", "dashboard/accounts_card.html", _accounts),
+    money_desk.MONEY_CARD,
+    rights_desk.REQUESTS_CARD,
     Card("What runs by itself", "dashboard/service_card.html", _service),
 )
 

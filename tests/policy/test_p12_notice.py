@@ -7,9 +7,11 @@ import pytest
 import trio
 from attrs import frozen
 
+from bootstrap.portal.home import MASKING
 from peernet.client.events import Answered
 from peernet.core.ring.paths import TooFewRelays
 from peernet.node.config import ClientConfig
+from tests.browsing import Browser, new_office
 from tests.policy.whole_network import WholeNetwork, detector, running_network
 
 pytestmark = pytest.mark.swarm
@@ -22,6 +24,24 @@ def test_the_readme_says_what_hosts_can_read_and_that_detection_is_not_perfect()
     assert "Hosts can read the masked fragment that they answer" in readme
     assert "detection is not perfect" in readme
     assert "docs/threat-model.md" in readme
+
+
+async def test_the_portal_says_what_hosts_can_read_where_people_look(tmp_path: Path) -> None:
+    office = new_office(tmp_path)
+    browser = Browser(office)
+    await browser.open("/")
+    assert "can read the masked fragment that it answers, and no anonymisation is perfect" in browser.text
+    assert browser.page.text.count('href="/transparency"') >= 3
+    await browser.open("/transparency")
+    said = browser.text
+    assert (
+        "Whoever runs a host can read the masked fragment that the host answers, in whatever country they are" in said
+    )
+    assert "No anonymisation is perfect" in said
+    assert "Nobody checks that, and it is called a claim wherever it is shown" in said
+    for figure in MASKING:
+        assert f"{100 - figure.found_permille / 10:.1f} %" in said, figure.name
+    office.database.close()
 
 
 # --- bounding the regions --------------------------------------------------------------------------------------------

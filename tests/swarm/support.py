@@ -298,7 +298,7 @@ async def scripted_swarm(
         transports=transports,
         peer_options=peer_options,
     )
-    plan.folder.mkdir()
+    plan.folder.mkdir(exist_ok=True)
     before = dict(os.environ)
     os.environ.update(environment(script.environment))
     try:

@@ -14,7 +14,7 @@ from attrs import evolve, frozen
 from bootstrap.keeper import open_ledger_store
 from bootstrap.log import Log
 from bootstrap.postgres_store import SCHEMA
-from bootstrap.store import CheckpointMoved, LedgerCorrupt, NewEntry
+from bootstrap.store import CheckpointMoved, LedgerCorrupt, NewEntry, StoreUnavailable
 from peernet.core.errors import UserError
 from peernet.core.ledger.entries import encode_entry
 from peernet.core.ledger.merkle import CompactRange, leaf_hash
@@ -267,3 +267,28 @@ def test_an_entry_that_keeps_the_rules_and_is_not_the_one_that_was_signed_keeps_
 def test_a_store_of_another_log_does_not_open(store, log, origin, seed):
     with pytest.raises(LedgerCorrupt, match="not this log"):
         Log(store, origin, seed, SUITE)
+
+
+# A server that goes away
+
+
+def test_a_server_that_goes_away_is_told_and_the_log_goes_on_when_it_is_back(postgres):
+    with postgres.fresh() as url, open_ledger_store(url, create=True) as store:
+        log = Log(store, ORIGIN, SEED, SUITE)
+        fill(log, 3)
+        ended = (
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE pid <> pg_backend_pid() AND datname = current_database()"
+        )
+        with psycopg.connect(url, autocommit=True) as other:
+            other.execute(ended)
+        with pytest.raises(StoreUnavailable):
+            log.append_one(grant_request(9), NOW_S)
+        assert log.append_one(grant_request(9), NOW_S) == 3
+        store.check()
+
+
+def test_a_server_that_is_not_there_is_told_in_one_line(tmp_path):
+    with pytest.raises(UserError, match="PostgreSQL cannot be used") as told:
+        open_ledger_store(f"postgresql:///x?host={tmp_path}")
+    assert "\n" not in str(told.value)

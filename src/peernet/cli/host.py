@@ -1,4 +1,8 @@
-"""`peernet host`: serves a model to the network."""
+"""`peernet host`: serves a model to the network; or, with `--register`, registers the host with an operator's portal.
+
+A host needs no registration to serve. One that is registered is measured, listed and paid by that operator, and tells
+its portal how it serves (`host.reporting`).
+"""
 
 import argparse
 from functools import partial
@@ -7,13 +11,25 @@ from typing import TYPE_CHECKING
 
 from peernet.cli.engines import add_engine, make_engine
 from peernet.cli.options import add_home, add_network, home_of, network_of, table_of
-from peernet.cli.services import Ending, add_metrics, add_service, announce, finish, run_service, serve_metrics
+from peernet.cli.services import (
+    Ending,
+    add_metrics,
+    add_service,
+    announce,
+    finish,
+    run_service,
+    run_until_signal,
+    serve_metrics,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from inference.engine import Engine
-    from peernet.node.config import HostConfig
+    from peernet.host.reporting import Reporter
+    from peernet.host.service import HostService
+    from peernet.node.config import HostConfig, NetworkConfig
+    from peernet.node.home import Home
     from peernet.node.peer import Peer
 
 HELP = "serve a model to the network"
@@ -36,10 +52,26 @@ def configure(parser: argparse.ArgumentParser) -> None:
     price = parser.add_argument_group("price, in microcredits a token")
     price.add_argument("--prompt-price", type=int, metavar="N")
     price.add_argument("--answer-price", type=int, metavar="N")
+    portal = parser.add_argument_group("registering with an operator's portal, which is done once")
+    portal.add_argument("--register", metavar="CODE", help="register this host with the code that the portal shows")
+    portal.add_argument("--portal", metavar="URL", help="the portal, such as https://peernet.example.org")
+    portal.add_argument("--name", metavar="NAME", help="what to call the host there")
+    portal.add_argument(
+        "--accept-agreement", metavar="VERSION", help="accept this version of the host agreement without being asked"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Runs the host until ended."""
+    """Runs the host until ended, or registers it."""
+    if arguments.register is not None:
+        from peernet.cli.registering import register_host
+
+        return run_until_signal(partial(register_host, arguments, models_folder(arguments)))
+    for option in ("portal", "name", "accept_agreement"):
+        if getattr(arguments, option) is not None:
+            from peernet.core.errors import UserError
+
+            raise UserError(f"--{option.replace('_', '-')} is for --register CODE")
     ending = Ending()
     return run_service(arguments, partial(serve, arguments, ending=ending), ending)
 
@@ -74,6 +106,9 @@ async def serve(
         async with running_peer(peer) as nursery:
             await serve_metrics(arguments, [peer], nursery)
             nursery.start_soon(settler.retry)
+            reporter = _reporter(home, network, service, peer)
+            if reporter is not None:
+                nursery.start_soon(reporter.run)
             model = engine.models()[0]
             announce(
                 arguments,
@@ -89,6 +124,19 @@ async def serve(
 
         with trio.CancelScope(shield=True):
             await engine.aclose()
+
+
+def _reporter(home: "Home", network: "NetworkConfig", service: "HostService", peer: "Peer") -> "Reporter | None":
+    """What tells the portal how the host serves, where it is registered."""
+    from peernet.host.portal_client import PortalClient
+    from peernet.host.registration import registered
+    from peernet.host.reporting import Reporter
+
+    known = registered(home.state)
+    if known is None:
+        return None
+    portal = PortalClient.of_url(known.portal, network.tls_authority)
+    return Reporter(portal, known.host, service.record, peer.keys.identity, peer.suite)
 
 
 async def _load_engine(arguments: argparse.Namespace, config: "HostConfig") -> "Engine":

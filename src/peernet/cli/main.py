@@ -34,6 +34,7 @@ _OURS: Final = {
     "relay": "forward other people's rings",
     "model": "fetch and list models",
     "doctor": "tell whether a host could serve from here, and what to do",
+    "wallet": "show, withdraw and import the credits that pay for lanes",
     "identity": "show this node's keys and where they are kept",
 }
 

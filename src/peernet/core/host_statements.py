@@ -21,6 +21,7 @@ from peernet.core.suite import CipherSuite
 from peernet.core.wire import encode
 
 __all__ = [
+    "REPORT_GRAIN_S",
     "AbuseReport",
     "HostAgreement",
     "ServiceReport",

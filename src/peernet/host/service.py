@@ -32,6 +32,7 @@ from peernet.core.ledger.proofs import LogProof, origin_of_proof
 from peernet.core.metering import HostMeter, Lane, LaneOpening, Settlement, open_lane
 from peernet.core.offers import OFFERS_PROTOCOL, GetOffers, OfferMessages, Offers
 from peernet.core.serving import Ask, Delta, Finished, FromClient, FromHost, Pay, Refused, Settled
+from peernet.host.reporting import Answered, ServiceRecord
 from peernet.host.settling import SettlementRejected, Settler
 from peernet.net.messages import MessageStream
 from peernet.net.rings import RingChannel, RingFailed
@@ -92,6 +93,8 @@ class HostService:
         self._screener = Screen.configured(config.screening, config.screening_timeout_s, guard)
         self._free = config.parallel
         self._lanes: dict[bytes, int] = {}
+        self.record = ServiceRecord()
+        """Counts for the host's own reports."""
         peer.rings.serve(serving.INFER, self._serve)
         if config.paced:
             peer.rings.serve(serving.INFER_PACED, self._serve)
@@ -152,14 +155,17 @@ class HostService:
                 raise RemoteProtocolError("a ring for inference begins with a request", reason="bad_message")
             await self._answer(ring, ask)
         except Refusal as refusal:
+            if refusal.reason == serving.ENGINE:
+                self.record.failed()
             await _tell(ring, Refused(refusal.reason, refusal.explanation))
 
     async def _answer(self, ring: RingChannel, ask: Ask) -> None:
+        came_at = trio.current_time()
         if not self._free:
             raise Refusal(serving.BUSY, "all of this host's slots are taken")
         lane = self._check_lane(ask)
         messages, parameters = self._check_request(ask)
-        await self._screen(messages, ask.prefix)
+        await self._screen(messages, ask.prefix, lane.lane_key)
         final = self._is_final(ask.lane)
         meter = HostMeter(lane, self._payout_key, self._peer.suite, final=final)
         try:
@@ -175,10 +181,13 @@ class HostService:
         exchange = _Exchange(ring, self._engine, meter, prompt_tokens)
         confirm = None if final else partial(self._await_final, ask.lane, lane, exchange)
         self._free -= 1
+        refusal: Refusal | None = None
         try:
             refusal = await exchange.run(messages, parameters, ask.prefix, confirm)
         finally:
             self._free += 1
+            failed = refusal is not None and refusal.reason == serving.ENGINE
+            self.record.answered(exchange.outcome(came_at, failed=failed))
         if refusal is not None:
             await _tell(ring, Refused(refusal.reason, refusal.explanation))
         with trio.CancelScope(shield=True, deadline=trio.current_time() + LAST_VOUCHER_TIMEOUT_S):
@@ -189,9 +198,10 @@ class HostService:
         return open_lane(opening, log_key, self._peer.suite)
 
     def _is_final(self, opening: LaneOpening) -> bool:
-        """Whether the quorum has cosigned an opening that holds."""
+        """Whether the quorum has cosigned an opening that holds: its log's signature has been verified."""
         try:
-            return self._policy.finality(LogProof.parse(opening.proof).checkpoint, self._peer.suite).final
+            note = LogProof.parse(opening.proof).checkpoint
+            return self._policy.finality(note, self._peer.suite, opened_by_log=True).final
         except RemoteProtocolError as error:
             raise Refusal(serving.LANE, str(error)) from error
 
@@ -247,14 +257,15 @@ class HostService:
             raise Refusal(serving.NO_PREFIX, "this host cannot go on from a text")
         return messages, parameters
 
-    async def _screen(self, messages: Sequence[Message], prefix: str | None) -> None:
-        for text in (*(message.content for message in messages), prefix or ""):
+    async def _screen(self, messages: Sequence[Message], prefix: str | None, lane_key: bytes) -> None:
+        for text in (*(message.content for message in messages), *filter(None, (prefix,))):
             try:
                 verdict = await self._screener.check(text)
             except ScreeningFailed as error:
                 log.warning("a request cannot be screened", error=str(error))
                 raise Refusal(serving.ENGINE, "the host cannot screen this now") from error
             if not verdict.allowed:
+                self.record.refused(lane_key, verdict.category or "other")
                 raise Refusal(serving.SCREENED, f"the host refuses this: {verdict.category}")
 
     async def _settle(self, ring: RingChannel, ask: Ask, meter: HostMeter) -> None:
@@ -281,6 +292,9 @@ class _Exchange:
         self._prompt_tokens = prompt_tokens
         self._answer_tokens = 0
         self._text = ""
+        self._first_at: float | None = None
+        self._first_tokens = 0
+        self._last_at = 0.0
         self._paid = trio.Event()
         self._broken: str | None = None
 
@@ -306,6 +320,18 @@ class _Exchange:
                 refusal = raised
             nursery.cancel_scope.cancel()
         return refusal
+
+    def outcome(self, came_at: float, *, failed: bool) -> Answered:
+        """What there is to count of the exchange; `came_at` is when its request came, of trio's clock."""
+        first_at = self._first_at
+        return Answered(
+            prompt_tokens=self._prompt_tokens,
+            answer_tokens=self._answer_tokens,
+            failed=failed,
+            first_token_ms=None if first_at is None else round(1000 * (first_at - came_at)),
+            first_tokens=self._first_tokens,
+            later_ms=0 if first_at is None else round(1000 * (self._last_at - first_at)),
+        )
 
     def grant_is_final(self) -> None:
         """The lane's grant is final: more than a window may be given."""
@@ -357,6 +383,9 @@ class _Exchange:
         self._meter.answer(total)
         self._answer_tokens = total
         await _tell(self._ring, Delta(text))
+        self._last_at = trio.current_time()
+        if self._first_at is None:
+            self._first_at, self._first_tokens = self._last_at, total
         return True
 
     async def _wait_paid(self, tokens: int) -> None:

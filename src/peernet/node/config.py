@@ -152,6 +152,8 @@ class ClientConfig:
     """What becomes of a prompt in another language: sent as under the policy `strict` at most, or refused."""
     detection_timeout_s: float = field(default=10.0, validator=[gt(0), le(600)])
     """How long looking for identifiers may take before the request is given up, nothing sent."""
+    portal: str = ""
+    """Where credits are bought and withdrawn from: https://..."""
     warm_ways: int = field(default=6, validator=[ge(0), le(32)])
     """Over how many ways (a guard and a middle each) arcs are kept ready while the client is in use; 0 for none.
     A fragment takes two."""
