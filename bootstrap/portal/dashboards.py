@@ -7,7 +7,7 @@ from typing import Final
 from starlette.responses import Response
 
 from bootstrap.database import Transaction
-from bootstrap.portal import money_desk, money_pages, payout_pages
+from bootstrap.portal import money_desk, money_pages, payout_pages, rights_desk
 from bootstrap.portal.access import SIGNED_IN, with_role
 from bootstrap.portal.cards import Card, shown_cards
 from bootstrap.portal.jobs import JOBS
@@ -45,6 +45,7 @@ DASHBOARD: Final[tuple[Card, ...]] = (
 DESK: Final[tuple[Card, ...]] = (
     Card("Accounts", "dashboard/accounts_card.html", _accounts),
     money_desk.MONEY_CARD,
+    rights_desk.REQUESTS_CARD,
     Card("What runs by itself", "dashboard/service_card.html", _service),
 )
 

@@ -53,6 +53,7 @@ SESSION: Final = "src/peernet/client/session.py"
 REQUEST: Final = "src/peernet/client/request.py"
 NETWORK: Final = "src/peernet/client/network.py"
 RECEIPT: Final = "src/peernet/client/receipt.py"
+PURGING: Final = "bootstrap/retention/purging.py"
 SCREEN: Final = "src/privacy/screening/screen.py"
 HOST: Final = "src/peernet/host/service.py"
 ENTRIES: Final = "src/peernet/core/ledger/entries.py"
@@ -658,6 +659,143 @@ SABOTAGES: Final = (
                 '"some of it",',
             ),
         ),
+    ),
+    Sabotage(
+        "purge-does-nothing",
+        6,
+        "the purge deletes no rows",
+        "test_p06_retention.py::test_what_is_past_its_period_is_gone",
+        (Change(PURGING, "        if not rule.empties:\n", "        if not rule.empties:\n            return 0\n"),),
+    ),
+    Sabotage(
+        "purge-empties-nothing",
+        6,
+        "the IP prefix of a sign-in stays where the row stays",
+        "test_p06_retention.py::test_what_is_past_its_period_is_gone",
+        (Change(PURGING, "        sets = ", "        return 0\n        sets = "),),
+    ),
+    Sabotage(
+        "purge-is-not-run",
+        6,
+        "the service never purges by itself",
+        "test_p06_retention.py::test_the_service_does_it_by_itself",
+        (Change("bootstrap/portal/jobs.py", '    Job("purge", 3600.0, purge_old),\n', ""),),
+    ),
+    Sabotage(
+        "backups-outlive-their-data",
+        6,
+        "a backup is kept for as long as the longest-lived of what it holds",
+        "test_p06_retention.py::test_no_backup_outlives_what_is_in_it",
+        (Change("bootstrap/backups.py", "min((periods or", "max((periods or"),),
+    ),
+    Sabotage(
+        "reporter-is-kept",
+        8,
+        "what a reporter wrote of a child stays after the decision",
+        "test_p08_children.py::test_a_childs_account_is_erased_and_so_is_what_the_reporter_wrote",
+        (Change("bootstrap/rights/children.py", "about = '', words = '', reporter = '', ", ""),),
+    ),
+    Sabotage(
+        "notice-is-not-announced",
+        8,
+        "nobody is mailed about a new notice",
+        "test_p08_children.py::test_a_new_notice_is_announced_to_everybody_once",
+        (Change("bootstrap/rights/notices.py", "notice_version <> :version", "notice_version = :version"),),
+    ),
+    Sabotage(
+        "export-leaves-out-a-domain",
+        9,
+        "the export says nothing of a person's hosts",
+        "test_p09_rights.py::test_an_export_has_everything_that_is_held",
+        (Change("bootstrap/rights/domains.py", "(MONEY, HOSTS, RIGHTS, PEOPLE)", "(MONEY, RIGHTS, PEOPLE)"),),
+    ),
+    Sabotage(
+        "deletion-keeps-the-address",
+        9,
+        "an erased account keeps its e-mail address",
+        "test_p09_rights.py::test_after_a_deletion_nothing_says_who_it_was",
+        (Change("bootstrap/people/rights.py", "SET email = '', email_key", "SET email_key"),),
+    ),
+    Sabotage(
+        "deletion-keeps-the-hosts",
+        9,
+        "an erased account's hosts keep what was declared of them",
+        "test_p09_rights.py::test_after_a_deletion_nothing_says_who_it_was",
+        (Change("bootstrap/hosts/rights.py", " memory_mib = 0, gpus = '',", " memory_mib = 0,"),),
+    ),
+    Sabotage(
+        "deletion-is-at-once",
+        9,
+        "there are no days in which a deletion can be called off",
+        "test_p09_rights.py::test_after_a_deletion_nothing_says_who_it_was",
+        (Change("bootstrap/rights/deletion.py", "COOLING_OFF_S: Final = 7 * DAY_S", "COOLING_OFF_S: Final = 0"),),
+    ),
+    Sabotage(
+        "rights-without-proof",
+        9,
+        "a session that was left open is enough for everything",
+        "test_p09_rights.py::test_nothing_of_it_is_done_for_whoever_has_not_proved_who_they_are",
+        (Change("bootstrap/portal/privacy_pages.py", "settling=True, fresh=True,", "settling=True, fresh=False,"),),
+    ),
+    Sabotage(
+        "objection-changes-nothing",
+        9,
+        "an objection is written down, and the use goes on",
+        "test_p09_rights.py::test_every_right_is_done_without_anybody",
+        (
+            Change(
+                "bootstrap/rights/choices.py",
+                "    if chosen.at_once:\n        _end_use(transaction, account_id, purpose, now_s)\n",
+                "    if chosen.at_once:\n",
+            ),
+        ),
+    ),
+    Sabotage(
+        "requests-have-no-receipt",
+        9,
+        "nobody is mailed the number of a request",
+        "test_p09_rights.py::test_every_request_has_a_receipt_a_deadline_and_a_log",
+        (
+            Change(
+                "bootstrap/rights/requests.py",
+                '    _write_to(transaction, account_id, f"Privacy request {request.id}", _receipt(request), now_s)\n',
+                "",
+            ),
+        ),
+    ),
+    Sabotage(
+        "messages-are-dropped",
+        9,
+        "whoever writes is thanked, and forgotten",
+        "test_p09_rights.py::test_anybody_can_write_and_a_person_answers",
+        (Change("bootstrap/rights/contact.py", "    if trap:\n", "    if True:\n"),),
+    ),
+    Sabotage(
+        "one-person-closes-a-lawful-request",
+        10,
+        "whoever enters an authority's request closes it, too",
+        "test_p10_lawful.py::test_a_request_is_entered_by_one_and_closed_by_another_and_counted_in_public",
+        (Change("bootstrap/rights/lawful.py", "    if request.entered_by == by:", "    if False:"),),
+    ),
+    Sabotage(
+        "zeros-are-left-out",
+        10,
+        "the public counts are silent where there is nothing to count",
+        "test_p10_lawful.py::test_zeros_are_shown_too",
+        (
+            Change(
+                "bootstrap/portal/rights_public.py",
+                "    for count in counts:\n",
+                "    for count in (each for each in counts if each.received):\n",
+            ),
+        ),
+    ),
+    Sabotage(
+        "providers-are-not-listed",
+        10,
+        "the payment provider is left out of the list",
+        "test_p10_lawful.py::test_everybody_can_read_who_receives_what",
+        (Change("bootstrap/rights/providers.py", "        *payments,\n", ""),),
     ),
 )
 
