@@ -4,6 +4,7 @@
 #                 with vLLM, or with four bootstrap nodes                (make demo ENGINE=vllm, make demo BOOTSTRAPS=4)
 #   make vllm     an environment with vLLM for the CPU, for 'make demo ENGINE=vllm' and the tests of it: 2.7 GB
 #   make libp2p   an environment with py-libp2p, for the tests that talk with it: 150 MB
+#   make blindrsa another implementation of blind signatures, for the tests that talk with it: needs node and npm
 #   make presidio an environment with Presidio, which detection is measured beside: 400 MB
 #   make attack   the same swarm, attacked in five ways, with what catches each
 #   make test     the tests
@@ -28,6 +29,7 @@ MODELS := .cache/models
 MODEL := $(MODELS)/smollm2-135m-instruct/model.json
 LIBP2P := .venv-libp2p
 PRESIDIO := .venv-presidio
+BLINDRSA := .npm-blindrsa
 VLLM := .venv-vllm
 VLLM_PYTHON := $(VLLM)/bin/python
 CONVERTED := $(MODELS)/smollm2-135m-instruct/vllm/source.json
@@ -36,7 +38,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-dep
 
 export PIP_NO_WARN_SCRIPT_LOCATION := 1
 
-.PHONY: setup demo attack vllm libp2p presidio leaks train-detector train-lexicon train-screening test fuzz check coverage sabotage \
+.PHONY: setup demo attack vllm libp2p blindrsa presidio leaks train-detector train-lexicon train-screening test fuzz check coverage sabotage \
 	bench simulate screenshots pins clean
 
 setup: $(VENV)/.demo $(MODEL)
@@ -52,6 +54,8 @@ vllm: setup $(VLLM)/.ready $(CONVERTED)
 libp2p: $(LIBP2P)/.ready
 
 presidio: $(PRESIDIO)/.ready
+
+blindrsa: $(BLINDRSA)/node_modules
 
 attack: setup
 	$(BIN)/peernet demo --attack --models $(MODELS) $(OPTIONS)
@@ -165,6 +169,13 @@ $(PRESIDIO)/.ready: requirements/presidio.txt requirements/uv.txt | $(BIN)/pytho
 		$(PRESIDIO_PIP) $(PRESIDIO_PINS)
 	@touch $@
 
+# blindrsa-ts runs as a program of its own; no script of a package runs when it is installed.
+$(BLINDRSA)/node_modules:
+	@command -v npm >/dev/null || { echo "npm is missing. On Debian and Ubuntu: apt-get install nodejs npm"; exit 1; }
+	@mkdir -p $(BLINDRSA)
+	npm install --prefix $(BLINDRSA) --no-save --no-package-lock --ignore-scripts --no-audit --no-fund --silent \
+		@cloudflare/blindrsa-ts@0.4.4
+
 # `trio-typing` is left out: nothing imports it, and its stubs would hide trio's own types.
 COMPILE_ALONE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-annotate --no-header
@@ -184,6 +195,6 @@ pins: $(VENV)/.check
 		--output-file requirements/vllm.txt
 
 clean:
-	rm -rf $(VENV) $(VLLM) $(LIBP2P) $(PRESIDIO) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage \
+	rm -rf $(VENV) $(VLLM) $(LIBP2P) $(PRESIDIO) $(BLINDRSA) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage \
 		htmlcov dist build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -12,11 +12,13 @@ BENCHMARKS = {
     "floods": "a good peer's echo while others flood the node, against quiet",
     "growth": "time of detection by the length of one line, 1 KB to 1 MB, for lines made to be slow",
     "screening": "F1 and false refusals of the classifier on texts that it was not trained on, and its speed",
+    "credits": "blind signatures and checks, against OpenSSL alone",
     "ledger": "settlements taken by a log, against bare Ed25519 verifications",
     "collusion": "how often colluders link client and host, or get fragments together, against arithmetic",
     "detect": "identifiers found in labelled texts, and how fast; options: see its module",
     "linkability": "whether two hosts or two middles can tell that two rings are of one request, for each profile",
     "exposure": "labelled prompts split over hosts: who is sent what share, and whether the answers come together",
+    "service": "dashboards of the portal with 100,000 accounts, and what a purge of a million rows holds up",
     "restoration": "answers with placeholders, cut at every offset, against what they mean",
 }
 

@@ -37,7 +37,7 @@ class HostKeys:
 
 def keys_of(number: int) -> HostKeys:
     """A host's keys, the same for the same number."""
-    return HostKeys(*(Keypair.from_seed(bytes([kind, number]) * 16, SUITE) for kind in (1, 2)))
+    return HostKeys(*(Keypair.from_seed(bytes([kind, *number.to_bytes(3, "big")]) * 8, SUITE) for kind in (1, 2)))
 
 
 def add_account(transaction: Transaction, name: str, *roles: str, state: str = "active", notice: str = "1") -> str:

@@ -48,6 +48,9 @@ MENU: Final[tuple[Entry, ...]] = (
     Entry("Transparency", "/transparency"),
     Entry("Status", "/status"),
     DASHBOARD,
+    Entry("Credits", "/credits", signed_in=True),
+    Entry("Earnings", "/earnings", signed_in=True),
+    Entry("Statements", "/statements", signed_in=True),
     Entry("Hosts", "/hosts", signed_in=True),
     Entry("Account", "/account", signed_in=True),
     Entry("Sessions", "/account/sessions", signed_in=True),
@@ -56,6 +59,9 @@ MENU: Final[tuple[Entry, ...]] = (
     Entry("Desk", DESK, signed_in=True, role="operator"),
     Entry("Desk", DESK, signed_in=True, role="auditor"),
     Entry("People", "/desk/people", signed_in=True, role="operator"),
+    Entry("Money", "/desk/money", signed_in=True, role="operator"),
+    Entry("Money", "/desk/money", signed_in=True, role="auditor"),
+    Entry("Codes and grants", "/desk/gifts", signed_in=True, role="operator"),
     Entry("All hosts", "/desk/hosts", signed_in=True, role="operator"),
     Entry("All hosts", "/desk/hosts", signed_in=True, role="auditor"),
     Entry("Appeals", "/desk/appeals", signed_in=True, role="operator"),
@@ -103,5 +109,5 @@ def menu_for(visitor: Visitor, entries: Iterable[Entry] = MENU) -> Menu:
     main += [entry for entry in shown.values() if entry.path in {DASHBOARD.path, DESK}]
     account = tuple(entry for entry in shown.values() if entry.signed_in and entry.role in {None, "host"})
     desk = tuple(entry for entry in shown.values() if entry.role in {"operator", "auditor"})
-    groups = (Group("Your account", account), Group("Operator's desk", desk))
+    groups = (Group("Your account", account), Group("Operator’s desk", desk))
     return Menu(tuple(main), tuple(group for group in groups if group.entries))

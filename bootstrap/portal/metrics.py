@@ -26,14 +26,15 @@ class PortalMetrics:
     crashes: Counter[tuple[str, str]] = field(factory=Counter)
     """Requests and jobs that broke, by part and type of error."""
     _within: list[int] = field(factory=lambda: [0] * len(BUCKETS_S))
-    _seconds: float = 0.0
+    seconds: float = 0.0
+    """All times together."""
     _timed: int = 0
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
         """Notes an answer, and how long the service worked on it."""
         self.requests[method, route, status] += 1
         self._timed += 1
-        self._seconds += seconds
+        self.seconds += seconds
         for number, bound in enumerate(BUCKETS_S):
             self._within[number] += seconds <= bound
 
@@ -49,7 +50,7 @@ class PortalMetrics:
         yield requests
         times = HistogramMetricFamily("peernet_portal_request_seconds", "How long the service worked on a request.")
         buckets = [(str(bound), number) for bound, number in zip(BUCKETS_S, self._within, strict=True)]
-        times.add_metric((), [*buckets, ("+Inf", self._timed)], self._seconds)
+        times.add_metric((), [*buckets, ("+Inf", self._timed)], self.seconds)
         yield times
         crashes = CounterMetricFamily("peernet_portal_crashes", "Errors of our own.", labels=("part", "error"))
         for (part, error), number in self.crashes.items():

@@ -16,7 +16,7 @@ Rules:
 5. A serial is redeemed once under its key. Of one key no more is redeemed than is issued.
 
 A serial is kept whole until its key's time is over: it is drawn by whoever spends it, who could make any shorter form
-of two serials equal, and have honest validators refuse what others take. That is about 130 bytes for each credit
+of two serials equal, and have honest validators refuse what others take. That is about 110 bytes for each credit
 redeemed.
 
 A state that is **partial** has seen some of a log's entries alone. What it has not seen it takes to be as it should
