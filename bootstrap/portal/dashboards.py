@@ -77,7 +77,7 @@ DESK: Final[tuple[Card, ...]] = (
     Card("Waiting for a person", "dashboard/waiting_card.html", _waiting),
     Card("Accounts", "dashboard/accounts_card.html", _accounts),
     money_desk.MONEY_CARD,
-    Card("What runs by itself", "dashboard/service_card.html", _service),
+    Card("What runs by itself", "dashboard/service_card.html", _service, wide=True),
 )
 
 

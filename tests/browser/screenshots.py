@@ -50,6 +50,7 @@ PICTURES: Final = (
     Picture("sign-up", "/sign-up"),
     Picture("dashboard", "/dashboard", person=True),
     Picture("dashboard-phone-dark", "/dashboard", person=True, size=PHONE, dark=True),
+    Picture("credits", "/credits", person=True),
     Picture("desk", "/desk", person=True),
     Picture("privacy", "/privacy", person=True),
 )
