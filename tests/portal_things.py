@@ -12,6 +12,8 @@ from bootstrap.database import Transaction
 from bootstrap.hosts.appeals import make_appeal
 from bootstrap.hosts.standing import record_sanction
 from bootstrap.ids import new_id
+from bootstrap.money.purchases import start_purchase
+from bootstrap.money.subscriptions import start_subscription
 from bootstrap.people.origin import Origin
 from bootstrap.people.sessions import sessions_of
 from bootstrap.people.tokens import make_token
@@ -44,6 +46,37 @@ def _token(office: Office, account_id: str) -> str:
         lambda transaction: make_token(transaction, account_id, "a thing", ["credits"], 30, office.now_s())
     )
     return token_id
+
+
+def _purchase(office: Office, account_id: str) -> str:
+    config = office.cashier.config
+    pack = config.price_list[0].name
+    office.database.write(lambda transaction: transaction.execute("UPDATE purchase SET state = 'failed'"))
+    return office.database.write(
+        lambda transaction: start_purchase(transaction, config, account_id, pack, office.now_s())
+    )
+
+
+def _subscription(office: Office, account_id: str) -> str:
+    config = office.cashier.config
+    plan = config.plan_list[0].name
+    office.database.write(lambda transaction: transaction.execute("UPDATE subscription SET state = 'ended'"))
+    return office.database.write(
+        lambda transaction: start_subscription(transaction, config, account_id, plan, office.now_s())
+    )
+
+
+def _payout(office: Office, account_id: str) -> str:
+    name = new_id()
+    office.database.write(
+        lambda transaction: transaction.execute(
+            "INSERT INTO payout (id, account_id, microcredits, cents, currency, state, asked_at_s, changed_at_s)"
+            " VALUES (:id, :account, 1, 1, 'EUR', 'paid', 1, 1)",
+            id=name,
+            account=account_id,
+        )
+    )
+    return name
 
 
 _hosts = count(1)
@@ -140,16 +173,19 @@ def _entry(office: Office, account_id: str) -> str:
 
 THINGS: Final[dict[str, Maker]] = {
     "account": _account,
+    "payout": _payout,
+    "purchase": _purchase,
+    "session": _session,
+    "subscription": _subscription,
+    "token": _token,
+    "request": _request,
     "appeal": _appeal,
     "entry": _entry,
     "host": _host,
     "lane": _lane,
     "message": _message,
     "report": _report,
-    "request": _request,
     "sanction": _sanction,
-    "session": _session,
-    "token": _token,
 }
 """By the parameter's name, or by the whole path (`/payouts/{payout}`) where a name means several things."""
 

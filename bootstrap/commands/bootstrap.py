@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import trio
 
     from bootstrap.keeper import LedgerKeeper
+    from bootstrap.money.settings import MoneyConfig
     from bootstrap.portal.office import Office
     from bootstrap.portal.settings import PortalConfig
     from bootstrap.service import BootstrapService
@@ -91,7 +92,7 @@ async def _serve(arguments: argparse.Namespace, ending: Ending | None = None) ->
 
     network, home = network_of(arguments), home_of(arguments)
     config: BootstrapConfig = table_of(arguments, "bootstrap", BootstrapConfig)
-    portal, periods = _portal_of(arguments), _periods_of(arguments)
+    portal, periods, money = _portal_of(arguments), _periods_of(arguments), _money_of(arguments)
     if not 1 <= arguments.bootstraps <= MAX_BOOTSTRAPS:
         raise UserError(f"--bootstraps {arguments.bootstraps}: choose 1 to {MAX_BOOTSTRAPS}")
     if arguments.bootstraps > 1 and arguments.write_network is None:
@@ -110,7 +111,7 @@ async def _serve(arguments: argparse.Namespace, ending: Ending | None = None) ->
             with _explained():
                 service = keeper.service(stack, peer, config, policy)
             nursery.start_soon(service.run)
-            office = await _serve_portal(portal, home, nursery, peer, service, policy, periods)
+            office = await _serve_portal(portal, home, nursery, peer, service, policy, periods, money)
             await serve_metrics(arguments, [peer], nursery, *([] if office is None else [office.metrics]))
             ledger = keeper.log.verifier_key.text()
             text = f"bootstrap node ready; others join with\n  {_joining(arguments, addresses[0], ledger)}"
@@ -147,6 +148,14 @@ def _periods_of(arguments: argparse.Namespace) -> "Mapping[str, int]":
     return chosen_periods(load_table(config_file(arguments), "retention", RetentionConfig, {}))
 
 
+def _money_of(arguments: argparse.Namespace) -> "MoneyConfig":
+    from bootstrap.money.settings import MoneyConfig
+    from peernet.node.config import load_table
+
+    config: MoneyConfig = load_table(config_file(arguments), "money", MoneyConfig, {})
+    return config
+
+
 async def _serve_portal(
     config: "PortalConfig",
     home: "Home",
@@ -155,21 +164,25 @@ async def _serve_portal(
     service: "BootstrapService",
     policy: "LedgerPolicy",
     periods: "Mapping[str, int]",
+    money: "MoneyConfig",
 ) -> "Office | None":
     """Serves the portal in `nursery` where the configuration asks for one."""
     if not config.listen:
         return None
     from bootstrap.hosts.overlay import OverlayHosts
+    from bootstrap.money.log_settlements import LogSettlements
     from bootstrap.portal.serving import open_office, run_portal
     from bootstrap.public.figures import NodeFigures
     from bootstrap.public.ledger_view import NodeLedger
 
-    office = open_office(config, home.state, home.seed("portal"))
+    office = open_office(config, home.state, home.seed("portal"), money)
     office.periods = periods
     copy = peer.directory.copy
     office.figures = NodeFigures(lambda: copy.directory, service.log, service.tokens, office.now_s)
     office.ledger = NodeLedger(service.log, service.read_file, policy, peer.suite)
     office.hosts = OverlayHosts(peer, service)
+    office.issuer = service.issuer
+    office.settlements = LogSettlements(service.log)
     await nursery.start(run_portal, office)
     return office
 

@@ -165,9 +165,14 @@ def claim_earnings(transaction: Transaction, payout_key: bytes, account_id: str,
     return len(rows)
 
 
-def unclaimed_keys(transaction: Transaction, most: int = 100) -> list[bytes]:
-    """Payout keys with earnings that nobody has yet."""
-    rows = transaction.rows("SELECT DISTINCT payout_key FROM earning WHERE account_id IS NULL LIMIT :most", most=most)
+def unclaimed_keys(transaction: Transaction, after: bytes = b"", most: int = 100) -> list[bytes]:
+    """Payout keys with earnings that nobody has yet, in order, after one of them."""
+    rows = transaction.rows(
+        "SELECT DISTINCT payout_key FROM earning WHERE account_id IS NULL AND payout_key > :after"
+        " ORDER BY payout_key LIMIT :most",
+        after=after,
+        most=most,
+    )
     return [bytes(key) for (key,) in rows]
 
 

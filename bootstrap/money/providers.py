@@ -2,25 +2,14 @@
 
 from typing import Final
 
-from attrs import frozen
+from bootstrap.rights.providers import Provider
 
-__all__ = ["PROVIDERS", "ServiceProvider"]
-
-
-@frozen
-class ServiceProvider:
-    """One of them."""
-
-    name: str
-    purpose: str
-    data: tuple[str, ...]
-    """What it receives from us, and from the person directly."""
-    where: str
+__all__ = ["PROVIDERS"]
 
 
-PROVIDERS: Final[dict[str, tuple[ServiceProvider, ...]]] = {
+PROVIDERS: Final[dict[str, tuple[Provider, ...]]] = {
     "offline": (
-        ServiceProvider(
+        Provider(
             "offline (a part of this service)",
             "Stands for a payment provider while the service is tried out. It moves no money.",
             (

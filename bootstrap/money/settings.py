@@ -6,6 +6,8 @@ from typing import Final
 from attrs import field, frozen
 from attrs.validators import and_, ge, in_, le, matches_re
 
+from bootstrap.money.offline import Faults
+
 __all__ = ["MICROCREDITS", "MoneyConfig", "Pack", "Plan"]
 
 MICROCREDITS: Final = 1_000_000
@@ -45,6 +47,13 @@ def _plans_are_read(config: "MoneyConfig", _: object, __: object) -> None:
         raise ValueError("plans: two of the same name")
 
 
+def _faults_are_known(_: object, __: object, value: dict[str, float]) -> None:
+    try:
+        Faults(**value)
+    except TypeError as error:
+        raise ValueError(f"offline_faults: {error}") from error
+
+
 @frozen
 class MoneyConfig:
     """What an operator decides about money."""
@@ -66,7 +75,7 @@ class MoneyConfig:
     """The seed of what the offline provider does wrong."""
     offline_clearing_s: int = field(default=5, validator=ge(0))
     """How long the offline provider takes over what real ones take days for."""
-    offline_faults: dict[str, float] = field(factory=dict)
+    offline_faults: dict[str, float] = field(factory=dict, validator=_faults_are_known)
     """How often the offline provider does what wrong, from 0 to 1: see `bootstrap.money.offline.Faults`."""
 
     @property

@@ -14,22 +14,20 @@ some days, blinded messages and blind signatures, which say nothing of the credi
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Any, Final, Literal, Protocol, TypeVar
+from typing import Final, Literal
 
 from attrs import field, frozen
 
 from bootstrap.database import Transaction
 from bootstrap.ids import new_id
+from bootstrap.issuing import MAX_A_REQUEST, REQUEST_ID_SIZE, Issuing, SigningRefused
 from bootstrap.money.journal import Overdrawn, house, move, person
 from bootstrap.money.standing import check_active
 from bootstrap.refusal import Refused
-from peernet.core.errors import PeernetError
+from peernet.core.credits.credits import DENOMINATIONS
 
 __all__ = [
-    "CLASSES",
-    "MAX_A_REQUEST",
-    "Issuing",
-    "SigningRefused",
+    "CreditClass",
     "Withdrawal",
     "begin_withdrawal",
     "finish_withdrawal",
@@ -39,39 +37,11 @@ __all__ = [
 ]
 
 CreditClass = Literal["bought", "granted"]
-CLASSES: Final[tuple[CreditClass, ...]] = ("bought", "granted")
-DENOMINATIONS: Final = (1_000, 10_000, 100_000, 1_000_000)
-MAX_A_REQUEST: Final = 100
 BLINDED_SIZE: Final = 256
-REQUEST_ID_SIZE: Final = 32
 KEEP_SIGNATURES_S: Final = 7 * 24 * 3600
 """How long a client may ask again for an answer that was lost."""
 FOR_LATER: Final = frozenset({"busy"})
 """The reasons of a refusal after which the same is asked again."""
-
-Result = TypeVar("Result")
-
-
-class SigningRefused(PeernetError):
-    """The issuer signs nothing of a request; `reason` is a short fixed word."""
-
-    def __init__(self, message: str, *, reason: str) -> None:
-        super().__init__(message)
-        self.reason = reason
-
-
-class Issuing(Protocol):
-    """The issuer of bearer credits, as `bootstrap.issuing` has it."""
-
-    def keys(self) -> Sequence[Any]:
-        """The keys that sign now."""
-        ...
-
-    async def sign(
-        self, request_id: bytes, credit_class: str, denomination: int, blinded: Sequence[bytes]
-    ) -> list[bytes]:
-        """The blind signatures, in order; raises `SigningRefused`, after which nothing was signed."""
-        ...
 
 
 def _parts(joined: bytes | None) -> tuple[bytes, ...]:

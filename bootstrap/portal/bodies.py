@@ -6,6 +6,8 @@ class RedeemCode:
     code: str = text(at_most=40, pattern=r"[A-Z0-9-]+")
 ```
 
+A field whose name is a word of Python's has an underscore at its end, which is not in the body: `class_`.
+
 A field is a `text`, a `whole` number, a `flag`, `one_of` some words, or `many` texts. JSON is strict: no unknown
 names, no number for a text. A form has texts alone: numbers are parsed, and a box that is not ticked is not there.
 """
@@ -83,8 +85,8 @@ def schema_of(kind: type[Any]) -> dict[str, Any]:
     return {
         "type": "object",
         "additionalProperties": False,
-        "properties": {each.name: dict(each.metadata[_SCHEMA]) for each in fields},
-        "required": [each.name for each in fields if each.default is NOTHING],
+        "properties": {_name(each): dict(each.metadata[_SCHEMA]) for each in fields},
+        "required": [_name(each) for each in fields if each.default is NOTHING],
     }
 
 
@@ -96,7 +98,7 @@ def from_json(kind: type[T], data: bytes) -> T:
         raise Refused("the body is not JSON", reason="bad_body") from error
     if not isinstance(body, dict):
         raise Refused("the body is no JSON object", reason="bad_body")
-    fields = {each.name: each for each in attrs.fields(kind)}  # type: ignore[arg-type]
+    fields = {_name(each): each for each in attrs.fields(kind)}  # type: ignore[arg-type]
     for name in body:
         if name not in fields:
             raise Refused(f"there is no field {name[:40]!r}: see the API's description", reason="bad_body", field=None)
@@ -107,28 +109,28 @@ def from_form(kind: type[T], form: Mapping[str, Any], lists: Mapping[str, Sequen
     """What a page's form carries, other fields left aside; raises `Refused` (`bad_body`) with the field's name."""
     values: dict[str, Any] = {}
     for each in attrs.fields(kind):  # type: ignore[arg-type]
-        schema = each.metadata[_SCHEMA]
-        given = form.get(each.name)
+        name, schema = _name(each), each.metadata[_SCHEMA]
+        given = form.get(name)
         match schema["type"]:
             case "boolean":
-                values[each.name] = given is not None
+                values[name] = given is not None
             case "array":
-                values[each.name] = list((lists or {}).get(each.name, ()))
+                values[name] = list((lists or {}).get(name, ()))
             case "integer" if isinstance(given, str) and given.strip():
-                values[each.name] = _whole_in(each.name, given)
+                values[name] = _whole_in(name, given)
             case "string" if isinstance(given, str):
                 # Browsers send a line's end as two characters.
-                values[each.name] = given if "password" in each.name else given.replace("\r\n", "\n").strip()
+                values[name] = given if "password" in name else given.replace("\r\n", "\n").strip()
     return _made(kind, values)
 
 
 def _made(kind: type[T], values: Mapping[str, Any]) -> T:
     checked: dict[str, Any] = {}
     for each in attrs.fields(kind):  # type: ignore[arg-type]
-        if each.name in values:
-            checked[each.name] = _checked(each.name, each.metadata[_SCHEMA], values[each.name])
+        if _name(each) in values:
+            checked[each.name] = _checked(_name(each), each.metadata[_SCHEMA], values[_name(each)])
         elif each.default is NOTHING:
-            raise Refused(f"{_said(each.name)} is missing", reason="bad_body", field=each.name)
+            raise Refused(f"{_said(_name(each))} is missing", reason="bad_body", field=_name(each))
     return kind(**checked)
 
 
@@ -172,6 +174,11 @@ def _whole_in(name: str, given: str) -> int:
 
 def _said(name: str) -> str:
     return f"“{name.replace('_', ' ')}”"
+
+
+def _name(of: "attrs.Attribute[Any]") -> str:
+    """What a field is called in a body: without the underscore that sets it apart from a word of Python's."""
+    return of.name.removesuffix("_")
 
 
 def _no_constant(word: str) -> Any:

@@ -7,6 +7,7 @@ from typing import Final
 from starlette.responses import Response
 
 from bootstrap.database import Transaction
+from bootstrap.portal import hosts_desk, hosts_pages, money_desk, money_pages, payout_pages
 from bootstrap.portal.access import SIGNED_IN, with_role
 from bootstrap.portal.cards import Card, shown_cards
 from bootstrap.portal.jobs import JOBS
@@ -36,9 +37,16 @@ async def _service(visit: Visit) -> Mapping[str, object]:
     return {"parts": ("request", *(job.name for job in JOBS)), "broken": broken, "ledger": visit.office.ledger}
 
 
-DASHBOARD: Final[tuple[Card, ...]] = (Card("Ask", "dashboard/ask_card.html", _ask),)
+DASHBOARD: Final[tuple[Card, ...]] = (
+    Card("Ask", "dashboard/ask_card.html", _ask),
+    money_pages.BALANCE_CARD,
+    payout_pages.EARNINGS_CARD,
+    hosts_pages.HOSTS_CARD,
+)
 DESK: Final[tuple[Card, ...]] = (
     Card("Accounts", "dashboard/accounts_card.html", _accounts),
+    money_desk.MONEY_CARD,
+    hosts_desk.HOSTS_DESK_CARD,
     Card("What runs by itself", "dashboard/service_card.html", _service),
 )
 

@@ -9,7 +9,7 @@ from attrs import frozen
 
 from bootstrap.database import DatabaseBusy
 from bootstrap.people.tidying import tidy
-from bootstrap.portal import hosts_jobs
+from bootstrap.portal import hosts_jobs, money_jobs
 from bootstrap.portal.rights_jobs import erase_due, purge_old, tell_of_new_notice
 
 if TYPE_CHECKING:
@@ -40,6 +40,9 @@ async def _tidy(office: "Office") -> None:
 JOBS: Final[tuple[Job, ...]] = (
     Job("postman", 5.0, _send_mails),
     Job("tidy", 600.0, _tidy),
+    Job("cashier", money_jobs.CASHIER_EVERY_S, money_jobs.run_cashier),
+    Job("earnings", money_jobs.EARNINGS_EVERY_S, money_jobs.count_earnings),
+    Job("withdrawals", money_jobs.WITHDRAWALS_EVERY_S, money_jobs.finish_withdrawals),
     Job("measure hosts", hosts_jobs.MEASURE_EVERY_S, hosts_jobs.measure_hosts),
     Job("standing of hosts", hosts_jobs.TELL_EVERY_S, hosts_jobs.tell_network),
     Job("lapses of hosts", hosts_jobs.LAPSE_EVERY_S, hosts_jobs.lapse_and_carry_out),

@@ -9,7 +9,10 @@ from attrs import define, field
 from bootstrap.database import Database
 from bootstrap.hosts.earnings import Earnings, NoEarnings
 from bootstrap.hosts.network import HostNetwork, NoNetwork
+from bootstrap.issuing import Issuing
 from bootstrap.mail.postman import Postman
+from bootstrap.money.cashier import Cashier
+from bootstrap.money.earnings import SettlementSource
 from bootstrap.people.letters import Letters
 from bootstrap.people.passwords import Passwords
 from bootstrap.portal.crossing import CrossingGuard
@@ -39,6 +42,7 @@ class Office:
     """Whole seconds of the Unix epoch."""
     pages: Pages
     postman: Postman
+    cashier: Cashier
     notice_version: str = NOTICE_VERSION
     periods: Mapping[str, int] = field(factory=periods)
     """For how many seconds each class of data is kept here."""
@@ -47,6 +51,10 @@ class Office:
     """Figures of the network; None where the node gives none."""
     ledger: LedgerView | None = None
     """The node's ledger; None where there is none beside the portal."""
+    issuer: Issuing | None = None
+    """Who signs bearer credits; None where this node gives none out."""
+    settlements: SettlementSource | None = None
+    """The log that says what hosts are owed."""
     passwords: Passwords = field(factory=Passwords)
     hosts: HostNetwork = field(factory=NoNetwork)
     """The overlay, as the registry of hosts sees it."""

@@ -1,7 +1,8 @@
 """The portal as a service: opened, served by hypercorn on trio, and closed."""
 
+import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, cast
@@ -10,9 +11,14 @@ import trio
 from hypercorn.config import Config
 from hypercorn.trio import serve
 
-from bootstrap.database import open_database
+from bootstrap.database import Database, open_database
+from bootstrap.hosts.ownership import RegisteredHosts
 from bootstrap.mail.mailer import mailer_for
 from bootstrap.mail.postman import Postman
+from bootstrap.money.cashier import Cashier
+from bootstrap.money.host_earnings import HostEarnings
+from bootstrap.money.offline import Faults, OfflineProvider
+from bootstrap.money.settings import MoneyConfig
 from bootstrap.portal.app import Portal
 from bootstrap.portal.crossing import CrossingGuard
 from bootstrap.portal.jobs import run_jobs
@@ -30,13 +36,14 @@ KEEP_ALIVE_S: Final = 30.0
 GRACEFUL_S: Final = 3.0
 
 
-def open_office(config: PortalConfig, state: Path, key: bytes) -> Office:
+def open_office(config: PortalConfig, state: Path, key: bytes, money: MoneyConfig | None = None) -> Office:
     """The office on its database, made the first time; the caller closes `office.database`.
 
     Args:
         config: the operator's.
         state: the node's state folder, for what the configuration leaves open.
         key: 32 secret bytes of this node, for what its pages sign.
+        money: the operator's, about credits and payments.
     """
     mailer = mailer_for(config.mail, config.mail_from, state / "mail")
     database = open_database(config.database or str(state / "operator.sqlite"), create=True)
@@ -50,7 +57,28 @@ def open_office(config: PortalConfig, state: Path, key: bytes) -> Office:
     scheme = "https" if config.tls_certificate else "http"
     origin = (config.public_url or f"{scheme}://{config.listen}").rstrip("/").lower()
     guard, pages = CrossingGuard(key, origin), Pages(site)
-    return Office(config, database, guard, lambda: int(time.time()), pages, Postman(database, mailer))
+
+    def now_s() -> int:
+        return office.now_s()  # the provider has the same clock, whatever it is set to
+
+    cashier = _cashier(database, now_s, origin, key, money or MoneyConfig())
+    office = Office(config, database, guard, lambda: int(time.time()), pages, Postman(database, mailer), cashier)
+    office.earnings = HostEarnings(cashier.config)
+    return office
+
+
+def _cashier(database: Database, now_s: Callable[[], int], origin: str, key: bytes, config: MoneyConfig) -> Cashier:
+    secret = hashlib.sha256(b"peernet offline provider v1\0" + key).digest()
+    provider = OfflineProvider(
+        database,
+        now_s,
+        f"{origin}/test-provider",
+        secret,
+        config.offline_seed,
+        Faults(**config.offline_faults),
+        config.offline_clearing_s,
+    )
+    return Cashier(database, provider, config, origin, RegisteredHosts())
 
 
 def portal_of(office: Office) -> Portal:

@@ -24,6 +24,7 @@ STATUS: Final = {
     "bad_name": 422,
     "bad_password": 422,
     "bad_scope": 422,
+    "bad_signature": 403,
     "too_young": 422,
     "bad_link": 410,
     "busy": 503,

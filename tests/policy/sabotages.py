@@ -60,6 +60,7 @@ REGISTERING: Final = "bootstrap/hosts/registering.py"
 STANDING: Final = "bootstrap/hosts/standing.py"
 FORFEITING: Final = "bootstrap/hosts/forfeiting.py"
 SUITE: Final = "src/peernet/core/suite.py"
+ACCESS: Final = "bootstrap/portal/access.py"
 
 SABOTAGES: Final = (
     Sabotage(
@@ -157,7 +158,13 @@ SABOTAGES: Final = (
         3,
         "every fragment goes to the same host",
         "test_p03_exposure.py::test_no_host_gets_the_whole_or_more_than_half",
-        (Change(SESSION, "bound[slot] = free.pop(0)", "bound[slot] = hosts[0]"),),
+        (
+            Change(
+                SESSION,
+                "zip(free, self._apart(list(here.values()), list(bound.values()), len(free)), strict=True)",
+                "(slot, hosts[0]) for slot in free",
+            ),
+        ),
     ),
     Sabotage(
         "receipt-flatters",
@@ -535,6 +542,129 @@ SABOTAGES: Final = (
         "the first page no longer says what hosts can read",
         "test_p12_notice.py::test_the_readme_says_what_hosts_can_read_and_that_detection_is_not_perfect",
         (Change("README.md", "Hosts can read the masked fragment that they answer", "Hosts can read nothing"),),
+    ),
+    Sabotage(
+        "sign-in-keeps-the-whole-address",
+        6,
+        "a session is kept with the address that it comes from",
+        "test_p06_sign_in.py::test_signing_in_keeps_a_prefix_and_a_family_alone",
+        (Change("bootstrap/portal/origins.py", "        return ip_prefix(host)", "        return host"),),
+    ),
+    Sabotage(
+        "sign-in-keeps-the-browsers-version",
+        6,
+        "a session is kept with all that the browser says of itself",
+        "test_p06_sign_in.py::test_signing_in_keeps_a_prefix_and_a_family_alone",
+        (
+            Change(
+                "bootstrap/portal/origins.py",
+                "    return next((family for",
+                "    return user_agent\n    return next((family for",
+            ),
+        ),
+    ),
+    Sabotage(
+        "passwords-are-plain",
+        8,
+        "the database has passwords as they were typed",
+        "test_p08_accounts.py::test_a_password_is_kept_as_an_argon2id_hash_and_nowhere_else",
+        (
+            Change(
+                "bootstrap/people/passwords.py",
+                "        return self._hasher.hash(_normal(password))",
+                "        return _normal(password)",
+            ),
+            Change(
+                "bootstrap/people/passwords.py",
+                "            return self._hasher.verify(",
+                "            return kept == _normal(password) or self._hasher.verify(",
+            ),
+            Change(
+                "bootstrap/people/passwords.py",
+                "        return self._hasher.check_needs_rehash(kept)",
+                "        return False",
+            ),
+        ),
+    ),
+    Sabotage(
+        "children-may-join",
+        8,
+        "nobody is asked for their age",
+        "test_p08_accounts.py::test_whoever_is_under_13_gets_no_account",
+        (Change("bootstrap/portal/signing.py", "    if not wanted.of_age:", "    if False:"),),
+    ),
+    Sabotage(
+        "notice-change-is-silent",
+        8,
+        "a new privacy notice is in force for people who have not accepted it",
+        "test_p08_accounts.py::test_a_new_notice_is_announced_and_accepted_before_anything_else",
+        (Change(ACCESS, "    if visitor.notice_version != notice_version:", "    if False:"),),
+    ),
+    Sabotage(
+        "addresses-are-not-confirmed",
+        8,
+        "whoever signs up with somebody's address has an account in that name",
+        "test_p08_accounts.py::test_an_account_is_its_persons_once_the_address_is_confirmed",
+        (Change(ACCESS, '    if visitor.state == "unverified":', "    if False:"),),
+    ),
+    Sabotage(
+        "recovery-leaves-thieves-in",
+        8,
+        "a new password by mail ends no session and no token",
+        "test_p08_accounts.py::test_a_new_password_by_mail_ends_what_a_thief_has",
+        (
+            Change(
+                "bootstrap/people/accounts.py",
+                "    end_sessions(transaction, account.id)\n    end_tokens(transaction, account.id)\n",
+                "",
+            ),
+        ),
+    ),
+    Sabotage(
+        "sign-up-tells-who-has-an-account",
+        8,
+        "asking for an account says of an address that it has one",
+        "test_p08_accounts.py::test_who_has_an_account_is_told_to_nobody",
+        (
+            Change(
+                "bootstrap/people/accounts.py",
+                "        letters.has_account(transaction, wanted.address.text, now_s)\n        return\n",
+                '        raise Refused("this address has an account", reason="taken", field="email")\n',
+            ),
+        ),
+    ),
+    Sabotage(
+        "children-stay",
+        8,
+        "a report of a child's account is decided, and erases nothing",
+        "test_p08_accounts.py::test_a_childs_account_is_reported_by_anybody_and_erased",
+        (
+            Change(
+                "bootstrap/rights/children.py",
+                "        erase_child(transaction, account_id, by=by, now_s=now_s)",
+                "        assert erase_child",
+            ),
+        ),
+    ),
+    Sabotage(
+        "any-role-will-do",
+        11,
+        "the desk's pages are there for everybody who is signed in",
+        "test_p11_roles.py::test_what_is_for_a_role_is_not_there_for_others",
+        (Change(ACCESS, "    if rule.roles and not rule.roles & visitor.roles:", "    if False:"),),
+    ),
+    Sabotage(
+        "anybodys-things-are-everybodys",
+        11,
+        "whoever knows a thing's id may do with it what its owner may",
+        "test_p11_roles.py::test_nobody_ends_another_persons_session",
+        (
+            Change(
+                ACCESS,
+                "    if rule.owner is not None and rule.owner(transaction, parameters) != visitor.account_id:",
+                "    if False:",
+            ),
+        ),
     ),
 )
 

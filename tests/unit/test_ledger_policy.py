@@ -146,6 +146,16 @@ def test_a_wrong_cosignature_spoils_the_note():
     assert refused.value.reason == "bad_signature"
 
 
+def test_a_log_whose_signature_was_verified_is_enough_only_where_nobody_else_is_asked_for():
+    alone = one_log_policy(key("a", LOG_KEY))
+    assert alone.finality(cosigned("a"), SUITE, opened_by_log=True) == alone.finality(cosigned("a"), SUITE)
+    assert not FOUR.finality(cosigned("a", "a/validator"), SUITE, opened_by_log=True).final
+    forged = parse_note(cosigned("a", "a/validator"))
+    forged = evolve(forged, signatures=(forged.signatures[0], evolve(forged.signatures[1], signature=bytes(72))))
+    with pytest.raises(RemoteProtocolError):
+        FOUR.finality(forged.encode(), SUITE, opened_by_log=True)
+
+
 def test_another_log_is_not_known():
     with pytest.raises(RemoteProtocolError) as refused:
         FOUR.finality(cosigned("e", "a/validator"), SUITE)

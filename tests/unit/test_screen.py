@@ -1,5 +1,7 @@
 """The screen around its judges: thresholds, deadlines, guard models and answers that stream; it fails closed."""
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -251,3 +253,26 @@ async def test_an_answer_cannot_be_screened_by_a_broken_classifier() -> None:
         await reading.read("word " * ANSWER_STEP_CHARS)
     with trio.fail_after(5), pytest.raises(ScreeningFailed):
         await reading.read("word", whole=True)
+
+
+def test_a_screen_that_is_loaded_leaves_nothing_to_make_to_the_first_text() -> None:
+    """In a process of its own: others here have screened before."""
+    seen = subprocess.run(
+        [sys.executable, "-c", LOADED_THEN_SCREENED], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert seen.stdout.split() == ["True", "True", "True"]
+
+
+LOADED_THEN_SCREENED = """
+from privacy.screening import Screen
+from privacy.screening import features, rules
+
+def made():
+    return [cached.cache_info().currsize for cached in (rules.rules, rules._any_of, features._classes)]
+
+screen = Screen()
+screen.load()
+before = made()
+screen.screen("What is a good name for a boat?")
+print(*(one == other > 0 for one, other in zip(made(), before)))
+"""

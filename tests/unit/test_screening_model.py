@@ -1,6 +1,7 @@
 """The packaged classifier: its card says what is measured, its texts are kept apart, and it can be made again."""
 
 import json
+import math
 import re
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import spacy
 from spacy.tokens import Doc
 
 from benchmarks import screening as benchmark
-from privacy.screening._pipeline import FEATURES
+from privacy.screening._pipeline import FEATURES, window_scores
 from privacy.screening.categories import LABELS
 from privacy.screening.classifier import HARMFUL, MODEL_FOLDER, Classifier
 from privacy.screening.features import (
@@ -117,6 +118,34 @@ def test_a_document_is_scored_by_the_features_that_it_carries() -> None:
     friendly, cruel = ["thank", "you"], ["kill", "them", "all"]
     assert scores(friendly) != scores(cruel)
     assert scores(friendly, features(cruel)) == scores(cruel)
+
+
+@pytest.mark.parametrize("text", [["kill", "them", "all"], ["meet", "minors", "children"] * 90, ["x"], []])
+def test_words_are_scored_as_their_document_is(text: list[str]) -> None:
+    """To the last bit, several at once too: what was trained and tried is what decides."""
+    language = spacy.load(MODEL_FOLDER, exclude=["vocab", "tokenizer"])
+    scorer: Any = language.get_pipe("textcat_multilabel")
+    other = ["thank", "you", "all"]
+    doc, beside = (Doc(language.vocab, words=["."], user_data={FEATURES: features(each)}) for each in (text, other))
+    assert window_scores(scorer.model, [text]).tolist() == scorer.predict([doc]).tolist()
+    assert window_scores(scorer.model, [other, text]).tolist() == scorer.predict([beside, doc]).tolist()
+
+
+def test_classes_pairs_and_length_are_the_first_features() -> None:
+    """Nought has no slot, and the slots are in order: a sum of floats depends on it."""
+    found = features(["the", "kill", "the", "kids", "and", "me"])
+    dense = dict(zip(found.slots[: found.words_from].tolist(), found.values.tolist(), strict=False))
+    assert [*dense] == sorted(dense)
+    assert 0.0 not in dense.values()
+    names = class_names()
+    first = next(slot for slot in dense if names[slot // 3] == "violence")
+    assert dense[first] == pytest.approx(math.log1p(1) / 2)
+    assert dense[first + 1] == pytest.approx(min(1.0, 8 / 6) / 2)
+    assert dense[first + 2] == 0.5
+    pair = 3 * len(names) + PAIRS.index(("violence", "others"))
+    assert (pair in dense) is (3 * names.index("others") in dense)
+    assert dense[3 * len(names) + len(PAIRS)] == pytest.approx(math.sqrt(6) / 20)
+    assert features([]).slots.tolist() == []
 
 
 def test_no_word_of_a_text_is_given_to_spacy() -> None:

@@ -128,6 +128,7 @@ CREATE TABLE earning (
 
 CREATE INDEX earning_account ON earning (account_id, settled_at_s);
 CREATE INDEX earning_key ON earning (payout_key, settled_at_s);
+CREATE INDEX earning_unclaimed ON earning (payout_key) WHERE account_id IS NULL;
 CREATE INDEX earning_settled ON earning (settled_at_s);
 
 -- How far each log has been read.

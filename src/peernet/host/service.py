@@ -198,9 +198,10 @@ class HostService:
         return open_lane(opening, log_key, self._peer.suite)
 
     def _is_final(self, opening: LaneOpening) -> bool:
-        """Whether the quorum has cosigned an opening that holds."""
+        """Whether the quorum has cosigned an opening that holds: its log's signature has been verified."""
         try:
-            return self._policy.finality(LogProof.parse(opening.proof).checkpoint, self._peer.suite).final
+            note = LogProof.parse(opening.proof).checkpoint
+            return self._policy.finality(note, self._peer.suite, opened_by_log=True).final
         except RemoteProtocolError as error:
             raise Refusal(serving.LANE, str(error)) from error
 
@@ -257,7 +258,7 @@ class HostService:
         return messages, parameters
 
     async def _screen(self, messages: Sequence[Message], prefix: str | None, lane_key: bytes) -> None:
-        for text in (*(message.content for message in messages), prefix or ""):
+        for text in (*(message.content for message in messages), *filter(None, (prefix,))):
             try:
                 verdict = await self._screener.check(text)
             except ScreeningFailed as error:

@@ -1,8 +1,9 @@
 """The classifier's layer in spaCy: one weight for each label and feature, and a logistic curve over their sum.
 
 The rarity of each feature is kept with the weights; training measures it once and does not change it. A document may
-carry its features (`FEATURES` of its user data): training need not find them again in each epoch, and what is screened
-need not become a document of spaCy, whose words would take as long to make as their features.
+carry its features (`FEATURES` of its user data), so that training need not find them again in each epoch. What is
+screened becomes no document at all, which would take as long to make as its features: `window_scores` has the scores
+of words, by the same arithmetic.
 
 `textcat_multilabel` is given this model in place of one of spaCy's own, whose bag of words knows no classes of words.
 Importing this module imports spaCy and registers the architecture that the packaged pipeline names.
@@ -12,15 +13,15 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, cast
 
 import numpy as np
+from numpy.typing import NDArray
 from spacy.tokens import Doc
 from spacy.util import registry
-from spacy.vocab import Vocab
 from thinc.api import Model
 from thinc.types import Floats2d
 
 from privacy.screening.features import WIDTH, Features, Known, features
 
-__all__ = ["ARCHITECTURE", "FEATURES", "carriers"]
+__all__ = ["ARCHITECTURE", "FEATURES", "window_scores"]
 
 ARCHITECTURE: Final = "peernet.ScreeningFeatures.v2"
 FEATURES: Final = "screening_features"
@@ -29,10 +30,12 @@ _BIAS: Final = -1.0
 Layer = Model[Sequence[Doc], Floats2d]
 
 
-def carriers(vocab: Vocab, windows: Iterable[Sequence[str]]) -> list[Doc]:
-    """Documents that carry the features of `windows`, and none of their words; one word, for spaCy skips the empty."""
+def window_scores(model: Layer, windows: Iterable[Sequence[str]]) -> Floats2d:
+    """The scores of windows of words, a row each; nothing of them is kept."""
     known: Known = {}
-    return [Doc(vocab, words=["."], user_data={FEATURES: features(window, known)}) for window in windows]
+    read = [features(window, known) for window in windows]
+    rarity: Any = model.get_param("rarity")
+    return _scores(model, read, [found.weighed(rarity) for found in read])
 
 
 def _screening_features() -> Layer:
@@ -60,13 +63,11 @@ def _initialise(model: Layer, X: Any = None, Y: Floats2d | None = None) -> None:
 
 def _forward(model: Layer, docs: Sequence[Doc], is_train: bool) -> tuple[Floats2d, Callable[[Floats2d], list[Any]]]:
     weights: Any = model.get_param("W")
-    bias: Any = model.get_param("b")
     rarity: Any = model.get_param("rarity")
     known: Known = {}
     read = [_features(doc, known) for doc in docs]
     weighed = [found.weighed(rarity) for found in read]
-    sums = np.stack([values @ weights[found.slots] + bias for found, values in zip(read, weighed, strict=True)])
-    scores = 1 / (1 + np.exp(-sums))
+    scores = _scores(model, read, weighed)
 
     def backprop(d_scores: Floats2d) -> list[Any]:
         # Taken as the gradient of the sums, which it is for the cross-entropy; the mean over the batch.
@@ -77,7 +78,16 @@ def _forward(model: Layer, docs: Sequence[Doc], is_train: bool) -> tuple[Floats2
         model.inc_grad("b", cast("Any", d_scores).mean(axis=0))
         return []
 
-    return cast("Any", scores), backprop
+    return scores, backprop
+
+
+def _scores(model: Layer, read: Sequence[Features], weighed: Sequence[NDArray[np.float32]]) -> Floats2d:
+    weights: Any = model.get_param("W")
+    bias: Any = model.get_param("b")
+    sums = np.array(
+        [values @ weights.take(found.slots, 0) + bias for found, values in zip(read, weighed, strict=True)]
+    )
+    return cast("Floats2d", 1 / (1 + np.exp(-sums)))
 
 
 def _features(doc: Doc, known: Known) -> Features:

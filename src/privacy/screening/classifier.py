@@ -24,7 +24,7 @@ from attrs import define, field, frozen
 from peernet.core.errors import UserError
 from privacy._lean_spacy import import_spacy
 from privacy.screening.categories import LABELS
-from privacy.screening.features import words
+from privacy.screening.features import class_names, words
 from privacy.screening.folding import fold
 
 if TYPE_CHECKING:
@@ -105,10 +105,10 @@ class Classifier:
     def _best(self, best: Sequence[float], batch: Sequence[Sequence[str]]) -> list[float]:
         with self._lock:
             language = self._loaded()
-            from privacy.screening._pipeline import carriers
+            from privacy.screening._pipeline import window_scores
 
-            rows = _scorer(language).predict(carriers(language.vocab, batch))
-        return [max(before, *(float(value) for value in column)) for before, column in zip(best, rows.T, strict=True)]
+            rows = window_scores(_scorer(language).model, batch)
+        return [max(before, float(column.max())) for before, column in zip(best, rows.T, strict=True)]
 
     def _loaded(self) -> "Language":
         if self._language is not None:
@@ -128,6 +128,7 @@ class Classifier:
             raise ScreeningFailed(
                 "the screening model is of another version, so nothing is sent: install peernet anew"
             )
+        class_names()  # reads their table
         self._language = language
         return language
 

@@ -126,6 +126,8 @@ class _Classes:
     exact: Mapping[str, tuple[int, ...]]
     stems: Mapping[str, tuple[int, ...]]
     longest: int
+    pairs: tuple[tuple[int, int], ...]
+    """`PAIRS` by the classes' numbers."""
 
     def of(self, word: str) -> set[int]:
         found = set(self.exact.get(word, ()))
@@ -160,13 +162,21 @@ def features(text: Sequence[str], known: "Known | None" = None) -> Features:
             hashed[slot] = hashed.get(slot, 0) + 1
         runs.append(word.runs)
         before = word.digest
-    dense = np.array(_dense(counts, len(text), classes), dtype=np.float32)
-    said = np.flatnonzero(dense)
+    dense = _dense(counts, len(text), classes)
     letters, often = np.unique(np.frombuffer(b"".join(runs), dtype=np.int32), return_counts=True)
-    slots = np.concatenate([said, _DENSE + np.array([*hashed], dtype=np.int64), _DENSE + WORDS + letters])
-    logs = 1 + np.log(np.concatenate([np.array([*hashed.values()], dtype=np.int64), often]))
-    values = np.concatenate([dense[said], logs])
-    return Features(slots.astype(np.int32), values.astype(np.float32), len(said), len(said) + len(hashed))
+    words_from, letters_from = len(dense), len(dense) + len(hashed)
+    slots = np.empty(letters_from + len(letters), dtype=np.int32)
+    slots[:words_from] = [*dense]
+    slots[words_from:letters_from] = [*hashed]
+    slots[words_from:letters_from] += _DENSE
+    slots[letters_from:] = letters + (_DENSE + WORDS)
+    counted = np.empty(len(slots) - words_from, dtype=np.int64)
+    counted[: len(hashed)] = [*hashed.values()]
+    counted[len(hashed) :] = often
+    values = np.empty(len(slots), dtype=np.float32)
+    values[:words_from] = [*dense.values()]
+    values[words_from:] = 1 + np.log(counted)
+    return Features(slots, values, words_from, letters_from)
 
 
 def rarities(found: "Iterable[Features]") -> "NDArray[float32]":
@@ -207,13 +217,20 @@ def _spelled_out(spelled: str, classes: _Classes) -> tuple[str, set[int]]:
     return (plain, other) if other and not found else (spelled, found)
 
 
-def _dense(counts: Sequence[int], length: int, classes: _Classes) -> list[float]:
-    values = []
-    for count in counts:
-        values += [math.log1p(count) / 2, min(1.0, 8 * count / max(1, length)) / 2, 0.5 if count else 0.0]
-    logs = dict(zip(classes.names, (math.log1p(count) for count in counts), strict=True))
-    values += [math.sqrt(logs[first] * logs[second]) / 2 for first, second in PAIRS]
-    values.append(min(1.0, math.sqrt(length) / 20))
+def _dense(counts: Sequence[int], length: int, classes: _Classes) -> dict[int, float]:
+    """The values of the classes, their pairs and the length that are not nought, by their slots, in order."""
+    values: dict[int, float] = {}
+    for number, count in enumerate(counts):
+        if count:
+            slot = number * _OF_CLASS
+            values[slot] = math.log1p(count) / 2
+            values[slot + 1] = min(1.0, 8 * count / length) / 2
+            values[slot + 2] = 0.5
+    for slot, (first, second) in enumerate(classes.pairs, _CLASSES * _OF_CLASS):
+        if counts[first] and counts[second]:
+            values[slot] = math.sqrt(math.log1p(counts[first]) * math.log1p(counts[second])) / 2
+    if length:
+        values[_DENSE - 1] = min(1.0, math.sqrt(length) / 20)
     return values
 
 
@@ -230,4 +247,6 @@ def _classes() -> _Classes:
                 exact[word] = (*exact.get(word, ()), number)
     if len(table) != _CLASSES or min(map(len, stems)) < _MIN_STEM:
         raise ValueError(f"word_classes.toml has {len(table)} classes and not {_CLASSES}, or a stem that is too short")
-    return _Classes(tuple(table), exact, stems, max(map(len, stems)))
+    number_of = {name: number for number, name in enumerate(table)}
+    pairs = tuple((number_of[first], number_of[second]) for first, second in PAIRS)
+    return _Classes(tuple(table), exact, stems, max(map(len, stems)), pairs)

@@ -30,7 +30,7 @@ from privacy.screening.categories import CATEGORIES, DEFAULT_THRESHOLDS, LABELS,
 from privacy.screening.classifier import Classifier, ScreeningFailed, packaged
 from privacy.screening.folding import MAX_SENTENCE_CHARS, SENTENCE_END
 from privacy.screening.guard import Guard
-from privacy.screening.rules import Said, broken_rule, nothing_said
+from privacy.screening.rules import Said, broken_rule, load_rules, nothing_said
 
 __all__ = ["AnswerScreen", "Screen", "Verdict"]
 
@@ -90,7 +90,8 @@ class Screen:
             raise UserError(str(error)) from error
 
     def load(self) -> None:
-        """Reads the model ahead of the first text; raises `ScreeningFailed` where it is missing."""
+        """Reads rules and model ahead of the first text; raises `ScreeningFailed` where the model is missing."""
+        load_rules()
         self.classifier.load()
 
     async def check(self, text: str) -> Verdict:
