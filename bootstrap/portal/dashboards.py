@@ -9,8 +9,7 @@ from starlette.responses import Response
 
 from bootstrap.database import Transaction
 from bootstrap.hosts.appeals import open_appeals_of_all
-from bootstrap.hosts.figures import hosts_of
-from bootstrap.portal import money_desk, money_pages, payout_pages
+from bootstrap.portal import hosts_desk, hosts_pages, money_desk, money_pages, payout_pages
 from bootstrap.portal.access import SIGNED_IN, with_role
 from bootstrap.portal.cards import Card, shown_cards
 from bootstrap.portal.jobs import JOBS
@@ -43,11 +42,6 @@ async def _service(visit: Visit) -> Mapping[str, object]:
     return {"parts": ("request", *(job.name for job in JOBS)), "broken": broken, "ledger": visit.office.ledger}
 
 
-async def _hosts(visit: Visit) -> Mapping[str, object]:
-    hosts = await visit.read(partial(hosts_of, account_id=visit.account_id))
-    return {"count": len(hosts), "states": Counter(host.state for host in hosts)}
-
-
 async def _rights(visit: Visit) -> Mapping[str, object]:
     asked = await visit.read(partial(requests_of, account_id=visit.account_id))
     return {"waiting": sum(request.state in {"open", "waiting"} for request in asked)}
@@ -70,13 +64,14 @@ DASHBOARD: Final[tuple[Card, ...]] = (
     Card("Ask", "dashboard/ask_card.html", _ask),
     money_pages.BALANCE_CARD,
     payout_pages.EARNINGS_CARD,
-    Card("Hosts", "dashboard/hosts_card.html", _hosts),
+    hosts_pages.HOSTS_CARD,
     Card("Privacy", "dashboard/rights_card.html", _rights),
 )
 DESK: Final[tuple[Card, ...]] = (
     Card("Waiting for a person", "dashboard/waiting_card.html", _waiting),
     Card("Accounts", "dashboard/accounts_card.html", _accounts),
     money_desk.MONEY_CARD,
+    hosts_desk.HOSTS_DESK_CARD,
     Card("What runs by itself", "dashboard/service_card.html", _service, wide=True),
 )
 

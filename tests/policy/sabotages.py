@@ -57,6 +57,9 @@ PURGING: Final = "bootstrap/retention/purging.py"
 SCREEN: Final = "src/privacy/screening/screen.py"
 HOST: Final = "src/peernet/host/service.py"
 ENTRIES: Final = "src/peernet/core/ledger/entries.py"
+REGISTERING: Final = "bootstrap/hosts/registering.py"
+STANDING: Final = "bootstrap/hosts/standing.py"
+FORFEITING: Final = "bootstrap/hosts/forfeiting.py"
 SUITE: Final = "src/peernet/core/suite.py"
 CASHIER: Final = "bootstrap/money/cashier.py"
 PURCHASES: Final = "bootstrap/money/purchases.py"
@@ -352,6 +355,81 @@ SABOTAGES: Final = (
             Change(ENTRIES, "TIME_GRAIN_S: Final = 60", "TIME_GRAIN_S: Final = 1"),
             # Odd, so that it is no full minute by chance.
             Change(ENTRIES, "return int(now_s) // TIME_GRAIN_S * TIME_GRAIN_S", "return int(now_s) | 1"),
+        ),
+    ),
+    Sabotage(
+        "agreement-is-not-signed",
+        7,
+        "whoever sends a peer id registers it, whether its key has signed or not",
+        "test_p07_hosts.py::test_no_host_is_registered_without_its_keys_under_this_version_of_the_text",
+        (Change(REGISTERING, "    if not is_signed(statement, sent.signature, suite):", "    if False:"),),
+    ),
+    Sabotage(
+        "old-agreements-are-taken",
+        7,
+        "a host may sign a version that is no longer in force",
+        "test_p07_hosts.py::test_no_host_is_registered_without_its_keys_under_this_version_of_the_text",
+        (Change(REGISTERING, "    if statement.version != CURRENT_VERSION:", "    if False:"),),
+    ),
+    Sabotage(
+        "asks-after-sending",
+        7,
+        "the agreement is signed and sent whatever the person says",
+        "test_p07_hosts.py::test_hosts_are_told_the_restrictions_before_anything_is_signed",
+        (Change("src/peernet/host/registration.py", "    if not agreed(offered):", "    if False:"),),
+    ),
+    Sabotage(
+        "strikes-do-nothing",
+        7,
+        "strikes are written down, and nothing follows from them",
+        "test_p07_hosts.py::test_strikes_suspend_a_host_and_are_told_to_its_operator",
+        (Change(STANDING, "    suspended = struck or _in_force", "    suspended = _in_force"),),
+    ),
+    Sabotage(
+        "suspended-hosts-are-listed",
+        7,
+        "the directory does not care who is suspended",
+        "test_p07_hosts.py::test_a_suspended_host_is_in_no_directory_of_this_node",
+        (
+            Change(
+                "bootstrap/directory.py",
+                "for signed, body in crawled.items() if body.public_key not in self.left_out}",
+                "for signed, body in crawled.items()}",
+            ),
+        ),
+    ),
+    Sabotage(
+        "forfeits-before-the-appeal",
+        7,
+        "earnings are forfeited as soon as two operators agree",
+        "test_p07_hosts.py::test_nothing_is_forfeited_before_the_appeal_delay_or_while_an_appeal_is_open",
+        (Change(FORFEITING, "        return given_at_s + APPEAL_WITHIN_S", "        return given_at_s"),),
+    ),
+    Sabotage(
+        "forfeits-while-an-appeal-is-open",
+        7,
+        "an appeal holds up nothing",
+        "test_p07_hosts.py::test_nothing_is_forfeited_before_the_appeal_delay_or_while_an_appeal_is_open",
+        (Change(FORFEITING, " or open_appeals(transaction, host_id):", ":"),),
+    ),
+    Sabotage(
+        "one-operator-is-enough",
+        7,
+        "an operator agrees with themselves",
+        "test_p07_hosts.py::test_one_operator_forfeits_nothing_alone_where_there_is_another",
+        (Change(FORFEITING, "    if by in {given_by, owner}:", "    if by == owner:"),),
+    ),
+    Sabotage(
+        "operators-judge-themselves",
+        7,
+        "whoever gave a strike decides the appeal against it",
+        "test_p07_hosts.py::test_whoever_gave_a_sanction_does_not_judge_the_appeal",
+        (
+            Change(
+                "bootstrap/hosts/appeals.py",
+                "    if by in {given_by, account_id} and other_operators(transaction, by):",
+                "    if by == account_id and other_operators(transaction, by):",
+            ),
         ),
     ),
     Sabotage(
