@@ -124,7 +124,7 @@ async def _usage(visit: Visit) -> Response:
 
 
 async def _keys(visit: Visit) -> Response:
-    return visit.json({"keys": [_key_document(key) for key in _issuer(visit).keys()]})
+    return visit.json({"keys": [_key_document(key) for key in list(_issuer(visit).keys())]})
 
 
 def _key_document(key: IssuedKey) -> dict[str, object]:
