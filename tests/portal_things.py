@@ -173,19 +173,18 @@ def _entry(office: Office, account_id: str) -> str:
 
 THINGS: Final[dict[str, Maker]] = {
     "account": _account,
-    "payout": _payout,
-    "purchase": _purchase,
-    "session": _session,
-    "subscription": _subscription,
-    "token": _token,
-    "request": _request,
     "appeal": _appeal,
     "entry": _entry,
     "host": _host,
     "lane": _lane,
     "message": _message,
+    "payout": _payout,
+    "purchase": _purchase,
     "report": _report,
     "sanction": _sanction,
+    "session": _session,
+    "subscription": _subscription,
+    "token": _token,
 }
 """By the parameter's name, or by the whole path (`/payouts/{payout}`) where a name means several things."""
 

@@ -17,6 +17,7 @@ from bootstrap.database import Transaction
 from bootstrap.money.journal import person
 from bootstrap.money.letters import credits_said
 from bootstrap.refusal import Refused
+from bootstrap.rights.choices import objects_to
 
 __all__ = [
     "Kind",
@@ -180,7 +181,9 @@ def neutral(text: str) -> str:
 
 
 def usage_by_day(transaction: Transaction, account_id: str, since_s: int) -> list[UsageDay]:
-    """The days since then on which credits left the account or came back."""
+    """The days since then on which credits left the account or came back; none for whoever objects to being shown."""
+    if objects_to(transaction, account_id, "usage_figures"):
+        return []
     rows = transaction.rows(
         "SELECT at_s / 86400 AS day, CAST(sum(amount) AS BIGINT), CAST(sum(CASE WHEN state = 'returned' THEN amount"
         " ELSE 0 END) AS BIGINT) FROM withdrawal WHERE account_id = :account AND at_s >= :since"

@@ -47,7 +47,9 @@ POLICIES: Final = (
 
 def providers_of(office: Office) -> tuple[Provider, ...]:
     """Who receives data, as this operator has configured it."""
-    payments = [Provider(each.name, each.purpose, each.data, each.where) for each in PROVIDERS["offline"]]
+    payments = [
+        Provider(each.name, each.purpose, each.data, each.where) for each in PROVIDERS[office.cashier.config.provider]
+    ]
     return providers(
         mail=office.config.mail_provider, hosting=office.config.hosting_provider, payments=tuple(payments)
     )

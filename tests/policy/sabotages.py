@@ -53,10 +53,18 @@ SESSION: Final = "src/peernet/client/session.py"
 REQUEST: Final = "src/peernet/client/request.py"
 NETWORK: Final = "src/peernet/client/network.py"
 RECEIPT: Final = "src/peernet/client/receipt.py"
+PURGING: Final = "bootstrap/retention/purging.py"
 SCREEN: Final = "src/privacy/screening/screen.py"
 HOST: Final = "src/peernet/host/service.py"
 ENTRIES: Final = "src/peernet/core/ledger/entries.py"
+REGISTERING: Final = "bootstrap/hosts/registering.py"
+STANDING: Final = "bootstrap/hosts/standing.py"
+FORFEITING: Final = "bootstrap/hosts/forfeiting.py"
 SUITE: Final = "src/peernet/core/suite.py"
+CASHIER: Final = "bootstrap/money/cashier.py"
+PURCHASES: Final = "bootstrap/money/purchases.py"
+JOURNAL: Final = "bootstrap/money/journal.py"
+REFUSED: Final = "partial(_refused, call=call, now_s=now_s))\n            return False"
 ACCESS: Final = "bootstrap/portal/access.py"
 
 SABOTAGES: Final = (
@@ -350,6 +358,81 @@ SABOTAGES: Final = (
         ),
     ),
     Sabotage(
+        "agreement-is-not-signed",
+        7,
+        "whoever sends a peer id registers it, whether its key has signed or not",
+        "test_p07_hosts.py::test_no_host_is_registered_without_its_keys_under_this_version_of_the_text",
+        (Change(REGISTERING, "    if not is_signed(statement, sent.signature, suite):", "    if False:"),),
+    ),
+    Sabotage(
+        "old-agreements-are-taken",
+        7,
+        "a host may sign a version that is no longer in force",
+        "test_p07_hosts.py::test_no_host_is_registered_without_its_keys_under_this_version_of_the_text",
+        (Change(REGISTERING, "    if statement.version != CURRENT_VERSION:", "    if False:"),),
+    ),
+    Sabotage(
+        "asks-after-sending",
+        7,
+        "the agreement is signed and sent whatever the person says",
+        "test_p07_hosts.py::test_hosts_are_told_the_restrictions_before_anything_is_signed",
+        (Change("src/peernet/host/registration.py", "    if not agreed(offered):", "    if False:"),),
+    ),
+    Sabotage(
+        "strikes-do-nothing",
+        7,
+        "strikes are written down, and nothing follows from them",
+        "test_p07_hosts.py::test_strikes_suspend_a_host_and_are_told_to_its_operator",
+        (Change(STANDING, "    suspended = struck or _in_force", "    suspended = _in_force"),),
+    ),
+    Sabotage(
+        "suspended-hosts-are-listed",
+        7,
+        "the directory does not care who is suspended",
+        "test_p07_hosts.py::test_a_suspended_host_is_in_no_directory_of_this_node",
+        (
+            Change(
+                "bootstrap/directory.py",
+                "for signed, body in crawled.items() if body.public_key not in self.left_out}",
+                "for signed, body in crawled.items()}",
+            ),
+        ),
+    ),
+    Sabotage(
+        "forfeits-before-the-appeal",
+        7,
+        "earnings are forfeited as soon as two operators agree",
+        "test_p07_hosts.py::test_nothing_is_forfeited_before_the_appeal_delay_or_while_an_appeal_is_open",
+        (Change(FORFEITING, "        return given_at_s + APPEAL_WITHIN_S", "        return given_at_s"),),
+    ),
+    Sabotage(
+        "forfeits-while-an-appeal-is-open",
+        7,
+        "an appeal holds up nothing",
+        "test_p07_hosts.py::test_nothing_is_forfeited_before_the_appeal_delay_or_while_an_appeal_is_open",
+        (Change(FORFEITING, " or open_appeals(transaction, host_id):", ":"),),
+    ),
+    Sabotage(
+        "one-operator-is-enough",
+        7,
+        "an operator agrees with themselves",
+        "test_p07_hosts.py::test_one_operator_forfeits_nothing_alone_where_there_is_another",
+        (Change(FORFEITING, "    if by in {given_by, owner}:", "    if by == owner:"),),
+    ),
+    Sabotage(
+        "operators-judge-themselves",
+        7,
+        "whoever gave a strike decides the appeal against it",
+        "test_p07_hosts.py::test_whoever_gave_a_sanction_does_not_judge_the_appeal",
+        (
+            Change(
+                "bootstrap/hosts/appeals.py",
+                "    if by in {given_by, account_id} and other_operators(transaction, by):",
+                "    if by == account_id and other_operators(transaction, by):",
+            ),
+        ),
+    ),
+    Sabotage(
         "nothing-is-encrypted",
         11,
         "sessions carry the plaintext with an empty tag",
@@ -587,6 +670,210 @@ SABOTAGES: Final = (
                 "    if False:",
             ),
         ),
+    ),
+    Sabotage(
+        "timeout-is-a-failure",
+        10,
+        "a payout without an answer is put back, and may have been paid",
+        "test_p10_payments.py::test_a_payout_that_timed_out_is_neither_lost_nor_paid_twice",
+        (Change(CASHIER, "partial(note_try, call=call, now_s=now_s))\n            return False", REFUSED),),
+    ),
+    Sabotage(
+        "duplicate-webhooks-count-twice",
+        10,
+        "each word of the provider moves money, whether it was heard before or not",
+        "test_p10_payments.py::test_what_the_provider_says_twice_counts_once",
+        (
+            Change(PURCHASES, "if _RANK[fact.state] <= _RANK[bought.state]:", "if False:"),
+            Change(
+                JOURNAL,
+                "        key=key,\n        debit=debit.id,",
+                "        key=__import__('secrets').token_hex(8),\n        debit=debit.id,",
+            ),
+        ),
+    ),
+    Sabotage(
+        "credits-before-clearing",
+        10,
+        "credits are given for what is paid and has not cleared",
+        "test_p10_payments.py::test_credits_are_there_only_once_the_payment_has_cleared",
+        (Change(PURCHASES, 'if fact.state == "cleared":', 'if fact.state in {"paid", "cleared"}:'),),
+    ),
+    Sabotage(
+        "a-card-number-is-asked-for",
+        10,
+        "the page of the test provider has a field for a card",
+        "test_p10_payments.py::test_a_card_number_that_somebody_types_anyway_is_kept_nowhere",
+        (
+            Change(
+                "bootstrap/portal/templates/money/test_provider.html",
+                '<p><button name="choice" value="pay">',
+                '<p><input name="card_number"><button name="choice" value="pay">',
+            ),
+        ),
+    ),
+    Sabotage(
+        "bank-accounts-are-kept",
+        10,
+        "the account at which somebody is paid has a column",
+        "test_p10_payments.py::test_no_column_and_no_field_is_for_a_card_or_a_bank_account",
+        (
+            Change(
+                "bootstrap/database/migrations/0002_money.sql",
+                "CREATE TABLE payee (",
+                "CREATE TABLE payee (\n    iban TEXT,",
+            ),
+        ),
+    ),
+    Sabotage(
+        "provider-list-is-silent",
+        10,
+        "the list of providers does not say what they receive",
+        "test_p10_payments.py::test_providers_are_listed_with_what_they_receive",
+        (
+            Change(
+                "bootstrap/money/providers.py",
+                '"the amount and the number of credits of a purchase, subscription, refund or payout",',
+                '"some of it",',
+            ),
+        ),
+    ),
+    Sabotage(
+        "purge-does-nothing",
+        6,
+        "the purge deletes no rows",
+        "test_p06_retention.py::test_what_is_past_its_period_is_gone",
+        (Change(PURGING, "        if not rule.empties:\n", "        if not rule.empties:\n            return 0\n"),),
+    ),
+    Sabotage(
+        "purge-empties-nothing",
+        6,
+        "the IP prefix of a sign-in stays where the row stays",
+        "test_p06_retention.py::test_what_is_past_its_period_is_gone",
+        (Change(PURGING, "        sets = ", "        return 0\n        sets = "),),
+    ),
+    Sabotage(
+        "purge-is-not-run",
+        6,
+        "the service never purges by itself",
+        "test_p06_retention.py::test_the_service_does_it_by_itself",
+        (Change("bootstrap/portal/jobs.py", '    Job("purge", 3600.0, purge_old),\n', ""),),
+    ),
+    Sabotage(
+        "backups-outlive-their-data",
+        6,
+        "a backup is kept for as long as the longest-lived of what it holds",
+        "test_p06_retention.py::test_no_backup_outlives_what_is_in_it",
+        (Change("bootstrap/backups.py", "min((periods or", "max((periods or"),),
+    ),
+    Sabotage(
+        "reporter-is-kept",
+        8,
+        "what a reporter wrote of a child stays after the decision",
+        "test_p08_children.py::test_a_childs_account_is_erased_and_so_is_what_the_reporter_wrote",
+        (Change("bootstrap/rights/children.py", "about = '', words = '', reporter = '', ", ""),),
+    ),
+    Sabotage(
+        "notice-is-not-announced",
+        8,
+        "nobody is mailed about a new notice",
+        "test_p08_children.py::test_a_new_notice_is_announced_to_everybody_once",
+        (Change("bootstrap/rights/notices.py", "notice_version <> :version", "notice_version = :version"),),
+    ),
+    Sabotage(
+        "export-leaves-out-a-domain",
+        9,
+        "the export says nothing of a person's hosts",
+        "test_p09_rights.py::test_an_export_has_everything_that_is_held",
+        (Change("bootstrap/rights/domains.py", "(MONEY, HOSTS, RIGHTS, PEOPLE)", "(MONEY, RIGHTS, PEOPLE)"),),
+    ),
+    Sabotage(
+        "deletion-keeps-the-address",
+        9,
+        "an erased account keeps its e-mail address",
+        "test_p09_rights.py::test_after_a_deletion_nothing_says_who_it_was",
+        (Change("bootstrap/people/rights.py", "SET email = '', email_key", "SET email_key"),),
+    ),
+    Sabotage(
+        "deletion-keeps-the-hosts",
+        9,
+        "an erased account's hosts keep what was declared of them",
+        "test_p09_rights.py::test_after_a_deletion_nothing_says_who_it_was",
+        (Change("bootstrap/hosts/rights.py", " memory_mib = 0, gpus = '',", " memory_mib = 0,"),),
+    ),
+    Sabotage(
+        "deletion-is-at-once",
+        9,
+        "there are no days in which a deletion can be called off",
+        "test_p09_rights.py::test_after_a_deletion_nothing_says_who_it_was",
+        (Change("bootstrap/rights/deletion.py", "COOLING_OFF_S: Final = 7 * DAY_S", "COOLING_OFF_S: Final = 0"),),
+    ),
+    Sabotage(
+        "rights-without-proof",
+        9,
+        "a session that was left open is enough for everything",
+        "test_p09_rights.py::test_nothing_of_it_is_done_for_whoever_has_not_proved_who_they_are",
+        (Change("bootstrap/portal/privacy_pages.py", "settling=True, fresh=True,", "settling=True, fresh=False,"),),
+    ),
+    Sabotage(
+        "objection-changes-nothing",
+        9,
+        "an objection is written down, and the use goes on",
+        "test_p09_rights.py::test_every_right_is_done_without_anybody",
+        (
+            Change(
+                "bootstrap/rights/choices.py",
+                "    if chosen.at_once:\n        _end_use(transaction, account_id, purpose, now_s)\n",
+                "    if chosen.at_once:\n",
+            ),
+        ),
+    ),
+    Sabotage(
+        "requests-have-no-receipt",
+        9,
+        "nobody is mailed the number of a request",
+        "test_p09_rights.py::test_every_request_has_a_receipt_a_deadline_and_a_log",
+        (
+            Change(
+                "bootstrap/rights/requests.py",
+                '    _write_to(transaction, account_id, f"Privacy request {request.id}", _receipt(request), now_s)\n',
+                "",
+            ),
+        ),
+    ),
+    Sabotage(
+        "messages-are-dropped",
+        9,
+        "whoever writes is thanked, and forgotten",
+        "test_p09_rights.py::test_anybody_can_write_and_a_person_answers",
+        (Change("bootstrap/rights/contact.py", "    if trap:\n", "    if True:\n"),),
+    ),
+    Sabotage(
+        "one-person-closes-a-lawful-request",
+        10,
+        "whoever enters an authority's request closes it, too",
+        "test_p10_lawful.py::test_a_request_is_entered_by_one_and_closed_by_another_and_counted_in_public",
+        (Change("bootstrap/rights/lawful.py", "    if request.entered_by == by:", "    if False:"),),
+    ),
+    Sabotage(
+        "zeros-are-left-out",
+        10,
+        "the public counts are silent where there is nothing to count",
+        "test_p10_lawful.py::test_zeros_are_shown_too",
+        (
+            Change(
+                "bootstrap/portal/rights_public.py",
+                "    for count in counts:\n",
+                "    for count in (each for each in counts if each.received):\n",
+            ),
+        ),
+    ),
+    Sabotage(
+        "providers-are-not-listed",
+        10,
+        "the payment provider is left out of the list",
+        "test_p10_lawful.py::test_everybody_can_read_who_receives_what",
+        (Change("bootstrap/rights/providers.py", "        *payments,\n", ""),),
     ),
 )
 

@@ -8,6 +8,7 @@ from attrs import evolve
 
 from bootstrap.database import Database
 from bootstrap.mail.outbox import queue_mail
+from bootstrap.money.payouts import ask_payout
 from bootstrap.people.access_log import note_access
 from bootstrap.people.links import make_link
 from bootstrap.people.origin import Origin
@@ -31,6 +32,7 @@ from bootstrap.rights.deletion import (
 from bootstrap.rights.domain import Pending
 from bootstrap.rights.requests import Request, request_of
 from tests.accounts import everything, make_account, make_host
+from tests.money_house import House
 
 NOW = 2_000_000
 FROM = Origin("203.0.113.0/24", "Firefox")
@@ -223,3 +225,46 @@ def test_calling_off_and_erasing_at_once_have_one_outcome(database: Database):
     ended = database.read(lambda transaction: request_of(transaction, request.id)).state
     gone = traces(database, "ann@mail.example") == []
     assert (ended, gone) in {("done", True), ("withdrawn", False)}
+
+
+def test_a_payout_and_a_deletion_at_once_have_one_outcome(database: Database):
+    """Either the payout was first and the deletion waits for it, or there is nobody left to pay."""
+    house = House(database)
+    ann = house.account()
+    house.payee(ann)
+    house.earn(ann, 100, at_s=house.now_s - 60 * 86400)
+    request = database.write(lambda transaction: ask_deletion(transaction, ann, now_s=house.now_s))
+    due = house.now_s + COOLING_OFF_S
+
+    def pay() -> str:
+        return database.write(lambda transaction: ask_payout(transaction, house.config, house.hosts, ann, due))
+
+    results = at_once(lambda: erase(database, request, due), pay)
+    state = database.read(lambda transaction: transaction.row("SELECT state FROM account WHERE id = :id", id=ann))
+    payouts = database.read(lambda transaction: transaction.rows("SELECT state FROM payout"))
+    assert (state, payouts) in [(("active",), [("pending",)]), (("erased",), [])], results
+    house.now_s = due
+    house.settle()
+    erase(database, request, due + deletion.LOOK_AGAIN_S)
+    assert traces(database, "ann@example.org") == []
+    assert database.read(lambda transaction: transaction.rows("SELECT state FROM payout")) in [[("paid",)], []]
+    house.assert_books_balance()
+
+
+def test_what_money_is_under_way_is_waited_for(database: Database):
+    house = House(database)
+    ann = house.account()
+    house.payee(ann)
+    house.earn(ann, 100, at_s=house.now_s - 60 * 86400)
+    request = database.write(lambda transaction: ask_deletion(transaction, ann, now_s=house.now_s))
+    due = house.now_s + COOLING_OFF_S
+    database.write(lambda transaction: ask_payout(transaction, house.config, house.hosts, ann, due))
+    preview = database.read(lambda transaction: preview_deletion(transaction, ann))
+    assert preview.waits
+    assert not erase(database, request, due)
+    house.now_s = due
+    house.settle()
+    assert erase(database, request, due + deletion.LOOK_AGAIN_S)
+    ended = database.read(lambda transaction: request_of(transaction, request.id))
+    assert "1 payouts" in ended.answer
+    assert traces(database, "ann@example.org") == []
