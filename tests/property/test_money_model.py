@@ -26,7 +26,7 @@ from bootstrap.money.refunds import ask_refund
 from bootstrap.money.settings import MICROCREDITS
 from bootstrap.money.subscriptions import cancel_subscription, start_subscription, subscriptions_of
 from bootstrap.refusal import Refused
-from tests.money_house import NOW_S, House
+from tests.money_house import NOW_S, House, quiet
 
 DAY_S = 24 * 3600
 CHOICES = ("pay", "pay_and_fail", "pay_and_dispute_won", "pay_and_dispute_lost", "decline")
@@ -100,6 +100,7 @@ class Story:
         name = self.money.write(start_purchase, self.money.config, "ann", "10", self.money.now_s)
         self.money.step(11)
         self.money.pay(f"purchase/{name}", choice)
+        self.money.settle(seconds=61, times=2)
 
     def subscribe(self, choice: str) -> None:
         name = self.money.write(start_subscription, self.money.config, "ann", "basic", self.money.now_s)
@@ -111,8 +112,10 @@ class Story:
             self.money.write(cancel_subscription, each.id, self.money.now_s)
 
     def refund(self, cents: int) -> None:
-        for each in self.money.read(purchases_of, "ann")[:1]:
+        cleared = [each for each in self.money.read(purchases_of, "ann") if each.state == "cleared"]
+        for each in cleared[:1]:
             self.money.write(ask_refund, each.id, cents, "x", by="op", now_s=self.money.now_s)
+        self.money.settle(seconds=301, times=2)
 
     def spend(self, credits_: int) -> None:
         self.number += 1
@@ -233,7 +236,7 @@ def test_two_payouts_at_once_pay_once(database: Database):
 
 
 def test_credits_are_not_spent_twice_at_once(database: Database):
-    story = Story(database, Faults(), 2, 0.0)
+    story = Story(database, quiet(), 2, 0.0)
     story.buy("pay")
     story.money.settle(seconds=3_700)
 

@@ -157,6 +157,9 @@ def test_a_refund_takes_the_credits_of_its_share(money: House):
     assert money.read(purchase, name).refunded_cents == 200
     assert money.has("bought") == 6 * MICROCREDITS
     assert [each.state for each in money.read(refunds_of, name)] == ["done"]
+    money.write(apply_payment, PaymentFact(f"purchase/{name}", "cleared", 500, "EUR"), NOW_S)  # said before that
+    assert money.read(purchase, name).refunded_cents == 200
+    assert money.has("bought") == 6 * MICROCREDITS
     with pytest.raises(Refused, match="at most 300 cents"):
         money.write(ask_refund, name, 301, "more", by="op", now_s=money.now_s)
     money.assert_books_balance()
