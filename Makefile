@@ -14,6 +14,7 @@
 #   make bench    every benchmark                                                      (make bench NAME=ring)
 #   make leaks    docs/leaks.md, the scoreboard of what would leak, measured anew
 #   make train-detector  the recogniser of names, from its texts and data                (half an hour)
+#   make screenshots  the pictures of the portal in docs/screenshots, anew             (needs Chromium)
 #   make simulate a thousand simulated nodes under churn, with plots                   (make simulate SEED=7 OUT=DIR)
 #   make setup    only what 'make demo' needs
 #   make train-lexicon   the lists of given names and of ordinary words, anew           (maintainers)
@@ -38,7 +39,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-dep
 export PIP_NO_WARN_SCRIPT_LOCATION := 1
 
 .PHONY: setup demo attack vllm libp2p blindrsa presidio leaks train-detector train-lexicon train-screening test fuzz check coverage sabotage \
-	bench simulate pins clean
+	bench simulate screenshots pins clean
 
 setup: $(VENV)/.demo $(MODEL)
 
@@ -85,6 +86,9 @@ bench: $(VENV)/.test $(MODEL)
 
 leaks: $(VENV)/.test $(PRESIDIO)/.ready
 	$(BIN)/python -m benchmarks.leaks
+
+screenshots: $(VENV)/.test
+	$(BIN)/python -m tests.browser.screenshots
 
 train-detector: $(VENV)/.test
 	$(BIN)/python -m training.detector.train $(OPTIONS)

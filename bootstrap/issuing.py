@@ -15,10 +15,9 @@ gets blinded messages and no name. A request is idempotent by its id, since a si
 A client that goes on to spend what it just withdrew is found by that: nothing here waits for it (docs/credits.md).
 """
 
-import base64
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import structlog
 import trio
@@ -43,7 +42,6 @@ __all__ = [
     "IssuedKey",
     "Issuing",
     "SigningRefused",
-    "keys_document",
 ]
 
 BLOCK: Final = 256
@@ -68,24 +66,6 @@ class IssuedKey:
     entry: IssuerKey
     proof: bytes
     """C2SP tlog-proof with the entry."""
-
-
-def keys_document(keys: Sequence[IssuedKey]) -> dict[str, Any]:
-    """What a portal answers to `GET /api/v1/credits/keys`: clients read the proof, people the rest."""
-    return {
-        "keys": [
-            {
-                "key_id": key.entry.key_id.hex(),
-                "class": key.entry.credit_class,
-                "denomination": key.entry.denomination_microcredits,
-                "issue_from": key.entry.issue_from_s,
-                "issue_until": key.entry.issue_until_s,
-                "redeem_until": key.entry.redeem_until_s,
-                "proof": base64.b64encode(key.proof).decode(),
-            }
-            for key in keys
-        ]
-    }
 
 
 class Issuing(Protocol):

@@ -181,7 +181,6 @@ THINGS: Final[dict[str, Maker]] = {
     "payout": _payout,
     "purchase": _purchase,
     "report": _report,
-    "request": _request,
     "sanction": _sanction,
     "session": _session,
     "subscription": _subscription,

@@ -34,13 +34,14 @@ from bootstrap.hosts.standing import (
 from bootstrap.people.access_log import note_access
 from bootstrap.portal.access import with_role
 from bootstrap.portal.bodies import one_of, text
+from bootstrap.portal.cards import Card
 from bootstrap.portal.hosts_pages import look_at_host
 from bootstrap.portal.pages import NOTICES
 from bootstrap.portal.routes import Page, api, page
 from bootstrap.portal.visit import Visit
 from bootstrap.refusal import NotFound, Refused
 
-__all__ = ["ROUTES"]
+__all__ = ["HOSTS_DESK_CARD", "ROUTES"]
 
 PAGE_SIZE: Final = 50
 MAX_PAGE: Final = 10_000
@@ -237,6 +238,14 @@ async def _second_one(visit: Visit) -> Response:
 async def _withdraw_one(visit: Visit) -> Response:
     await visit.write(partial(_withdraw, visit=visit))
     return visit.go("/desk/appeals", "host_decided")
+
+
+async def _card(visit: Visit) -> Mapping[str, object]:
+    waiting = await visit.read(partial(_waiting, visit=visit))
+    return {"appeals": len(waiting["appeals"]), "forfeitures": len(waiting["forfeitures"])}
+
+
+HOSTS_DESK_CARD: Final = Card("Hosts", "hosts/desk_card.html", _card)
 
 
 async def _abuse(visit: Visit) -> Response:

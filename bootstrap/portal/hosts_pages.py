@@ -33,6 +33,7 @@ from bootstrap.hosts.registering import checked_host_name
 from bootstrap.hosts.standing import APPEAL_WITHIN_S, REASONS, retire_host
 from bootstrap.portal.access import EVERYBODY, SIGNED_IN, Rule, owned
 from bootstrap.portal.bodies import flag, from_form, text, whole
+from bootstrap.portal.cards import Card
 from bootstrap.portal.charts import Point, bar_chart, line_chart
 from bootstrap.portal.pages import NOTICES
 from bootstrap.portal.pages import day as day_of
@@ -40,7 +41,18 @@ from bootstrap.portal.routes import Page, page
 from bootstrap.portal.visit import Visit
 from bootstrap.refusal import NotFound, Refused
 
-__all__ = ["MAX_NAME", "ROUTES", "Appeal", "HostSettings", "OneHost", "Overview", "look_at_host", "overview_of", "own"]
+__all__ = [
+    "HOSTS_CARD",
+    "MAX_NAME",
+    "ROUTES",
+    "Appeal",
+    "HostSettings",
+    "OneHost",
+    "Overview",
+    "look_at_host",
+    "overview_of",
+    "own",
+]
 
 CHART_DAYS: Final = 30
 OVERVIEW_DAYS: Final = 7
@@ -278,6 +290,15 @@ async def _appeal(visit: Visit) -> Response:
 def appeal_by(transaction: Transaction, visit: Visit, body: Appeal) -> str:
     """Makes the appeal that a request is about."""
     return make_appeal(transaction, visit.parameters["sanction"], visit.account_id, body.words, visit.now_s)
+
+
+async def _card(visit: Visit) -> Mapping[str, object]:
+    overview = await visit.read(partial(overview_of, visit=visit))
+    up = sum(host.standing(visit.now_s) == "up" for host in overview.hosts)
+    return {"overview": overview, "up": up, "days": OVERVIEW_DAYS}
+
+
+HOSTS_CARD: Final = Card("Hosts", "hosts/card.html", _card)
 
 
 # --- for everybody ---------------------------------------------------------------------------------------------------

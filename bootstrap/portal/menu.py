@@ -109,5 +109,5 @@ def menu_for(visitor: Visitor, entries: Iterable[Entry] = MENU) -> Menu:
     main += [entry for entry in shown.values() if entry.path in {DASHBOARD.path, DESK}]
     account = tuple(entry for entry in shown.values() if entry.signed_in and entry.role in {None, "host"})
     desk = tuple(entry for entry in shown.values() if entry.role in {"operator", "auditor"})
-    groups = (Group("Your account", account), Group("Operator's desk", desk))
+    groups = (Group("Your account", account), Group("Operator’s desk", desk))
     return Menu(tuple(main), tuple(group for group in groups if group.entries))

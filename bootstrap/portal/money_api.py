@@ -13,7 +13,7 @@ from attrs import frozen
 from starlette.responses import Response
 
 from bootstrap.database import Transaction
-from bootstrap.issuing import MAX_A_REQUEST, Issuing, SigningRefused
+from bootstrap.issuing import MAX_A_REQUEST, IssuedKey, Issuing, SigningRefused
 from bootstrap.money.codes import redeem_code
 from bootstrap.money.payouts import Payout, payout, payout_owner
 from bootstrap.money.purchases import Purchase, purchase, purchase_owner, purchases_of
@@ -124,19 +124,20 @@ async def _usage(visit: Visit) -> Response:
 
 
 async def _keys(visit: Visit) -> Response:
-    signing = _issuer(visit).keys()
-    keys = [
-        {
-            "key_id": each.entry.key_id.hex(),
-            "class": each.entry.credit_class,
-            "denomination": each.entry.denomination_microcredits,
-            "issue_until_s": each.entry.issue_until_s,
-            "redeem_until_s": each.entry.redeem_until_s,
-            "proof": base64.b64encode(each.proof).decode(),
-        }
-        for each in signing
-    ]
-    return visit.json({"keys": keys})
+    return visit.json({"keys": [_key_document(key) for key in list(_issuer(visit).keys())]})
+
+
+def _key_document(key: IssuedKey) -> dict[str, object]:
+    """Clients read the proof, people the rest."""
+    return {
+        "key_id": key.entry.key_id.hex(),
+        "class": key.entry.credit_class,
+        "denomination": key.entry.denomination_microcredits,
+        "issue_from": key.entry.issue_from_s,
+        "issue_until": key.entry.issue_until_s,
+        "redeem_until": key.entry.redeem_until_s,
+        "proof": base64.b64encode(key.proof).decode(),
+    }
 
 
 async def _withdraw(visit: Visit) -> Response:

@@ -1,20 +1,23 @@
 """Pages of credits and payments: balance, price list, purchases, subscriptions, codes, statements."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final, cast
 
 import trio
 from attrs import frozen
+from markupsafe import Markup
 from starlette.responses import Response
 
 from bootstrap.database import Transaction
 from bootstrap.money.codes import redeem_code
 from bootstrap.money.journal import PERSON_KINDS, balance_of, person
+from bootstrap.money.letters import credits_said
 from bootstrap.money.purchases import purchase, purchase_owner, purchases_of, start_purchase
 from bootstrap.money.refunds import may_be_regretted, refunds_of, regret_purchase
-from bootstrap.money.statements import Kind, months_of, statement, statement_csv, usage_by_day
+from bootstrap.money.settings import MICROCREDITS
+from bootstrap.money.statements import Kind, UsageDay, months_of, statement, statement_csv, usage_by_day
 from bootstrap.money.subscriptions import (
     cancel_subscription,
     start_subscription,
@@ -25,7 +28,8 @@ from bootstrap.money.subscriptions import (
 from bootstrap.portal.access import SIGNED_IN, Rule, owned
 from bootstrap.portal.bodies import text
 from bootstrap.portal.cards import Card
-from bootstrap.portal.pages import NOTICES
+from bootstrap.portal.charts import Point, bar_chart
+from bootstrap.portal.pages import NOTICES, day
 from bootstrap.portal.routes import Page, page
 from bootstrap.portal.visit import Visit
 from bootstrap.refusal import Refused
@@ -134,12 +138,31 @@ def chosen_month(visit: Visit) -> str:
     return visit.query.get("month") or f"{datetime.fromtimestamp(visit.now_s, UTC):%Y-%m}"
 
 
+def _first_day_s(now_s: int) -> int:
+    return (now_s // DAY_S - USAGE_DAYS + 1) * DAY_S
+
+
+def _chart(days: Sequence[UsageDay], now_s: int) -> Markup | None:
+    """The last days' withdrawals as bars, with a table of them; None where there were none."""
+    if not days:
+        return None
+    by_day = {each.day_at_s: each for each in days}
+    points = []
+    for at_s in range(_first_day_s(now_s), now_s + 1, DAY_S):
+        found = by_day.get(at_s, UsageDay(at_s, 0, 0))
+        shown = f"{credits_said(found.withdrawn)} credits"
+        if found.returned:
+            shown += f", {credits_said(found.returned)} of them came back"
+        points.append(Point(day(at_s), (found.withdrawn - found.returned) / MICROCREDITS, shown))
+    return bar_chart("usage", "Credits that left your account, by day", points, unit="credits")
+
+
 def _overview(transaction: Transaction, account_id: str, now_s: int) -> dict[str, Any]:
     return {
         "has": balances(transaction, account_id),
         "purchases": purchases_of(transaction, account_id, most=10),
         "subscriptions": [each for each in subscriptions_of(transaction, account_id) if each.state != "ended"],
-        "usage": usage_by_day(transaction, account_id, (now_s // DAY_S - USAGE_DAYS + 1) * DAY_S),
+        "usage": _chart(usage_by_day(transaction, account_id, _first_day_s(now_s)), now_s),
     }
 
 

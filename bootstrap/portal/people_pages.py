@@ -24,7 +24,7 @@ __all__ = ["ROUTES", "SETTLING"]
 
 SETTLING: Final = Rule(signed_in=True, settling=True)
 """For people who still have something to do before the rest is open to them."""
-AFTER_SIGNING_IN: Final = "/account"
+AFTER_SIGNING_IN: Final = "/dashboard"
 KEY_SIZE: Final = 200
 
 NOTICES.update(

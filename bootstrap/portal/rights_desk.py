@@ -1,6 +1,6 @@
 """The desk of operators and auditors: what waits for an answer, the register, and what retention would purge."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
@@ -10,7 +10,6 @@ from starlette.responses import Response
 from bootstrap.database import Transaction
 from bootstrap.people.access_log import note_access
 from bootstrap.portal.access import with_role
-from bootstrap.portal.cards import Card
 from bootstrap.portal.pages import NOTICES
 from bootstrap.portal.rights_bodies import (
     Answer,
@@ -31,7 +30,7 @@ from bootstrap.rights.contact import Message, answer_message, message_of, open_m
 from bootstrap.rights.lawful import LAWFUL_KINDS, OUTCOMES, close_lawful, enter_lawful, lawful_of, lawful_register
 from bootstrap.rights.requests import Event, Request, events_of, open_requests, request_of
 
-__all__ = ["REQUESTS_CARD", "ROUTES"]
+__all__ = ["ROUTES"]
 
 DESK: Final = with_role("operator", "auditor")
 DECIDES: Final = with_role("operator", "auditor", fresh=True)
@@ -245,12 +244,6 @@ async def _retention(visit: Visit) -> Response:
         day_s=DAY_S,
     )
 
-
-async def _card(visit: Visit) -> Mapping[str, object]:
-    return {"waiting": await visit.read(_waiting), "now_s": visit.now_s}
-
-
-REQUESTS_CARD: Final = Card("Waiting for an answer", "rights_desk/card.html", _card)
 
 ROUTES: Final[tuple[Page, ...]] = (
     page("GET", "/desk/privacy", _inbox, DESK, "What waits for an answer"),

@@ -25,6 +25,7 @@ STATUS: Final = {
     "bad_password": 422,
     "bad_scope": 422,
     "bad_signature": 403,
+    "too_few_credits": 402,
     "too_young": 422,
     "bad_link": 410,
     "busy": 503,

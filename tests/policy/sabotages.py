@@ -53,11 +53,18 @@ SESSION: Final = "src/peernet/client/session.py"
 REQUEST: Final = "src/peernet/client/request.py"
 NETWORK: Final = "src/peernet/client/network.py"
 RECEIPT: Final = "src/peernet/client/receipt.py"
+PURGING: Final = "bootstrap/retention/purging.py"
 SCREEN: Final = "src/privacy/screening/screen.py"
 HOST: Final = "src/peernet/host/service.py"
 ENTRIES: Final = "src/peernet/core/ledger/entries.py"
-PURGING: Final = "bootstrap/retention/purging.py"
+REGISTERING: Final = "bootstrap/hosts/registering.py"
+STANDING: Final = "bootstrap/hosts/standing.py"
+FORFEITING: Final = "bootstrap/hosts/forfeiting.py"
 SUITE: Final = "src/peernet/core/suite.py"
+CASHIER: Final = "bootstrap/money/cashier.py"
+PURCHASES: Final = "bootstrap/money/purchases.py"
+JOURNAL: Final = "bootstrap/money/journal.py"
+REFUSED: Final = "partial(_refused, call=call, now_s=now_s))\n            return False"
 ACCESS: Final = "bootstrap/portal/access.py"
 
 SABOTAGES: Final = (
@@ -351,6 +358,81 @@ SABOTAGES: Final = (
         ),
     ),
     Sabotage(
+        "agreement-is-not-signed",
+        7,
+        "whoever sends a peer id registers it, whether its key has signed or not",
+        "test_p07_hosts.py::test_no_host_is_registered_without_its_keys_under_this_version_of_the_text",
+        (Change(REGISTERING, "    if not is_signed(statement, sent.signature, suite):", "    if False:"),),
+    ),
+    Sabotage(
+        "old-agreements-are-taken",
+        7,
+        "a host may sign a version that is no longer in force",
+        "test_p07_hosts.py::test_no_host_is_registered_without_its_keys_under_this_version_of_the_text",
+        (Change(REGISTERING, "    if statement.version != CURRENT_VERSION:", "    if False:"),),
+    ),
+    Sabotage(
+        "asks-after-sending",
+        7,
+        "the agreement is signed and sent whatever the person says",
+        "test_p07_hosts.py::test_hosts_are_told_the_restrictions_before_anything_is_signed",
+        (Change("src/peernet/host/registration.py", "    if not agreed(offered):", "    if False:"),),
+    ),
+    Sabotage(
+        "strikes-do-nothing",
+        7,
+        "strikes are written down, and nothing follows from them",
+        "test_p07_hosts.py::test_strikes_suspend_a_host_and_are_told_to_its_operator",
+        (Change(STANDING, "    suspended = struck or _in_force", "    suspended = _in_force"),),
+    ),
+    Sabotage(
+        "suspended-hosts-are-listed",
+        7,
+        "the directory does not care who is suspended",
+        "test_p07_hosts.py::test_a_suspended_host_is_in_no_directory_of_this_node",
+        (
+            Change(
+                "bootstrap/directory.py",
+                "for signed, body in crawled.items() if body.public_key not in self.left_out}",
+                "for signed, body in crawled.items()}",
+            ),
+        ),
+    ),
+    Sabotage(
+        "forfeits-before-the-appeal",
+        7,
+        "earnings are forfeited as soon as two operators agree",
+        "test_p07_hosts.py::test_nothing_is_forfeited_before_the_appeal_delay_or_while_an_appeal_is_open",
+        (Change(FORFEITING, "        return given_at_s + APPEAL_WITHIN_S", "        return given_at_s"),),
+    ),
+    Sabotage(
+        "forfeits-while-an-appeal-is-open",
+        7,
+        "an appeal holds up nothing",
+        "test_p07_hosts.py::test_nothing_is_forfeited_before_the_appeal_delay_or_while_an_appeal_is_open",
+        (Change(FORFEITING, " or open_appeals(transaction, host_id):", ":"),),
+    ),
+    Sabotage(
+        "one-operator-is-enough",
+        7,
+        "an operator agrees with themselves",
+        "test_p07_hosts.py::test_one_operator_forfeits_nothing_alone_where_there_is_another",
+        (Change(FORFEITING, "    if by in {given_by, owner}:", "    if by == owner:"),),
+    ),
+    Sabotage(
+        "operators-judge-themselves",
+        7,
+        "whoever gave a strike decides the appeal against it",
+        "test_p07_hosts.py::test_whoever_gave_a_sanction_does_not_judge_the_appeal",
+        (
+            Change(
+                "bootstrap/hosts/appeals.py",
+                "    if by in {given_by, account_id} and other_operators(transaction, by):",
+                "    if by == account_id and other_operators(transaction, by):",
+            ),
+        ),
+    ),
+    Sabotage(
         "nothing-is-encrypted",
         11,
         "sessions carry the plaintext with an empty tag",
@@ -586,6 +668,73 @@ SABOTAGES: Final = (
                 ACCESS,
                 "    if rule.owner is not None and rule.owner(transaction, parameters) != visitor.account_id:",
                 "    if False:",
+            ),
+        ),
+    ),
+    Sabotage(
+        "timeout-is-a-failure",
+        10,
+        "a payout without an answer is put back, and may have been paid",
+        "test_p10_payments.py::test_a_payout_that_timed_out_is_neither_lost_nor_paid_twice",
+        (Change(CASHIER, "partial(note_try, call=call, now_s=now_s))\n            return False", REFUSED),),
+    ),
+    Sabotage(
+        "duplicate-webhooks-count-twice",
+        10,
+        "each word of the provider moves money, whether it was heard before or not",
+        "test_p10_payments.py::test_what_the_provider_says_twice_counts_once",
+        (
+            Change(PURCHASES, "if _RANK[fact.state] <= _RANK[bought.state]:", "if False:"),
+            Change(
+                JOURNAL,
+                "        key=key,\n        debit=debit.id,",
+                "        key=__import__('secrets').token_hex(8),\n        debit=debit.id,",
+            ),
+        ),
+    ),
+    Sabotage(
+        "credits-before-clearing",
+        10,
+        "credits are given for what is paid and has not cleared",
+        "test_p10_payments.py::test_credits_are_there_only_once_the_payment_has_cleared",
+        (Change(PURCHASES, 'if fact.state == "cleared":', 'if fact.state in {"paid", "cleared"}:'),),
+    ),
+    Sabotage(
+        "a-card-number-is-asked-for",
+        10,
+        "the page of the test provider has a field for a card",
+        "test_p10_payments.py::test_a_card_number_that_somebody_types_anyway_is_kept_nowhere",
+        (
+            Change(
+                "bootstrap/portal/templates/money/test_provider.html",
+                '<p><button name="choice" value="pay">',
+                '<p><input name="card_number"><button name="choice" value="pay">',
+            ),
+        ),
+    ),
+    Sabotage(
+        "bank-accounts-are-kept",
+        10,
+        "the account at which somebody is paid has a column",
+        "test_p10_payments.py::test_no_column_and_no_field_is_for_a_card_or_a_bank_account",
+        (
+            Change(
+                "bootstrap/database/migrations/0002_money.sql",
+                "CREATE TABLE payee (",
+                "CREATE TABLE payee (\n    iban TEXT,",
+            ),
+        ),
+    ),
+    Sabotage(
+        "provider-list-is-silent",
+        10,
+        "the list of providers does not say what they receive",
+        "test_p10_payments.py::test_providers_are_listed_with_what_they_receive",
+        (
+            Change(
+                "bootstrap/money/providers.py",
+                '"the amount and the number of credits of a purchase, subscription, refund or payout",',
+                '"some of it",',
             ),
         ),
     ),

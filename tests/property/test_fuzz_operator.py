@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar, cast
 
 import pytest
 from attrs import asdict, frozen
@@ -10,6 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bootstrap.backups import Backup, KeptFile
+from bootstrap.money.offline import OfflineProvider
+from bootstrap.money.provider import BadEvent
+from bootstrap.people.addresses import parse_address
 from bootstrap.portal.bodies import flag, from_form, from_json, many, one_of, schema_of, text, whole
 from bootstrap.portal.crossing import CrossingGuard
 from bootstrap.refusal import Refused
@@ -26,6 +30,9 @@ JSON_VALUES = st.recursive(
 )
 
 
+Read = TypeVar("Read")
+
+
 @frozen
 class Body:
     name: str = text(at_most=10, pattern="[a-z]+")
@@ -35,14 +42,13 @@ class Body:
     tags: tuple[str, ...] = many(at_most=3, each_at_most=4, default=())
 
 
-def taken(read: Callable[[], Body]) -> Body | None:
-    """What was read, or None where it was refused as bodies are."""
-    reason = "bad_body"
+def taken(read: Callable[[], Read], refused_as: str = "bad_body") -> Read | None:
+    """What was read, or None where it was refused for that reason."""
     try:
         return read()
     except Refused as refusal:
         reason = refusal.reason
-    assert reason == "bad_body"
+    assert reason == refused_as
     return None
 
 
@@ -104,3 +110,23 @@ def test_nobody_guesses_a_token(headers: dict[str, str], cookie: str | None, ses
         GUARD.check_origin(headers)
         GUARD.check(cookie, session, shown)
     assert refused.value.reason == "crossed"
+
+
+@fuzzes(parse_address)
+@examples(300)
+@given(st.text(max_size=400) | st.from_regex(r"[a-z.+]{1,70}@[a-zé.-]{1,80}", fullmatch=True))
+def test_an_address_is_one_that_mail_can_be_sent_to_or_refused(given_text: str):
+    address = taken(lambda: parse_address(given_text), "bad_address")
+    if address is None:
+        return
+    assert len(address.key) <= 254
+    assert not set(address.text) & set('\r\n\t <>,;:"\\')
+
+
+@fuzzes(OfflineProvider.read_event)
+@examples(200)
+@given(st.binary(max_size=300), st.text(max_size=80))
+def test_an_event_that_nobody_signed_is_refused(body: bytes, signature: str):
+    provider = OfflineProvider(cast("Any", None), lambda: 0, "http://127.0.0.1", bytes(32))
+    with pytest.raises(BadEvent):
+        provider.read_event(body, signature)

@@ -106,7 +106,7 @@ def test_a_menu_has_what_its_reader_may_see():
     person = menu_for(Visitor(account_id="a"))
     assert [group.name for group in person.groups] == ["Your account"]
     both = menu_for(Visitor(account_id="a", roles=frozenset({"operator", "auditor"})))
-    assert [group.name for group in both.groups] == ["Your account", "Operator's desk"]
+    assert [group.name for group in both.groups] == ["Your account", "Operator’s desk"]
     paths = [entry.path for group in both.groups for entry in group.entries]
     assert len(paths) == len(set(paths))
 

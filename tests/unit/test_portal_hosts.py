@@ -9,6 +9,7 @@ import pytest
 from attrs import asdict
 
 from bootstrap.hosts.agreement import agreement
+from bootstrap.hosts.appeals import make_appeal
 from bootstrap.hosts.earnings import Earned, NoEarnings
 from bootstrap.hosts.measuring import Measured, record_round
 from bootstrap.hosts.network import SeenHost
@@ -389,3 +390,15 @@ async def test_a_registered_host_is_measured_by_itself(office: Office, host: str
     assert "1 hosts answer now" in browser.text
     assert "small" in browser.text
     assert one(office, "SELECT tries FROM host_measured") == 1
+
+
+async def test_the_dashboard_and_the_desk_have_a_card_of_hosts(office: Office, host: str):
+    sanction = office.database.write(partial(suspend_host, host_id=host, by="olga", now_s=NOW_S, **WHY))
+    office.database.write(lambda transaction: make_appeal(transaction, sanction, "ann", "It was not so.", NOW_S))
+    ann, bob, olga = (browse(office, name) for name in ("ann", "bob", "olga"))
+    await ann.open("/dashboard")
+    assert "0 of 1 hosts of yours answer" in ann.text
+    await bob.open("/dashboard")
+    assert "You run no host here." in bob.text
+    await olga.open("/desk")
+    assert "1 appeals and 0 forfeitures wait for a person." in olga.text

@@ -275,9 +275,11 @@ async def test_a_wallet_withdraws_and_may_ask_again(office: Office, ann: str):
     other = await program.call("POST", WITHDRAW, asking(denomination=100_000), authorization=token)
     assert other.json()["reason"] == "request_id_taken"
     much = await program.call("POST", WITHDRAW, asking(2, 4), authorization=token)
-    assert much.json()["reason"] == "too_few_credits"
+    assert (much.status_code, much.json()["reason"]) == (402, "too_few_credits")
     granted = await program.call("POST", WITHDRAW, asking(3, **{"class": "granted"}), authorization=token)
     assert granted.json()["reason"] == "too_few_credits"
+    page = await signed_in(office, ann).open("/credits")
+    assert "2 credits</td>" in page.text
     usage = await program.call("GET", "/api/v1/usage", authorization=token)
     assert [day["withdrawn_microcredits"] for day in usage.json()["days"]] == [2 * MICROCREDITS]
 

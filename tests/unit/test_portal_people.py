@@ -89,6 +89,7 @@ async def test_from_sign_up_to_signing_out(office: Office):
         await browser.open(f"/verify?key={newest_key(office)}")
         await browser.submit("/verify", password=PASSWORD)
         assert "Your address is confirmed" in browser.text
+        await browser.open("/account")
         assert "Ann@example.org" in browser.text
         await browser.submit("/sign-out")
         assert "signed out" in browser.text
@@ -122,7 +123,7 @@ async def test_the_link_alone_is_not_the_account(office: Office):
         assert SESSION_COOKIE not in browser.http.cookies
         # It is still good for whoever knows it.
         await browser.submit("/verify", password=PASSWORD)
-        assert browser.page.url.path == "/account"
+        assert browser.page.url.path == "/dashboard"
 
 
 @pytest.mark.parametrize(
@@ -230,7 +231,7 @@ async def test_a_known_browser_gets_in_while_others_guess(office: Office):
             await sign_in(other, password="not the password")
         assert other.page.status_code == 429
         assert (await sign_in(mine)).status_code == 200
-        assert mine.page.url.path == "/account"
+        assert mine.page.url.path == "/dashboard"
         cookie = mine.http.cookies.get(BROWSER_COOKIE)
         assert cookie
         assert "HttpOnly" in str(other.http.cookies) or other.http.cookies.get(BROWSER_COOKIE) is None
@@ -258,7 +259,7 @@ async def test_a_session_that_was_planted_is_not_the_persons(office: Office):
     async with Browser(office) as browser:
         browser.http.cookies.set(SESSION_COOKIE, "planted")
         await sign_in(browser)
-        assert browser.page.url.path == "/account"
+        assert browser.page.url.path == "/dashboard"
     async with Browser(office) as thief:
         thief.http.cookies.set(SESSION_COOKIE, "planted")
         assert (await thief.http.get("/account")).status_code == 303
@@ -269,6 +270,7 @@ async def test_signing_in_ends_what_was_there_before(office: Office):
     async with signed_in(office, mallory) as browser:
         planted = browser.http.cookies[SESSION_COOKIE]
         await sign_in(browser)
+        await browser.open("/account")
         assert "ann@example.org" in browser.text
     async with Browser(office) as thief:
         thief.http.cookies.set(SESSION_COOKIE, planted)
@@ -293,9 +295,9 @@ async def test_a_stolen_session_ends_with(office: Office, how: str):
                 [form] = [form for form in forms_in(page) if form.values.get("everywhere")]
                 mine.page = await mine.http.post(form.action, data=form.values, follow_redirects=True)
             case "one":
-                for form in forms_in(mine.page.text):
-                    if re.fullmatch("/account/sessions/[a-z2-7]+/end", form.action):
-                        await mine.http.post(form.action, data=form.values)
+                other = next(row for row in mine.page.text.split("<tr>")[2:] if "this one" not in row)
+                await mine.submit(forms_in(other)[0].action)
+                assert "That session is ended" in mine.text
             case _:
                 await mine.open("/recover")
                 await mine.submit("/recover", email="ann@example.org")
@@ -303,7 +305,7 @@ async def test_a_stolen_session_ends_with(office: Office, how: str):
                 await mine.submit("/recover/new", password=NEW_PASSWORD)
                 assert mine.page.url.path == "/sign-in"
         assert (await thief.http.get("/account")).status_code == 303
-        mine_goes_on = how in {"password", "others"}
+        mine_goes_on = how in {"password", "others", "one"}
         assert (await mine.http.get("/account")).status_code == (200 if mine_goes_on else 303)
 
 
@@ -345,7 +347,7 @@ async def test_a_recovery_link_works_once(office: Office):
         assert "Sign in with the new one" in browser.text
         assert (await browser.open(link)).status_code == 410
         await sign_in(browser, password=NEW_PASSWORD)
-        assert browser.page.url.path == "/account"
+        assert browser.page.url.path == "/dashboard"
 
 
 async def test_keys_that_are_none_cost_no_hash(office: Office):
@@ -435,7 +437,7 @@ async def test_signing_in_goes_on_where_one_was(office: Office):
     async with Browser(office) as browser:
         await browser.open("/sign-in?next=https://evil.example/")
         await browser.submit("/sign-in", email="ann@example.org", password=PASSWORD)
-        assert browser.page.url.path == "/account"
+        assert browser.page.url.path == "/dashboard"
         assert browser.page.url.host == "127.0.0.1"
 
 
@@ -600,7 +602,7 @@ async def test_who_has_not_confirmed_yet_can_have_the_link_again(office: Office)
         link = f"/verify?key={newest_key(office)}"
         await browser.open(link)
         await browser.submit("/verify", password=PASSWORD)
-        assert browser.page.url.path == "/account"
+        assert browser.page.url.path == "/dashboard"
     assert ann
 
 
@@ -669,7 +671,7 @@ async def test_a_suspended_person_is_told_why_and_still_gets_in(office: Office):
         await desk.submit(f"/desk/people/{ann}/suspend", reason="You sent spam to hosts.")
         assert "You sent spam to hosts." in mails(office.database)[-1][2]
         await sign_in(browser)
-        assert browser.page.url.path == "/account"
+        assert browser.page.url.path == "/dashboard"
         await desk.submit(f"/desk/people/{ann}/restore")
         assert "works again" in desk.text
 

@@ -102,8 +102,9 @@ def test_the_seed_is_on_the_disk_before_anything_is_asked(purse, portal):
 
 def test_what_is_refused_the_first_time_is_forgotten_and_what_is_refused_later_is_not(purse, portal):
     ask = portal.answer
-    portal.answer = lambda method, *rest: (402, {}) if method == "POST" else ask(method, *rest)
-    with pytest.raises(UserError, match="does not cover"):
+    too_few = {"reason": "too_few_credits", "detail": "there are\x1b fewer"}
+    portal.answer = lambda method, *rest: (409, too_few) if method == "POST" else ask(method, *rest)
+    with pytest.raises(UserError, match=r"signed nothing \(there are fewer\)"):
         get(purse, portal, 3_000)
     assert purse.withdrawals() == []
     portal.answer = ask
@@ -115,6 +116,18 @@ def test_what_is_refused_the_first_time_is_forgotten_and_what_is_refused_later_i
         get(purse, portal, 3_000)
     portal.fails_with = 0
     assert get(purse, portal, 3_000) == 3
+
+
+def test_what_is_back_in_the_account_is_forgotten(purse, portal):
+    portal.loses_answers = 1
+    with pytest.raises(WithdrawalFailed):
+        get(purse, portal, 3_000)
+    ask = portal.answer
+    back = {"reason": "not_signed", "detail": "its key may be over"}
+    portal.answer = lambda method, *rest: (409, back) if method == "POST" else ask(method, *rest)
+    with pytest.raises(UserError, match="its key may be over"):
+        get(purse, portal, 1_000)
+    assert purse.withdrawals() == []
 
 
 def test_a_portal_that_signs_something_else_is_found_out(purse, portal):

@@ -47,6 +47,9 @@ MAX_ANSWER_SIZE: Final = 1 << 20
 MAX_FILE_SIZE: Final = 16 << 20
 MAX_A_REQUEST: Final = 100
 RANDOM_SIZE: Final = 16
+MAX_DETAIL: Final = 300
+NOT_SIGNED: Final = "not_signed"
+"""The portal's word for a withdrawal that its issuer will never sign: the amount is back in the account."""
 REFUSED_FOR_GOOD: Final = frozenset({400, 402, 409, 422})
 """Answers to what was asked for the first time after which nothing was signed."""
 
@@ -86,7 +89,7 @@ class Portal:
                 content = answer.read(MAX_ANSWER_SIZE + 1)
         except urllib.error.HTTPError as error:
             with error:
-                raise _refusal(error.code) from error
+                raise _refusal(error.code, error.read(MAX_ANSWER_SIZE)) from error
         except OSError as error:
             raise WithdrawalFailed(f"the portal {self.url} cannot be reached: run the command again") from error
         if len(content) > MAX_ANSWER_SIZE:
@@ -101,7 +104,11 @@ class Portal:
 
 
 class _RefusedForGood(UserError):
-    """The portal will never sign this."""
+    """The portal signs nothing of this; `reason` is its word for why."""
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 def withdraw(
@@ -184,10 +191,12 @@ def _keys_of(
 
 
 def _finish_earlier(purse: Purse, portal: Portal, withdrawal: Withdrawal) -> int:
-    """Of one that is refused now it is not known whether it was signed then: it stays."""
+    """Of one that is refused now it is not known whether it was signed then: it stays, unless the portal says so."""
     try:
         return _finish(purse, portal, withdrawal)
-    except _RefusedForGood:
+    except _RefusedForGood as refused:
+        if refused.reason == NOT_SIGNED:
+            purse.end_withdrawal(withdrawal.request_id)
         return 0
 
 
@@ -219,14 +228,28 @@ def _blobs(answer: dict[str, Any], name: str, inner: str | None = None) -> list[
         raise WithdrawalFailed(f"the portal's answer has no {name}, or in another form") from error
 
 
-def _refusal(code: int) -> PeernetError:
+def _refusal(code: int, content: bytes) -> PeernetError:
+    reason, said = _problem(content)
     if code in {401, 403}:
-        return UserError("the portal does not take this token: make a new one on your account's page")
-    if code == 402:
-        return _RefusedForGood("the portal says that the account does not cover this: buy credits there first")
+        return UserError(f"the portal does not let this token do that{said}: see your account's page")
     if code in REFUSED_FOR_GOOD:
-        return _RefusedForGood(f"the portal refuses this withdrawal (HTTP {code}), and has signed nothing")
-    return WithdrawalFailed(f"the portal is in trouble (HTTP {code}): run the command again in a while")
+        return _RefusedForGood(
+            f"the portal refuses this withdrawal (HTTP {code}), and has signed nothing{said}", reason
+        )
+    return WithdrawalFailed(f"the portal is in trouble (HTTP {code}){said}: run the command again in a while")
+
+
+def _problem(content: bytes) -> tuple[str, str]:
+    """The word and the explanation of an answer of RFC 9457; empty where there are none."""
+    try:
+        found = json.loads(content)
+        reason, detail = found["reason"], found["detail"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return "", ""
+    if not isinstance(reason, str) or not isinstance(detail, str):
+        return "", ""
+    shown = "".join(character for character in detail if character.isprintable())[:MAX_DETAIL]
+    return reason, f" ({shown})"
 
 
 def _opener() -> urllib.request.OpenerDirector:
