@@ -20,9 +20,9 @@ from bootstrap.retention.purge import Purge
 
 __all__ = ["AIM_S", "Batch", "due_counts", "purge", "purge_batches"]
 
-AIM_S: Final = 0.02
+AIM_S: Final = 0.008
 FIRST_ROWS: Final = 50
-MAX_ROWS: Final = 2_000
+MAX_ROWS: Final = 1_000
 Periods = Mapping[str, int]
 
 

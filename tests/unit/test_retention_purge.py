@@ -198,7 +198,7 @@ def test_a_batch_that_takes_long_is_followed_by_a_smaller_one(sqlite_database: D
     slow = purge_batches(sqlite_database, periods(), NOW, rules=[rule], clock=lambda: next(ticks) * 0.2)
     rows = [batch.rows for batch in slow]
     assert rows[0] == purging.FIRST_ROWS
-    assert rows[1] == purging.FIRST_ROWS // 10
+    assert rows[1] == int(purging.FIRST_ROWS * purging.AIM_S / 0.2)
     assert max(rows[2:]) == 1
 
 
