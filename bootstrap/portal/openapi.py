@@ -69,7 +69,7 @@ def _operation(route: Page) -> dict[str, Any]:
         "operationId": _name(route),
         "summary": route.summary,
         "responses": {
-            "2XX": {"description": "Done.", "content": {"application/json": {"schema": {}}}},
+            "2XX": {"description": "Done.", "content": {route.answers: {"schema": {}}}},
             "default": {
                 "description": "Refused.",
                 "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},

@@ -31,6 +31,8 @@ class Page:
     body: type[Any] | None = None
     """What a request carries (`portal.bodies`); None for nothing."""
     max_body_bytes: int = 64 * 1024
+    answers: str = "application/json"
+    """The media type of what an API route answers where it does what it was asked for."""
 
     def __attrs_post_init__(self) -> None:
         if (self.kind == "api") != self.path.startswith("/api/"):
@@ -59,6 +61,7 @@ def api(
     *,
     body: type[Any] | None = None,
     max_body_bytes: int = 64 * 1024,
+    answers: str = "application/json",
 ) -> Page:
     """A route of the API: JSON in, JSON out, errors as RFC 9457 has them."""
-    return Page(method, path, handler, rule, "api", summary, body, max_body_bytes)
+    return Page(method, path, handler, rule, "api", summary, body, max_body_bytes, answers)

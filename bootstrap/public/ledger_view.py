@@ -18,7 +18,18 @@ from attrs import frozen
 
 from bootstrap.log import Log
 from peernet.core.ledger.checkpoint import parse_checkpoint_text, read_unverified
-from peernet.core.ledger.entries import Entry, encode_entry
+from peernet.core.ledger.entries import (
+    Change,
+    Entry,
+    Grant,
+    Issue,
+    IssuerKey,
+    Redeem,
+    Settle,
+    encode_entry,
+    grant_id,
+    settle_id,
+)
 from peernet.core.ledger.merkle import leaf_hash
 from peernet.core.ledger.messages import mirror_prefix
 from peernet.core.ledger.notes import VerifierKey, open_note
@@ -39,7 +50,14 @@ __all__ = [
 
 KEY_SIZE: Final = 32
 REFUSED_PATH: Final = "refused"
-_KINDS: Final = {"grant": "Lane funded", "settle": "Lane settled"}
+_KINDS: Final[dict[type, str]] = {
+    Grant: "Lane funded by a grant",
+    Redeem: "Lane funded by credits",
+    Settle: "Lane settled",
+    Change: "Change given back",
+    IssuerKey: "Key for signing credits",
+    Issue: "Credits signed",
+}
 _LABELS: Final = {
     "lane_key": "Lane",
     "payout_key": "Payout key",
@@ -48,6 +66,11 @@ _LABELS: Final = {
     "at_s": "Taken by the log",
     "expires_at_s": "Expires",
     "commitment": "Commitment to the rest",
+    "credit_class": "Class of credits",
+    "denomination_microcredits": "Each credit is worth",
+    "key_id": "Issuer’s key",
+    "total": "Signed in all",
+    "credits": "Credits",
 }
 Result = TypeVar("Result")
 
@@ -207,7 +230,7 @@ class NodeLedger:
         key = _key_of(text)
         if key is None:
             return []
-        names = [kind.encode() + b":" + key for kind in _KINDS]
+        names = [grant_id(key), settle_id(key), b"change:" + key, b"issuer-key:" + key]
         found = await self._in_thread(lambda: [self._log.index_of(name) for name in names])
         return [index for index in found if index is not None]
 
@@ -275,8 +298,8 @@ def _fact(name: str, value: object) -> Fact:
 
 def _shown(log: Log, index: int) -> ShownEntry:
     entry = log.entry(index)
-    kind = type(entry).__name__.lower()
-    return ShownEntry(index, _KINDS.get(kind, type(entry).__name__), leaf_hash(encode_entry(entry)), facts_of(entry))
+    kind = _KINDS.get(type(entry), type(entry).__name__)
+    return ShownEntry(index, kind, leaf_hash(encode_entry(entry)), facts_of(entry))
 
 
 def _counted(policy: LedgerPolicy) -> frozenset[str]:

@@ -16,7 +16,14 @@ from bootstrap.refusal import Refused
 from tests.browser.chromium import PHONE, Watched, axe_problems, open_context, running_chromium
 from tests.portal_site import Site, new_person, running_site
 
-FILES = {"/ledger/checkpoint", "/.well-known/security.txt", "/robots.txt", "/favicon.ico", "/healthz"}
+FILES = {
+    "/ledger/checkpoint",
+    "/.well-known/security.txt",
+    "/robots.txt",
+    "/favicon.ico",
+    "/healthz",
+    "/statements/csv",
+}
 """What is no page for people, although it is no API either."""
 GOES_ON = {"/.well-known/change-password"}
 BY_LINK = {"/recover/new": 410}

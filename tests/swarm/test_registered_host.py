@@ -89,6 +89,9 @@ async def test_a_host_registers_is_measured_and_left_out_when_suspended(tmp_path
 
                 async with httpx.AsyncClient() as http:
                     page = (await http.get(f"{url}/status")).text
+                    assert "The network now" in (await http.get(url)).text
+                    checkpoint = (await http.get(f"{url}/ledger/checkpoint")).text
+                assert checkpoint.startswith("peernet.local/log\n")
                 assert model in page
                 peer_key = Home.at(host_home).keypair("identity", MixedSuite()).public_key
                 assert "cellar" not in page

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from attrs import evolve, frozen
@@ -11,8 +12,9 @@ from bootstrap.portal.app import Portal
 from bootstrap.portal.office import Office
 from bootstrap.portal.table import ROUTES
 from bootstrap.portal.visit import SESSION_COOKIE
-from bootstrap.public.ledger_view import facts_of, state_of_log
+from bootstrap.public.ledger_view import _KINDS, facts_of, state_of_log
 from peernet.core.errors import RemoteProtocolError
+from peernet.core.ledger.entries import Entry
 from peernet.core.ledger.messages import mirror_prefix
 from peernet.core.ledger.policy import one_log_policy
 from peernet.core.ledger.proofs import LogProof, open_entry_proof
@@ -159,6 +161,10 @@ def test_a_log_alone_is_said_to_be_on_its_word(shown: Shown):
     with pytest.raises(RemoteProtocolError):
         other = evolve(key, public_key=bytes(32))
         state_of_log(shown.ledger.log.checkpoint(), other, one_log_policy(other), SUITE, own=True, refused=False)
+
+
+def test_every_kind_of_entry_has_a_name_for_people():
+    assert set(get_args(Entry)) == set(_KINDS)
 
 
 def test_entries_of_kinds_to_come_are_shown_field_by_field():
