@@ -13,7 +13,6 @@ import sqlite3
 import subprocess
 import time
 import zipfile
-from functools import partial
 from pathlib import Path
 
 import httpx
