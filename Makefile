@@ -19,6 +19,7 @@
 #   make setup    only what 'make demo' needs
 #   make train-lexicon   the lists of given names and of ordinary words, anew           (maintainers)
 #   make train-screening  the classifier of what is refused, anew, in some minutes    (maintainers; needs the data sets)
+#   make train-planner    what the planner asks beside its rules, anew, in minutes  (maintainers)
 #   make pins     resolve the pinned requirements anew (maintainers)
 #   make clean    remove the environment and all caches; the fetched model stays in .cache/models
 
@@ -38,8 +39,8 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-dep
 
 export PIP_NO_WARN_SCRIPT_LOCATION := 1
 
-.PHONY: setup demo attack vllm libp2p blindrsa presidio leaks train-detector train-lexicon train-screening test fuzz check coverage sabotage \
-	bench simulate screenshots pins clean
+.PHONY: setup demo attack vllm libp2p blindrsa presidio leaks train-detector train-lexicon train-screening train-planner test fuzz check \
+	coverage sabotage bench simulate screenshots pins clean
 
 setup: $(VENV)/.demo $(MODEL)
 
@@ -103,6 +104,9 @@ train-lexicon: $(VENV)/.test
 
 train-screening: $(VENV)/.test
 	$(BIN)/python -m training.screening.train $(OPTIONS)
+
+train-planner: $(VENV)/.test
+	$(BIN)/python -m training.planning.train $(OPTIONS)
 
 # --- what the commands need -------------------------------------------------------------------------------------------
 

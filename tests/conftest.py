@@ -3,7 +3,7 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -59,3 +59,16 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests of whole swarms come last: what is quick to tell is told first."""
     items.sort(key=lambda item: item.get_closest_marker("swarm") is not None)
+
+
+class _NoJudge:
+    def verdict(self, text: str, holds: Sequence[tuple[int, int]] = ()) -> None:
+        """None, as of a request that is too long for the judge: the rules decide alone."""
+
+
+@pytest.fixture(scope="module")
+def rules_alone() -> Generator[None]:
+    """Requests are planned by the rules alone: what tests of a rule are about, in a few words each."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("privacy.planning._deciding.packaged", _NoJudge)
+        yield

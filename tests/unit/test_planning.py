@@ -25,6 +25,8 @@ from privacy.planning import (
     plan,
 )
 
+pytestmark = pytest.mark.usefixtures("rules_alone")
+
 STANDARD = ExposurePolicy()
 STRICT = ExposurePolicy(level=Level.STRICT)
 OPEN = ExposurePolicy(level=Level.OPEN)

@@ -8,6 +8,8 @@ import pytest
 
 from privacy.planning import ChatMessage, ExposurePolicy, Plan, plan
 
+pytestmark = pytest.mark.usefixtures("rules_alone")
+
 
 def planned(text: str) -> Plan:
     return plan([ChatMessage("user", text)], [[]], 12, ExposurePolicy())

@@ -16,6 +16,8 @@ from privacy.planning import ChatMessage, ExposurePolicy, Plan, merge, plan
 from privacy.pseudonyms import Conversation
 from privacy.restoring import restore
 
+pytestmark = pytest.mark.usefixtures("rules_alone")
+
 HOSTS = 12
 
 

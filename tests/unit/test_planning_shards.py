@@ -24,6 +24,8 @@ from privacy.planning import (
     plan,
 )
 
+pytestmark = pytest.mark.usefixtures("rules_alone")
+
 STRICT = ExposurePolicy(Level.STRICT)
 PARAGRAPHS = [
     "The ferry left at six, half empty, with a smell of diesel and oranges on the lower deck. Nobody spoke.",

@@ -34,6 +34,8 @@ PEOPLE = "\n\n".join(
     for name, age, remark in zip("ABCDEF", range(30, 36), REMARKS, strict=True)
 )
 
+pytestmark = pytest.mark.usefixtures("rules_alone")
+
 
 def planned(text: str) -> Plan:
     return plan([ChatMessage("user", text)], [[]], 8, ExposurePolicy())

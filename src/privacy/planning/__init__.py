@@ -15,6 +15,10 @@ one ends and the other begins, `_piecewise` says whether the instruction can be 
 people put it), `_records` finds records of several lines, `_cutting` cuts the text into pieces and balances runs of
 them, `_sharding` makes of these what `_planner` plans.
 
+Beside the rules stands a small trained judge (`_deciding` says which of the two holds): `_atoms` cuts a message by its
+marks alone, `_traits`, `_signs` and `_measures` say what can be seen of it, `_judge` what follows, and `_judged` makes
+the same groups and segments of it. How it was trained: `training/planning`.
+
 Rules (promise P3; design section 6, steps 4 and 6):
 
 1. In doubt, join: a task without what it refers to is of no use, and a joined one is merely less private.
@@ -34,6 +38,9 @@ Rules (promise P3; design section 6, steps 4 and 6):
 7. A text under one instruction that can be done piece by piece (translate, label each, extract all names) goes in
    runs of whole paragraphs, records or lines, each with the instruction. Where anything in the instruction speaks of
    the whole (compare, rank, count, one conclusion), or the form of the text binds it (code, a poem), it stays whole.
+
+8. The judge may keep whole what the rules would divide, and, where it is sure, divide what they would keep. In doubt
+   a request stays whole.
 
 Shares are taken before masking, and so are upper bounds of what the receipt will say.
 """

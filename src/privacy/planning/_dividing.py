@@ -47,14 +47,20 @@ def divide(source: Source, policy: ExposurePolicy) -> tuple[list[Unit], list[Gro
     needs.resolve()
     if len(needs.tasks) < 2:
         return units, [], "one_task" if needs.tasks else "no_task"
-    groups = _bounded([Group(*group) for group in needs.groups()])
+    groups, why = settled(source, units, [Group(*group) for group in needs.groups()])
+    return units, groups, why
+
+
+def settled(source: Source, units: Sequence[Unit], groups: Sequence[Group]) -> tuple[list[Group], WhyWhole]:
+    """The groups, those joined that are too many or share too much; the reason where one is left."""
+    groups = _bounded(list(groups))
     if len(groups) < 2:
-        return units, groups, "dependent"
+        return groups, "dependent"
     while (pair := _sharing(source, units, groups)) is not None:
         one, other = pair
         one.tasks, one.background = sorted(one.tasks + other.tasks), one.background | other.background
         groups = [group for group in groups if group is not other]
-    return units, groups, "shared" if len(groups) < 2 else ""
+    return groups, "shared" if len(groups) < 2 else ""
 
 
 def _promote_remarks(units: list[Unit]) -> None:

@@ -92,7 +92,9 @@ class Fragment:
 
 Structure = Literal["list", "paragraphs", "text", "sections", "whole"]
 """`text`: answers that follow each other as the parts of the text did. `sections`: each under its titles."""
-WhyWhole = Literal["", "open", "one_task", "no_task", "dependent", "shared", "too_many_parts", "needs_all"]
+WhyWhole = Literal[
+    "", "open", "one_task", "no_task", "dependent", "shared", "too_many_parts", "needs_all", "one_matter"
+]
 
 
 @frozen

@@ -11,7 +11,8 @@ from typing import Final
 
 from peernet.core.errors import LocalProtocolError
 from privacy.mention import Mention
-from privacy.planning._dividing import Group, divide
+from privacy.planning._deciding import decide
+from privacy.planning._dividing import Group
 from privacy.planning._history import History
 from privacy.planning._model import (
     ChatMessage,
@@ -24,8 +25,7 @@ from privacy.planning._model import (
     WhyWhole,
 )
 from privacy.planning._references import stems
-from privacy.planning._segments import needs_all
-from privacy.planning._sharding import Shards, find_shards
+from privacy.planning._sharding import Shards
 from privacy.planning._source import Source
 from privacy.planning._units import Unit
 
@@ -52,15 +52,12 @@ def plan(
     if hosts < 1:
         raise PlanRefused("no host is there to answer: wait until one joins, or answer on a local engine")
     source = Source(messages, mentions_per_message)
-    text_in_runs = find_shards(source, hosts, policy)
-    if text_in_runs is not None:
-        return _shards(source, text_in_runs, hosts, policy, history)
-    if policy.level is not Level.OPEN and needs_all(source.text):
-        return _whole(source, "needs_all", hosts, policy, history)
-    units, groups, why_whole = divide(source, policy)
-    if why_whole:
-        return _whole(source, why_whole, hosts, policy, history)
-    return _tasks(source, units, groups, hosts, policy, history)
+    division = decide(source, hosts, policy)
+    if division.shards is not None:
+        return _shards(source, division.shards, hosts, policy, history)
+    if division.why_whole:
+        return _whole(source, division.why_whole, hosts, policy, history)
+    return _tasks(source, division.units, division.groups, hosts, policy, history)
 
 
 def _whole(source: Source, why: WhyWhole, hosts: int, policy: ExposurePolicy, history: History | None) -> Plan:

@@ -150,11 +150,11 @@ def segment(text: str) -> Segments | None:
     last = _tail(text, lines, first, announced=announced)
     if last is None:
         return None
-    material = _material(text, lines[first:last], head)
+    material = material_lines(text, lines[first:last], head)
     tail = [(lines[last].start, lines[-1].end)] if last < len(lines) else []
     instruction = [*head, *tail]
     said = [text[start:end] for start, end in instruction]
-    manner = manner_of([task for part in said for task in _instructions(part)], "\n".join(said))
+    manner = manner_of([task for part in said for task in instructions_of(part)], "\n".join(said))
     if manner is None or not material or _is_code(text, material):
         return None
     return Segments(tuple(instruction), tuple(material), manner)
@@ -224,7 +224,7 @@ def _asks_about_above(text: str, lines: Sequence[Line]) -> bool:
         return False
     end = next((n for n, line in enumerate(above) if n and line.gap), len(above))
     first = text[above[0].start : min(above[end - 1].end, above[0].start + MAX_PARAGRAPH_CHARS)]
-    if _instructions(first) or not _is_all_said(said, creating=True):
+    if instructions_of(first) or not _is_all_said(said, creating=True):
         return False
     return _ABOUT_TEXT.search(said) is not None or _is_document(text, above)
 
@@ -262,7 +262,7 @@ MAX_SHOWN_PARAGRAPHS: Final = 12
 
 def _is_all_said(said: str, *, creating: bool) -> bool:
     """Whether a paragraph is nothing but what to do with a text."""
-    tasks = _instructions(said)
+    tasks = instructions_of(said)
     told = [said[start:end] for start, end in sentence_spans(said)]
     if not tasks or len(told) > MAX_ASKED_SENTENCES or (not creating and first_word(tasks[0]) in CREATING):
         return False
@@ -276,7 +276,7 @@ _BASED_ON: Final = re.compile(
 )
 
 
-def _instructions(said: str) -> list[str]:
+def instructions_of(said: str) -> list[str]:
     """The sentences of an instruction, and their clauses, that ask for something."""
     found: list[str] = []
     for sentence in (part for a, b in sentence_spans(said) for part in _SMALL_STOP.split(said[a:b])):
@@ -303,7 +303,7 @@ _ADDS_NOTHING: Final = re.compile(
 
 
 def _is_piecewise(said: str) -> bool:
-    tasks = _instructions(said)
+    tasks = instructions_of(said)
     return bool(tasks) and manner_of(tasks, said) is not None
 
 
@@ -314,7 +314,7 @@ def _asks_for_all(text: str, lines: Sequence[Line]) -> bool:
     if is_entry(text, lines[0]) or record_starts(text, lines[:MAX_HEAD_LINES]):
         return False
     said = said if len(said) <= MAX_PARAGRAPH_CHARS else text[lines[0].start : lines[0].end][:MAX_PARAGRAPH_CHARS]
-    return bool(_instructions(said)) and (_POINTING.search(said) is not None or said.endswith(":"))
+    return bool(instructions_of(said)) and (_POINTING.search(said) is not None or said.endswith(":"))
 
 
 def _head(text: str, lines: Sequence[Line]) -> tuple[list[tuple[int, int]], int]:
@@ -407,7 +407,7 @@ def _inline(text: str, lines: Sequence[Line], number: int) -> list[tuple[int, in
     said = text[lines[0].start : match.end()]
     if _LEAD.search(said) or asks(text[match.end() : min(line.end, match.end() + MAX_SAID)]):
         return []  # "for every e-mail: is an answer needed?"
-    manner = manner_of(_instructions(said), said)
+    manner = manner_of(instructions_of(said), said)
     if manner is None or (manner.many and len(lines) > number + 1 and lines[number + 1].gap):
         return []  # "Match each with a colour: red, green or blue", and an empty line before what is to be matched
     return [(lines[0].start, match.end())]
@@ -466,7 +466,7 @@ def _is_behind(text: str, lines: Sequence[Line], paragraph: str, *, announced: b
     if announced or not _is_piecewise(paragraph) or not (means_text or formed or _MEANS_ABOVE.search(paragraph)):
         return False
     first = text[lines[0].start : min(lines[0].end, lines[0].start + MAX_PARAGRAPH_CHARS)]
-    return formed or not _instructions(first)
+    return formed or not instructions_of(first)
 
 
 _OWN_TEXT: Final = re.compile(r":\s*[\"“„«]\w[^\"”»]{20}")
@@ -515,7 +515,7 @@ def is_entry(text: str, line: Line) -> bool:
     return _ROW.match(text[line.start : min(line.end, line.start + 400)]) is not None
 
 
-def _material(text: str, lines: Sequence[Line], head: Sequence[tuple[int, int]]) -> list[Line]:
+def material_lines(text: str, lines: Sequence[Line], head: Sequence[tuple[int, int]]) -> list[Line]:
     """The lines of the text; where it is one fenced block, those inside, and of a first line what the head left."""
     if len(lines) == 1 and lines[0].closed:
         start = text.find("\n", lines[0].start, lines[0].end) + 1

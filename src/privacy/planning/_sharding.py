@@ -67,8 +67,11 @@ def find_shards(source: Source, hosts: int, policy: ExposurePolicy) -> Shards | 
     if policy.level is Level.OPEN:
         return None
     segments = segment(source.text)
-    if segments is None:
-        return None
+    return None if segments is None else shards_of(source, segments, hosts, policy)
+
+
+def shards_of(source: Source, segments: Segments, hosts: int, policy: ExposurePolicy) -> Shards | None:
+    """The runs of a text under its instruction; None where to cut it would hide little."""
     headed = header_of(source.text, segments.lines)
     lines = segments.lines[headed:]
     holds = [(mention.start, mention.end) for mention in source.mentions[source.last]]
