@@ -8,6 +8,7 @@
 #   make presidio an environment with Presidio, which detection is measured beside: 400 MB
 #   make attack   the same swarm, attacked in five ways, with what catches each
 #   make test     the tests
+#   make browser  the portal's pages in a real browser, and one person's way through all of it (Debian: chromium)
 #   make fuzz     hostile input to every parser, fifty times as much as 'make test' has      (make fuzz TIMES=500)
 #   make check    lint, format, types, architecture, dependencies
 #   make sabotage  break each promise on a copy of the tree, and see its test turn red
@@ -39,7 +40,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-dep
 
 export PIP_NO_WARN_SCRIPT_LOCATION := 1
 
-.PHONY: setup demo attack vllm libp2p blindrsa presidio leaks train-detector train-lexicon train-screening train-planner test fuzz check \
+.PHONY: setup demo attack vllm libp2p blindrsa presidio leaks train-detector train-lexicon train-screening train-planner test browser fuzz check \
 	coverage sabotage bench simulate screenshots pins clean
 
 setup: $(VENV)/.demo $(MODEL)
@@ -63,7 +64,10 @@ attack: setup
 
 # Some hundred processes are started, which would each compile all of our code where bytecode may not be written.
 test: $(VENV)/.test $(MODEL)
-	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest $(PYTEST)
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest $(or $(PYTEST),-m 'not browser')
+
+browser: $(VENV)/.test $(MODEL)
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest $(or $(PYTEST),tests/browser)
 
 fuzz: $(VENV)/.test
 	PEERNET_FUZZ=$(or $(TIMES),50) $(BIN)/python -m pytest $(or $(PYTEST),tests/property -k fuzz)
