@@ -7,7 +7,8 @@ Rules:
 2. The ledger's copy is taken last. What the operator's database has heard of the ledger is then in it.
 3. Keys are left out unless they are asked for: whoever has them is the node. They never change, so one copy of
    `config/keys`, kept elsewhere, is enough.
-4. What issues credits (`issuing.sqlite`) holds keys, and is in a backup when they are.
+4. What issues credits (`issuing.sqlite`) holds keys, and is in a backup when they are. A copy that is put back takes
+   all credits that the log says are issued for handed out: so no more are signed than may be redeemed.
 5. Restoring checks every file first, and never puts an older ledger in the place of a newer one. A ledger that is
    older than what others mirror is found out when the node starts (`bootstrap.cosigning`), and signs nothing.
 6. A backup holds data of people, and is past its time when the first class of data in it is. `prune` deletes it then.
@@ -29,6 +30,7 @@ import apsw
 from attrs import asdict, frozen
 
 from bootstrap.database import open_database
+from bootstrap.issuing_store import IssuingStore
 from bootstrap.retention.periods import periods as longest_periods
 from bootstrap.rights.deletion import erase_again, erased_accounts
 from bootstrap.store import LedgerCorrupt, LedgerStore
@@ -42,7 +44,8 @@ MANIFEST: Final = "backup.json"
 FORMAT: Final = 1
 LEDGER: Final = "state/ledger.sqlite"
 OPERATOR: Final = "operator.sqlite"
-ISSUING: Final = "state/issuing.sqlite"
+ISSUING_NAME: Final = "issuing.sqlite"
+ISSUING: Final = f"state/{ISSUING_NAME}"
 POSTGRES_DUMP: Final = "postgres/{}.dump"
 BUFFER_BYTES: Final = 1 << 20
 OWNER_ONLY: Final = 0o700
@@ -182,6 +185,9 @@ def restore(
         inside = Path(kept.path)
         if inside.parts[0] == "state":
             _copy_file(folder / inside, fresh / inside.relative_to("state"))
+    if (fresh / ISSUING_NAME).exists():
+        with IssuingStore(fresh / ISSUING_NAME) as issuing:
+            issuing.forget_counts()
     for number, url in enumerate(postgres):
         _put_back(url, folder / POSTGRES_DUMP.format(number))
     inside = Path(operators)

@@ -126,6 +126,11 @@ class CreditIssuer:
         self._signing = trio.CapacityLimiter(1)
         self._waiting = 0
         self._check_whole(ledger)
+        for key in self._keys.values():
+            if key.handed_out < 0:
+                # Of a copy that was put back. All that the log says is issued may have been.
+                key.handed_out = self._issued.get(key.key_id, 0)
+                store.set_count(key.key_id, key.handed_out)
 
     async def run(self) -> None:
         """Makes keys, announces them, and writes blocks ahead of need, until cancelled."""

@@ -32,6 +32,8 @@ APPLICATION_ID: Final = 0x706E6973
 """`pnis`: tells our files from other SQLite databases."""
 SCHEMA_VERSION: Final = 1
 PRIME_SIZE: Final = 128
+UNKNOWN: Final = -1
+"""Of how many credits a key has signed: after a restore, when more may have been signed than the copy knows."""
 
 _SCHEMA: Final = """
 CREATE TABLE key (
@@ -151,6 +153,16 @@ class IssuingStore:
                 "INSERT INTO request (request_id, key_id, blinded_digest) VALUES (?, ?, ?)",
                 (request_id, key_id, blinded_digest),
             )
+
+    def forget_counts(self) -> None:
+        """Says of each key that nobody knows how far it has signed: of a copy that is put back."""
+        with self._transaction():
+            self._connection.execute("UPDATE key SET handed_out = ?", (UNKNOWN,))
+
+    def set_count(self, key_id: bytes, handed_out: int) -> None:
+        """Says how far a key has signed, at most."""
+        with self._transaction():
+            self._connection.execute("UPDATE key SET handed_out = ? WHERE key_id = ?", (handed_out, key_id))
 
     def _prepare(self, path: Path, *, new: bool) -> None:
         connection = self._connection

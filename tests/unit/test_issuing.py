@@ -151,6 +151,20 @@ async def test_a_lost_answer_is_asked_for_again_after_a_restart(tmp_path):
         assert await node.withdraw(4) == first
 
 
+async def test_a_copy_that_is_put_back_signs_no_more_than_the_log_says_on_top(small_blocks, tmp_path):
+    with node_in(tmp_path) as node:
+        await node.issuer.renew()
+        await node.withdraw(5)
+        key_id = node.key().key_id
+        node.kept.forget_counts()
+    with node_in(tmp_path) as node:
+        issued = max(issue.total for issue in node.entries(Issue) if issue.key_id == key_id)
+        assert node.issuer._keys[key_id].handed_out == issued
+        await node.issuer.renew()
+        await node.withdraw(3, 9)
+        assert max(issue.total for issue in node.entries(Issue) if issue.key_id == key_id) >= issued + 3
+
+
 async def test_no_more_is_signed_than_the_log_says(small_blocks, node):
     key_id = node.key().key_id
     for number in range(1, 8):
