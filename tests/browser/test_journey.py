@@ -119,10 +119,10 @@ class Journey:
             self.page.locator("main button").first.click()
             self.page.wait_for_load_state()
 
-    def reloads_until(self, words: str) -> None:
-        """Looks again and again until the page says so."""
+    def reloads_until(self, words: str, where: str = "main") -> None:
+        """Looks again and again until the page says so there."""
         deadline = time.monotonic() + PATIENCE_MS / 1000
-        while words not in self.page.locator("main").inner_text():
+        while words not in self.page.locator(where).first.inner_text():
             assert time.monotonic() < deadline, self.page.locator("main").inner_text()
             time.sleep(0.5)
             self.page.reload()
@@ -247,8 +247,7 @@ class Journey:
             self.page.reload()
         self.presses("Pay out")
         self.opens("/earnings")
-        self.reloads_until("paid")
-        assert "There were no payouts yet" not in self.page.locator("main").inner_text()
+        self.reloads_until("paid", "td[data-label='State']")
 
     def takes_the_data_along(self) -> None:
         self.opens("/privacy/data")

@@ -103,6 +103,8 @@ async def test_detection_that_hangs_sends_nothing(tmp_path: Path, monkeypatch: p
 
 async def test_a_missing_model_sends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     french = Detector(cast("Any", NoNames()), (), load_shapes(), {"fr": LazyRecogniser("fr", "no_such_package")})
+    # Importing spaCy on a busy machine takes longer than a detection may.
+    await trio.to_thread.run_sync(Detector.load)
     async with running_network(tmp_path, monkeypatch) as network:
         async with network.client(french) as client, client.conversation() as session:
             before = network.sent()
