@@ -6,6 +6,7 @@ import secrets
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from attrs import frozen
 
 __all__ = ["PostgresServer", "running_postgres"]
 
+START_TIMEOUT_S = 30
 STOP_TIMEOUT_S = 20
 
 
@@ -66,6 +68,19 @@ def _as_whom() -> dict[str, Any]:
     raise AssertionError("there is neither a user postgres nor nobody")
 
 
+def _wait_ready(server: subprocess.Popen[bytes], base: Path) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while True:
+        try:
+            psycopg.connect(PostgresServer(base).url("postgres")).close()
+        except psycopg.OperationalError:
+            assert server.poll() is None, (base / "log").read_text()
+            assert time.monotonic() < deadline, (base / "log").read_text()
+            time.sleep(0.05)
+        else:
+            return
+
+
 @contextmanager
 def running_postgres() -> Iterator[PostgresServer]:
     """A server; skips where PostgreSQL is not installed."""
@@ -82,20 +97,17 @@ def running_postgres() -> Iterator[PostgresServer]:
         initdb = [programs / "initdb", "-D", data, "-U", "tests", "--auth=trust", "-E", "UTF8", "--locale=C", "-N"]
         subprocess.run(initdb, check=True, capture_output=True, cwd=base, **user)
         options = {"listen_addresses": "", "unix_socket_directories": base, "fsync": "off", "full_page_writes": "off"}
-        server = subprocess.Popen(
-            [programs / "postgres", "-D", data, *(f"--{name}={value}" for name, value in options.items())],
-            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd=base, **user,
-        )  # fmt: skip
+        # Into a file: a pipe that nobody reads fills up, and then the server stands still.
+        with (base / "log").open("wb") as log:
+            server = subprocess.Popen(
+                [programs / "postgres", "-D", data, *(f"--{name}={value}" for name, value in options.items())],
+                stdout=log, stderr=log, cwd=base, **user,
+            )  # fmt: skip
         try:
-            assert server.stderr is not None
-            for line in server.stderr:
-                if "ready to accept connections" in line:
-                    break
-            else:
-                raise AssertionError("PostgreSQL did not start")
+            _wait_ready(server, base)
             yield PostgresServer(base)
         finally:
             server.send_signal(2)  # "fast" shutdown: it does not wait for sessions
-            server.communicate(timeout=STOP_TIMEOUT_S)
+            server.wait(timeout=STOP_TIMEOUT_S)
     finally:
         shutil.rmtree(base, ignore_errors=True)
