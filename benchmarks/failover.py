@@ -156,6 +156,7 @@ class _Network:
             # One fragment has nothing to be told from, and its start would only be late.
             config=ClientConfig(start_jitter_ms=0),
             screener=self.screen,
+            purse=None,
             ledger=LOG.policy,
             linger=lambda _: None,
         )
