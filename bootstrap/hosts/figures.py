@@ -314,8 +314,10 @@ def network_status(transaction: Transaction, now_s: int) -> NetworkStatus:
         most=MAX_MODELS,
     )
     named = transaction.rows(
-        "SELECT name, answered_at_s FROM host WHERE named_in_public = 1 AND state = 'active' AND retired_at_s IS NULL"
-        " ORDER BY name, id LIMIT :most",
+        "SELECT host.name, host.answered_at_s FROM host JOIN account ON account.id = host.account_id"
+        " WHERE host.named_in_public = 1 AND host.state = 'active' AND host.retired_at_s IS NULL"
+        # Whoever had the use of their data restricted is named nowhere.
+        " AND account.state = 'active' ORDER BY host.name, host.id LIMIT :most",
         most=MAX_NAMED,
     )
     hours = transaction.rows(

@@ -197,6 +197,8 @@ def test_the_public_status_names_only_who_wants_that(database: Database, host: s
     assert database.read(lambda transaction: network_status(transaction, NOW_S)).named == [("cellar", True)]
     later = database.read(lambda transaction: network_status(transaction, NOW_S + DAY_S))
     assert (later.up, later.models, later.named) == (0, [], [("cellar", False)])
+    database.write(lambda transaction: transaction.execute("UPDATE account SET state = 'restricted'"))
+    assert database.read(lambda transaction: network_status(transaction, NOW_S)).named == []
 
 
 def test_operators_find_hosts_by_name_state_and_peer_id(database: Database, host: str):
