@@ -26,7 +26,7 @@ FILES = {
 }
 """What is no page for people, although it is no API either."""
 GOES_ON = {"/.well-known/change-password"}
-BY_LINK = {"/recover/new": 410}
+BY_LINK = {"/recover/new": 410, "/test-provider": 404}
 """Where people come by a link of a mail: without one there is a page, too, which says so."""
 COMPONENTS = "/components"
 MAX_TABS = 60

@@ -21,7 +21,10 @@ import pytest
 import trio
 from playwright.sync_api import Page, expect
 
+from bootstrap.database import open_database
 from peernet.cli.local_swarm import LocalSwarm
+from peernet.core.ledger.entries import Redeem, decode_entry
+from peernet.core.ledger.tiles import decode_entry_bundle
 from tests.browser.chromium import Watched, axe_problems, open_context, running_chromium
 from tests.swarm.scripted_peer import Script
 from tests.swarm.support import PEERNET, environment, scripted_swarm
@@ -46,6 +49,7 @@ listen = "{authority}"
 
 [money]
 offline_clearing_s = 1
+offline_faults = {{ event_late = 0.0, event_lost = 0.0 }}  # they are made good, in minutes
 payout_hold_days = 0
 payout_minimum_cents = 1
 payout_cents_per_credit = 1000000
@@ -95,6 +99,7 @@ class Journey:
             self.withdraws()
             self.registers_a_host()
             self.asks()
+            self.is_tied_to_nothing_in_the_ledger()
             self.is_paid_out()
             self.takes_the_data_along()
             self.is_forgotten()
@@ -231,6 +236,34 @@ class Journey:
         assert ANSWER in answer.json()["choices"][0]["message"]["content"]
         spent = json.loads(command("wallet", "balance", "--home", self.home, "--json"))
         assert spent["microcredits"] < 1_000_000
+
+    def is_tied_to_nothing_in_the_ledger(self) -> None:
+        """What the operator keeps of people and what the ledger says of lanes have nothing in common (promise P4)."""
+        size = int(httpx.get(f"{self.url}/ledger/checkpoint").text.splitlines()[1])
+        bundle = httpx.get(f"{self.url}/ledger/tile/entries/000.p/{size}").content
+        entries = [decode_entry(leaf) for leaf in decode_entry_bundle(bundle, size)]
+        spent = [entry for entry in entries if isinstance(entry, Redeem)]
+        assert spent
+        public = [entry.lane_key for entry in spent]
+        for credit in (credit for entry in spent for credit in entry.credits):
+            public += [credit.serial, credit.signature]
+        database = open_database(self.database)
+        try:
+            kept = database.read(
+                lambda rows: [
+                    value if isinstance(value, bytes) else str(value).encode()
+                    for table in database.tables()
+                    for row in rows.rows(f"SELECT * FROM {table}")
+                    for value in row
+                ]
+            )
+        finally:
+            database.close()
+        everything = b"\0".join(kept)
+        assert WHO.encode() in everything
+        for secret in public:
+            assert secret not in everything
+            assert secret.hex().encode() not in everything
 
     def is_paid_out(self) -> None:
         self.opens("/earnings")
