@@ -412,12 +412,20 @@ def test_a_megabyte_is_planned_in_seconds(name: str) -> None:
     assert planned_in_s(instruction, again, MEGABYTE) < 8
 
 
+SIZES = (MEGABYTE // 10, MEGABYTE // 5)
+
+
 @pytest.mark.parametrize("name", LESS_HOSTILE)
 def test_twice_the_text_takes_not_much_more_than_twice_the_time(name: str) -> None:
     instruction, again = LESS_HOSTILE[name]
     planned_in_s(instruction, again, 1000)
-    once_s = planned_in_s(instruction, again, MEGABYTE // 10)
-    assert planned_in_s(instruction, again, MEGABYTE // 5) < 0.5 + 3 * once_s
+
+    def grows_little() -> bool:
+        once_s, twice_s = (planned_in_s(instruction, again, size) for size in SIZES)
+        return twice_s < 0.5 + 3 * once_s
+
+    # A busy machine's caches cost CPU time, too; what is quadratic is so each time.
+    assert any(grows_little() for _ in range(3))
 
 
 def planned_in_s(instruction: str, again: str, size: int) -> float:
