@@ -13,14 +13,14 @@ Rules:
 It is synchronous: a server runs it in a thread, one at a time. The file is readable by its owner alone.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final, Self
 
 import apsw
 from attrs import define, field
 
+from bootstrap.sqlite_access import pragma, transaction
 from bootstrap.store import BUSY_TIMEOUT_MS, check_file, create_file
 from peernet.core.credits.blind_rsa import PrivateKey
 from peernet.core.errors import PeernetError, UserError
@@ -173,8 +173,8 @@ class IssuingStore:
             raise UserError(f"{path} holds no issuer keys: it is no SQLite database") from error
         if not new and application_id != APPLICATION_ID:
             raise UserError(f"{path} holds no issuer keys: restore the right file from a backup")
-        for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "secure_delete = ON"):
-            connection.execute(f"PRAGMA {pragma}")
+        for setting in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "secure_delete = ON"):
+            connection.execute(f"PRAGMA {setting}")
         if self._pragma("user_version") > SCHEMA_VERSION:
             raise UserError(f"{path} was written by a newer peernet: upgrade this one")
         if not self._pragma("user_version"):
@@ -184,17 +184,7 @@ class IssuingStore:
                 connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
 
     def _pragma(self, name: str) -> int:
-        row = self._connection.execute(f"PRAGMA {name}").fetchone()
-        assert row is not None
-        return int(row[0])
+        return pragma(self._connection, name)
 
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._connection.execute("COMMIT")
-        except BaseException:
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
-            raise
+    def _transaction(self) -> AbstractContextManager[None]:
+        return transaction(self._connection)

@@ -18,8 +18,8 @@ The file is readable by its owner alone. Source: design section 8; SQLite's docu
 import os
 import stat
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final, Protocol, Self
@@ -27,6 +27,7 @@ from typing import Any, Final, Protocol, Self
 import apsw
 from attrs import frozen
 
+from bootstrap.sqlite_access import pragma, transaction
 from peernet.core.errors import PeernetError, RemoteProtocolError, UserError
 from peernet.core.ledger.checkpoint import Checkpoint, read_unverified
 from peernet.core.ledger.merkle import CompactRange, TreeNode, full_subtrees, leaf_hash, tree_root
@@ -338,22 +339,10 @@ class LedgerStore(SqlStore):
             self._connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
 
     def _pragma(self, name: str) -> int:
-        row = self._connection.execute(f"PRAGMA {name}").fetchone()
-        assert row is not None
-        return int(row[0])
+        return pragma(self._connection, name)
 
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        # Taken for writing at once: a reader that turns writer halfway could find that others wrote meanwhile.
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._connection.execute("COMMIT")
-        except BaseException:
-            # SQLite has rolled back by itself after some errors (a full disk, for one).
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
-            raise
+    def _transaction(self) -> AbstractContextManager[None]:
+        return transaction(self._connection)
 
 
 class MirrorStore(LedgerStore):

@@ -16,6 +16,7 @@ import apsw
 
 from bootstrap.database.opening import Migration
 from bootstrap.database.port import DatabaseBusy, Row, Transaction, UniqueViolation, Value
+from bootstrap.sqlite_access import pragma, transaction
 from peernet.core.errors import UserError
 
 __all__ = ["SqliteDatabase"]
@@ -51,7 +52,7 @@ class SqliteDatabase:
             raise
 
     def read(self, work: Callable[[Transaction], Result]) -> Result:
-        with self._reader() as connection, _transaction(connection, "BEGIN"):
+        with self._reader() as connection, transaction(connection, "BEGIN"):
             return work(_Sqlite(connection))
 
     def write(self, work: Callable[[Transaction], Result]) -> Result:
@@ -59,7 +60,7 @@ class SqliteDatabase:
             raise DatabaseBusy("others have been writing all the time")
         try:
             # Taken for writing at once: a reader that turns writer halfway could find that others wrote meanwhile.
-            with _transaction(self._writer, "BEGIN IMMEDIATE"):
+            with transaction(self._writer):
                 return work(_Sqlite(self._writer))
         except apsw.BusyError as error:
             raise DatabaseBusy("another process has been writing all the time") from error
@@ -113,8 +114,8 @@ class SqliteDatabase:
 
     def _migrate(self, scripts: Sequence[Migration]) -> None:
         connection = self._writer
-        with _transaction(connection, "BEGIN IMMEDIATE"):
-            identity, version = (_pragma(connection, name) for name in ("application_id", "user_version"))
+        with transaction(connection):
+            identity, version = (pragma(connection, name) for name in ("application_id", "user_version"))
             empty = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone() == (0,)
             if not empty and identity != APPLICATION_ID:
                 raise UserError(f"{self._path} is another program's database: name the one that this node made")
@@ -149,25 +150,6 @@ class _Sqlite:
                 raise UniqueViolation("a row like that exists") from error
             raise
         return self._connection.total_changes() - before
-
-
-@contextmanager
-def _transaction(connection: apsw.Connection, begin: str) -> Iterator[None]:
-    connection.execute(begin)
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        # SQLite has rolled back by itself after some errors (a full disk, for one).
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
-
-
-def _pragma(connection: apsw.Connection, name: str) -> int:
-    row = connection.execute(f"PRAGMA {name}").fetchone()
-    assert row is not None
-    return int(row[0])
 
 
 def _create(path: Path) -> None:

@@ -11,6 +11,7 @@ from attrs import field, frozen
 
 from bootstrap.database import Transaction
 from bootstrap.refusal import NotFound
+from peernet.core.errors import UserError
 from peernet.core.identity import PeerId
 
 __all__ = [
@@ -180,7 +181,7 @@ def search_hosts(transaction: Transaction, *, state: str = "", text: str = "", l
     """For this node's operators: by state, by the beginning of a name, or by a peer id."""
     try:
         key = PeerId.parse(text).public_key if text.startswith("12D3") else b""
-    except Exception:  # noqa: BLE001
+    except UserError:
         key = b""
     rows = transaction.rows(
         _HOSTS + " WHERE (:state = '' OR state = :state)"
