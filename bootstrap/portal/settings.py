@@ -39,8 +39,8 @@ class PortalConfig:
     """Who carries the mails, as `name, country`; empty for the operator itself. People read it at /providers."""
     hosting_provider: str = ""
     """Whose machine this runs on, likewise."""
-    gateway_url: str = "http://127.0.0.1:8400"
-    """Where people's own gateways have their chat page: the portal only links to it."""
+    gateway_url: str = "http://127.0.0.1:8080"
+    """Where people's own gateways are, by default: the portal only names it."""
 
     @property
     def secure(self) -> bool:
