@@ -60,8 +60,9 @@ class Ledger:
 
     def __init__(self, folder, clock):
         self.clock = clock
-        self.store = LedgerStore(folder / "ledger.sqlite", create=True)
-        self.kept = IssuingStore(folder / "issuing.sqlite", create=True)
+        new = not (folder / "ledger.sqlite").exists()
+        self.store = LedgerStore(folder / "ledger.sqlite", create=new)
+        self.kept = IssuingStore(folder / "issuing.sqlite", create=new)
         self.log = Log(self.store, ORIGIN, LOG_SEED, SUITE)
         self.issuer = CreditIssuer(self.kept, self.log, self.submit, self.prove, EPOCH_S, CLASSES, lambda: clock.now_s)
         self.lost_before = self.lost_after = 0
