@@ -53,6 +53,7 @@ async def trial_of(client: Client, host: Host, text: str = "Why is rain wet?", m
 
 async def test_a_trial_times_the_first_token_and_those_behind_it(autojump_clock: object):
     async with hosts_of(ScriptedEngine(answer, seconds_per_token=SLOW_S)) as (client, (host,)):
+        await trio.sleep(100)
         trial = await trial_of(client, host)
     assert (trial.outcome, trial.tried) == ("answered", True)
     assert trial.first_token_s == pytest.approx(SLOW_S, abs=0.01)
