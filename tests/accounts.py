@@ -63,6 +63,8 @@ def make_host(database: Database, account: str, *, name: str = "lake", now_s: in
         )  # fmt: skip
         transaction.execute("INSERT INTO host_model VALUES (:id, 'm', 'declared', :key, 1)", id=host_id, key=key)
         transaction.execute("INSERT INTO host_measured VALUES (:id, 1, 1, 1, 1, 1)", id=host_id)
+        transaction.execute(f"INSERT INTO host_trial VALUES (:id, 'm'{', 1' * 22})", id=host_id)
+        transaction.execute("INSERT INTO host_trial_due VALUES (:id, 1)", id=host_id)
         transaction.execute("INSERT INTO host_reported VALUES (:id, 1, 1, 1, 1, 1, 1, 1, 1, 1)", id=host_id)
         transaction.execute("INSERT INTO abuse_report VALUES (:id, :id, :key, 'x', 1, 1)", id=host_id, key=key)
         transaction.execute(

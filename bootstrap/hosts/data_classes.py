@@ -27,6 +27,18 @@ _TABLES: Final[Mapping[str, tuple[str, str]]] = {
         """host_id hour_at_s requests errors prompt_tokens answer_tokens first_tokens first_token_ms later_tokens
         later_tokens_ms""",
     ),
+    "host_trial_due": ("service", "host_id due_at_s"),
+    "host_trial": (
+        "measurement",
+        """host_id model hour_at_s tries answers timed_out refused cut_off unreached prompt_tokens answer_tokens
+        first_tokens first_token_us slowest_first_us later_tokens later_us longest_gap_us short_prompts short_tokens
+        short_us long_prompts long_tokens long_us price_microcredits""",
+    ),
+    "network_trial": (
+        "measurement",
+        """hour_at_s model tries answers not_tried first_tokens first_token_us later_tokens later_us
+        price_microcredits""",
+    ),
     "abuse_report": ("measurement", "id host_id lane_key category count reported_at_s"),
     "refused_lane": ("measurement", "lane_key refused_by refused_at_s"),
     "sanction": (
@@ -48,6 +60,8 @@ _RETIRED: Final = "host_id IN (SELECT id FROM host WHERE retired_at_s IS NOT NUL
 PURGES: Final = (
     Purge("measurement", "host_measured", "hour_at_s", key=("host_id", "hour_at_s")),
     Purge("measurement", "host_reported", "hour_at_s", key=("host_id", "hour_at_s")),
+    Purge("measurement", "host_trial", "hour_at_s", key=("host_id", "model", "hour_at_s")),
+    Purge("measurement", "network_trial", "hour_at_s", key=("hour_at_s", "model")),
     Purge("measurement", "abuse_report", "reported_at_s"),
     Purge("measurement", "refused_lane", "refused_at_s", key="lane_key"),
     # What a host that is in works under is kept for as long as it is.

@@ -1,11 +1,13 @@
-"""The network as the registry of hosts sees it: a port, which the bootstrap node fills."""
+"""The network as the registry of hosts sees it: two ports, which the bootstrap node fills."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from attrs import field, frozen
 
-__all__ = ["HostNetwork", "NoNetwork", "SeenHost"]
+from peernet.core.host_trials import NOT_READY, HostTrial
+
+__all__ = ["HostNetwork", "HostTrier", "NoNetwork", "NoTrier", "SeenHost"]
 
 
 @frozen
@@ -52,3 +54,36 @@ class NoNetwork:
 
     def refuse_lanes(self, lane_keys: Collection[bytes]) -> None:
         """Nothing is settled."""
+
+
+class HostTrier(Protocol):
+    """A client of the network, which asks one host what it is told to ask."""
+
+    async def run(self) -> None:
+        """Is such a client from the first question on, until cancelled."""
+        ...
+
+    async def models(self) -> Sequence[str]:
+        """The models whose tokens it can count; it asks for no others."""
+        ...
+
+    async def ask(
+        self, peer_key: bytes, model: str, text: str, *, max_tokens: int, at_most_microcredits: int
+    ) -> HostTrial:
+        """What became of one question; the answer is kept by nobody."""
+        ...
+
+
+class NoTrier:
+    """Nobody is asked."""
+
+    async def run(self) -> None:
+        """There is nothing to do."""
+
+    async def models(self) -> Sequence[str]:
+        return ()
+
+    async def ask(
+        self, peer_key: bytes, model: str, text: str, *, max_tokens: int, at_most_microcredits: int
+    ) -> HostTrial:
+        return HostTrial(NOT_READY)

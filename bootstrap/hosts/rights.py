@@ -33,6 +33,14 @@ _EXPORTED: Final[Mapping[str, tuple[str, str]]] = {
         "host_id hour_at_s tries answers round_trip_us slowest_us",
         f"FROM host_measured WHERE {_OWN} ORDER BY host_id, hour_at_s",
     ),
+    "tried": (
+        (
+            "host_id model hour_at_s tries answers timed_out refused cut_off unreached prompt_tokens answer_tokens"
+            " first_tokens first_token_us slowest_first_us later_tokens later_us longest_gap_us short_prompts"
+            " short_tokens short_us long_prompts long_tokens long_us price_microcredits"
+        ),
+        f"FROM host_trial WHERE {_OWN} ORDER BY host_id, model, hour_at_s",
+    ),
     "reported": (
         (
             "host_id hour_at_s requests errors prompt_tokens answer_tokens first_tokens first_token_ms later_tokens"
@@ -58,6 +66,7 @@ _TEXTS: Final = frozenset(
     [
         "id",
         "host_id",
+        "model",
         "name",
         "state",
         "gpus",
@@ -110,6 +119,8 @@ def _erase(transaction: Transaction, account_id: str, now_s: int) -> None:
         "DELETE FROM registration_code WHERE account_id = :account",
         f"DELETE FROM host_model WHERE {_OWN}",  # noqa: S608
         f"DELETE FROM host_measured WHERE {_OWN}",  # noqa: S608
+        f"DELETE FROM host_trial WHERE {_OWN}",  # noqa: S608
+        f"DELETE FROM host_trial_due WHERE {_OWN}",  # noqa: S608
         f"DELETE FROM host_reported WHERE {_OWN}",  # noqa: S608
         f"UPDATE sanction SET explanation = '' WHERE {_OWN}",  # noqa: S608
         "UPDATE appeal SET words = '', explanation = '' WHERE account_id = :account",
