@@ -28,6 +28,7 @@ from bootstrap.hosts.standing import (
     retire_host,
     suspend_host,
 )
+from bootstrap.people.roles import give_role
 from bootstrap.refusal import NotFound, Refused
 from tests.registered_hosts import add_account, add_host, keys_of
 
@@ -207,6 +208,31 @@ def test_an_operator_alone_decides_and_it_is_on_record(database: Database):
     desk = Desk(database, "olga")
     desk.decide(desk.appeal(desk.strike()), granted=True, by="olga")
     assert desk.one("SELECT decided_by FROM appeal") == "olga"
+
+
+def test_nobody_ends_what_stands_against_their_own_host(database: Database):
+    desk = Desk(database, "olga")
+    desk.do(give_role, "ann", "operator", by=None)
+    desk.suspend()
+    asked = desk.do(ask_forfeiture, desk.host, by="olga", **WHY)
+    appeal = desk.appeal(asked)
+    assert desk.refused(lift_suspension, desk.host, by="ann") == "own_case"
+    assert desk.refused(withdraw_forfeiture, asked, by="ann") == "own_case"
+    assert desk.refused(decide_appeal, appeal, granted=True, explanation="x", by="ann") == "own_case"
+    assert desk.state == "suspended"
+    # Olga asked for it, but there is nobody else: somebody has to decide.
+    desk.decide(appeal, granted=False, by="olga")
+    desk.do(lift_suspension, desk.host, by="olga")
+    assert desk.state == "active"
+
+
+def test_an_operator_who_runs_the_host_is_nobody_who_could_agree(database: Database):
+    desk = Desk(database, "olga")
+    desk.do(give_role, "ann", "operator", by=None)
+    purse, asked = Purse(), ask(desk)
+    assert desk.refused(second_forfeiture, asked, by="ann") == "own_case"
+    assert carry_out(desk, purse, NOW_S + ALONE_S - 1) == 0
+    assert carry_out(desk, purse, NOW_S + ALONE_S) == 1
 
 
 # --- forfeiture ------------------------------------------------------------------------------------------------------

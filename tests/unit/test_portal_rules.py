@@ -169,6 +169,17 @@ async def test_without_the_role_there_is_nothing(fresh: Cast, route: Page):
         assert (answer.status_code == 404) == (role not in route.rule.roles), (role, answer.text)
 
 
+@every(route for route in ROUTES if route.rule.roles)
+async def test_whoever_is_suspended_has_no_desk(fresh: Cast, route: Page):
+    path = fresh.path(route, fresh.owner)
+    account = fresh.people[sorted(route.rule.roles)[-1]]
+    fresh.office.database.write(
+        lambda transaction: transaction.execute("UPDATE account SET state = 'suspended' WHERE id = :id", id=account)
+    )
+    answer = await fresh.call(route, path, account)
+    assert answer.status_code == 403, answer.text
+
+
 @every(route for route in ROUTES if route.kind == "page" and route.method != "GET")
 async def test_a_form_of_another_site_does_nothing(fresh: Cast, route: Page):
     path = fresh.path(route, fresh.owner)
