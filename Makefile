@@ -8,14 +8,14 @@
 #   make presidio an environment with Presidio, which detection is measured beside: 400 MB
 #   make attack   the same swarm, attacked in five ways, with what catches each
 #   make test     the tests
-#   make browser  the portal's pages in a real browser, and one person's way through all of it (Debian: chromium)
+#   make browser  the portal's pages and the chat page in a real browser, and one person's whole way (Debian: chromium)
 #   make fuzz     hostile input to every parser, fifty times as much as 'make test' has      (make fuzz TIMES=500)
 #   make check    lint, format, types, architecture, dependencies
 #   make sabotage  break each promise on a copy of the tree, and see its test turn red
 #   make bench    every benchmark                                                      (make bench NAME=ring)
 #   make leaks    docs/leaks.md, the scoreboard of what would leak, measured anew
 #   make train-detector  the recogniser of names, from its texts and data                (half an hour)
-#   make screenshots  the pictures of the portal in docs/screenshots, anew             (needs Chromium)
+#   make screenshots  the pictures of the portal and the chat page in docs/screenshots, anew  (needs Chromium)
 #   make simulate a thousand simulated nodes under churn, with plots                   (make simulate SEED=7 OUT=DIR)
 #   make setup    only what 'make demo' needs
 #   make train-lexicon   the lists of given names and of ordinary words, anew           (maintainers)
@@ -92,7 +92,7 @@ bench: $(VENV)/.test $(MODEL)
 leaks: $(VENV)/.test $(PRESIDIO)/.ready
 	$(BIN)/python -m benchmarks.leaks
 
-screenshots: $(VENV)/.test
+screenshots: $(VENV)/.test $(MODEL)
 	$(BIN)/python -m tests.browser.screenshots
 
 train-detector: $(VENV)/.test

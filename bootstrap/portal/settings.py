@@ -42,7 +42,7 @@ class PortalConfig:
     hosting_provider: str = ""
     """Whose machine this runs on, likewise."""
     gateway_url: str = "http://127.0.0.1:8080"
-    """Where people's own gateways are, by default: the portal only names it."""
+    """Where people's own gateways have their chat page, by default; without a slash. The portal only links to it."""
 
     @property
     def secure(self) -> bool:

@@ -23,6 +23,8 @@ QUESTION: Final = (
     "3. Show how to add up a list of numbers in Python."
 )
 ANSWERS: Final = {
+    "thank-you": "Dear {PERSON},\n\nthank you for the lunch in spring. It was good to sit in the sun and to talk for"
+    " so long. Next time I cook.",
     "drinking": "Water carries what your cells need and what they are rid of. It keeps your temperature even, your"
     " blood thin enough to flow, and your mind awake.",
     "Python": "The built-in function does it:\n\n```python\nnumbers = [3, 5, 8]\nprint(sum(numbers))\n```\n\nIt"

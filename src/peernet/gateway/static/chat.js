@@ -11,6 +11,7 @@ const EXAMPLE = "1. Write a short greeting to John Smith (john@example.com).\n2.
 const RECEIPT_TRIES = 20;
 const RECEIPT_WAIT_MS = 150;
 
+const onTouch = () => matchMedia("(pointer: coarse)").matches;
 const byId = (id) => document.getElementById(id);
 const [model, question, send, stop, turns] = ["model", "question", "send", "stop", "turns"].map(byId);
 
@@ -162,6 +163,7 @@ async function fail(turn, error, text) {
   } else {
     turn.refusal.textContent = error.message;
     turn.refusal.hidden = false;
+    turn.refusal.scrollIntoView({ block: "nearest" });
     say(error.message);
     if (!turn.said && !question.value) question.value = text;
     if (error.code === "invalid_api_key") askForKey();
@@ -201,7 +203,12 @@ function showBusy(busy) {
   byId("intro").hidden = asked > 0;
   // Hosts know a conversation by its model: with another one it would be a new one.
   model.disabled = busy || conversation.length > 0 || !model.value;
-  if (!busy) question.focus({ preventScroll: true });
+  if (!busy) focusQuestion();
+}
+
+// Not where that would put a keyboard over half of the screen.
+function focusQuestion() {
+  if (!onTouch()) question.focus({ preventScroll: true });
 }
 
 async function submit() {
@@ -223,8 +230,7 @@ byId("ask").addEventListener("submit", (event) => {
 });
 
 question.addEventListener("keydown", (event) => {
-  const touch = matchMedia("(pointer: coarse)").matches;
-  if (event.key === "Enter" && !event.shiftKey && !event.isComposing && !touch) {
+  if (event.key === "Enter" && !event.shiftKey && !event.isComposing && !onTouch()) {
     event.preventDefault();
     submit();
   }
@@ -254,4 +260,4 @@ byId("example").addEventListener("click", () => {
 });
 
 lookForModels();
-question.focus({ preventScroll: true });
+focusQuestion();

@@ -96,9 +96,9 @@ function summaryOf(receipt, hosts) {
   const whole = receipt.mode === "whole" || receipt.exposure?.mode === "whole";
   summary.append(
     element("strong", {}, whole
-      ? "The question could not be divided: one host got all that was sent of it"
+      ? "One host got all that was sent of your question"
       : `No host saw more than ${percent(largest.share)} of your words`),
-    whole ? `, ${percent(largest.share)} of your words.` : `. ${counted(seen.length, "host", "hosts")} saw a part.`,
+    whole ? `: ${percent(largest.share)} of its words.` : `. ${counted(seen.length, "host", "hosts")} saw a part.`,
   );
   return summary;
 }
@@ -123,7 +123,10 @@ function hostCard(host, receipt) {
   const where = receipt.exposure && `; claims to be in ${host.region_claimed || "no region"}`;
   card.append(element("p", { class: "soft small" }, named, where || ""));
   if (receipt.exposure) endedLines(host, line);
-  else for (const part of host.parts) line(host.parts.length > 1 ? `Part ${part.ordinal + 1}` : "Now", STEPS[part.state] ?? part.state);
+  else {
+    const when = receipt.state === "running" ? "Now" : "At the end";
+    for (const part of host.parts) line(host.parts.length > 1 ? `Part ${part.ordinal + 1}` : when, STEPS[part.state] ?? part.state);
+  }
   if (host.standby) line("Why it", "it came in for another host");
   card.append(lines);
   return card;
