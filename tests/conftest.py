@@ -9,7 +9,13 @@ from typing import Final
 
 import pytest
 
-from tests.databases import database, database_url, postgres, sqlite_database  # noqa: F401  (fixtures)
+from tests.databases import (  # noqa: F401  (fixtures)
+    database,
+    database_url,
+    migrated_postgres,
+    postgres,
+    sqlite_database,
+)
 
 _NO_SKIP = bool(os.environ.get("PEERNET_NO_SKIP"))
 _MEMORY: Final = Path("/dev/shm")
