@@ -15,6 +15,7 @@ from bootstrap.database import Transaction
 from bootstrap.people.roles import give_role
 from bootstrap.people.tokens import SCOPES
 from bootstrap.people.visitor import ROLES
+from bootstrap.portal.app import Portal
 from bootstrap.portal.crossing import FORM_COOKIE, TOKEN_FIELD, TOKEN_HEADER
 from bootstrap.portal.office import Office
 from bootstrap.portal.routes import Page
@@ -48,6 +49,7 @@ class Cast:
     """One person of each kind, and somebody whose things the others are after."""
 
     office: Office
+    portal: Portal
     people: dict[str, str]
     """From the role (`person` for none) to the account."""
     owner: str
@@ -66,7 +68,7 @@ class Cast:
         self, route: Page, path: str, account: str | None = None, *, token: str = "", crossing: bool = True
     ) -> httpx.Response:
         """A request with an empty body, as this person's browser, or as a program with a token."""
-        transport = httpx.ASGITransport(portal_of(self.office), client=("203.0.113.7", 4711))
+        transport = httpx.ASGITransport(self.portal, client=("203.0.113.7", 4711))
         cookies = {FORM_COOKIE: "form"}
         handle = None
         if account is not None:
@@ -95,7 +97,7 @@ def cast(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cast]:
         role: add_account(office.database, f"{role}@example.org", roles=() if role == "person" else (role,))
         for role in ("person", *ROLES)
     }
-    yield Cast(office, people, add_account(office.database, "owner@example.org", roles=ROLES))
+    yield Cast(office, portal_of(office), people, add_account(office.database, "owner@example.org", roles=ROLES))
     office.database.close()
 
 
@@ -225,7 +227,7 @@ async def test_what_is_grave_is_asked_for_again(fresh: Cast, route: Page):
         secret = signed_in(fresh.office, fresh.owner).http.cookies[SESSION_COOKIE]
     finally:
         fresh.office.now_s = lambda: start
-    transport = httpx.ASGITransport(portal_of(fresh.office))
+    transport = httpx.ASGITransport(fresh.portal)
     async with httpx.AsyncClient(transport=transport, base_url=ORIGIN, cookies={SESSION_COOKIE: secret}) as http:
         answer = await http.request(route.method, path)
     if route.kind == "api":
