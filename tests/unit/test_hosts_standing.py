@@ -145,6 +145,12 @@ def test_a_suspension_is_lifted_and_strikes_are_not(desk: Desk):
     assert desk.refused(lift_suspension, desk.host, by="omar") == "wrong_state"
 
 
+def test_a_retired_host_is_named_nowhere(desk: Desk):
+    desk.database.write(lambda transaction: transaction.execute("UPDATE host SET named_in_public = 1"))
+    desk.do(retire_host, desk.host)
+    assert desk.one("SELECT named_in_public FROM host") == 0
+
+
 def test_retiring_is_no_way_out_of_a_suspension(desk: Desk):
     desk.suspend()
     desk.do(lambda transaction, now_s: retire_host(transaction, desk.host, now_s))
@@ -202,6 +208,13 @@ def test_whoever_gave_it_does_not_decide_the_appeal_unless_alone(desk: Desk, tmp
     desk.decide(appeal, granted=False, by="omar")
     assert desk.refused(decide_appeal, appeal, granted=True, explanation="x", by="omar") == "over"
     assert desk.refused(decide_appeal, "none", granted=True, explanation="x", by="omar") == "not_found"
+
+
+def test_an_operator_who_is_suspended_is_nobody_else(database: Database):
+    desk = Desk(database, "olga", "omar")
+    database.write(lambda transaction: transaction.execute("UPDATE account SET state = 'suspended' WHERE id = 'omar'"))
+    desk.decide(desk.appeal(desk.strike()), granted=True, by="olga")
+    assert desk.one("SELECT outcome FROM appeal") == "granted"
 
 
 def test_an_operator_alone_decides_and_it_is_on_record(database: Database):
@@ -296,6 +309,10 @@ def test_payouts_wait_meanwhile(desk: Desk):
     def waits() -> bool:
         return desk.database.read(lambda transaction: payouts_wait(transaction, "ann"))
 
+    assert not waits()
+    desk.suspend()
+    assert waits()
+    desk.do(lift_suspension, desk.host, by="olga")
     assert not waits()
     asked = ask(desk)
     assert waits()

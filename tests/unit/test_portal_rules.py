@@ -126,6 +126,30 @@ def test_a_route_with_parameters_has_an_owner_or_a_role():
     assert [name_of(route) for route in named if route.rule.owner is None and not route.rule.roles] == []
 
 
+def test_whatever_is_decided_about_others_is_asked_for_again():
+    looks = {"/desk/people", "/api/v1/desk/people/search"}
+    acts = [route for route in ROUTES if route.rule.roles and route.method != "GET" and route.path not in looks]
+    assert len(acts) > 30
+    assert [name_of(route) for route in acts if not route.rule.fresh] == []
+
+
+def test_whatever_cannot_be_undone_is_asked_for_again():
+    grave = re.compile(
+        r"(/privacy/(data|export|details|choices|consent|objection|restriction|deletion)|/payouts|/payee)$"
+    )
+    acts = [route for route in ROUTES if grave.search(route.path) and route.rule.signed_in]
+    # To call a deletion off is to keep what there is.
+    late = [name_of(route) for route in acts if not route.rule.fresh and route.method in {"POST", "PUT"}]
+    assert late == []
+    assert len(acts) > 15
+
+
+def test_auditors_decide_nothing_about_money_hosts_and_people():
+    """They answer requests about data, and close what an operator has entered."""
+    theirs = {route.path for route in ROUTES if "auditor" in route.rule.roles and route.method != "GET"}
+    assert [path for path in theirs if not path.startswith(("/desk/privacy/", "/desk/lawful-requests/"))] == []
+
+
 def test_everything_that_a_path_names_can_be_made():
     missing = {
         (name, route.path)
