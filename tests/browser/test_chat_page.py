@@ -1,12 +1,14 @@
 """The gateway's chat page in a real browser, before scripted hosts: it asks, streams, stops, and says who saw what."""
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 import trio
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Browser, Page, expect
 
 from peernet.gateway.listening import listening_socket, page_url
 from peernet.gateway.settings import Listening
@@ -16,7 +18,6 @@ from tests.swarm.support import in_background
 from tests.unit.test_gateway_service import gateway
 
 KEY = "a key of twenty letters"
-ELSEWHERE = "http://elsewhere.example"
 NARROW = ("color-contrast", "target-size", "scrollable-region-focusable")
 """What other colours or a narrow window may change."""
 
@@ -51,6 +52,26 @@ async def lonely(folder: Path, key: str | None) -> AsyncIterator[str]:
             nursery.start_soon(opened.run, listener)
             yield (page_url(listener) or "").rstrip("/")
             nursery.cancel_scope.cancel()
+
+
+@contextmanager
+def serving(body: str) -> Iterator[str]:
+    """A page of another program on this machine, at its own origin."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("content-type", "text/html")
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://localhost:{server.server_address[1]}/"
+        server.shutdown()
 
 
 def asks(page: Page, question: str) -> None:
@@ -162,14 +183,10 @@ def test_a_key_is_asked_for_and_kept_in_the_page_alone(tmp_path: Path, chromium:
 
 
 def test_a_page_of_another_origin_may_lead_to_the_page_and_do_nothing_else(tmp_path: Path, chromium: Browser):
-    def stranger(route: Route) -> None:
-        body = f'<a href="{url}/">chat</a><iframe src="{url}/"></iframe>'
-        route.fulfill(body=body, content_type="text/html")
-
     with in_background(lonely(tmp_path, None)) as url, open_context(chromium, url) as context:
-        context.route(f"{ELSEWHERE}/**", stranger)
         page = context.new_page()
-        page.goto(ELSEWHERE)
+        with serving(f'<a href="{url}/">chat</a><iframe src="{url}/"></iframe>') as elsewhere:
+            page.goto(elsewhere)
         fetching = "where => fetch(where).then(() => 'read', () => 'refused')"
         assert page.evaluate(fetching, f"{url}/v1/models") == "refused"
         assert page.evaluate(fetching, f"{url}/static/chat.js") == "refused"
