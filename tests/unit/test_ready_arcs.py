@@ -3,6 +3,7 @@
 import random
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from typing import Any, cast
 
 import trio
@@ -54,6 +55,8 @@ class World:
         self.unusable: set[str] = set()
         self.unlisted: set[str] = set()
         self.tried_s: list[float] = []
+        self.drawn_s: list[float] = []
+        self.guards = [GUARD]
         self.random = random.Random(seed)
         self.troubles = RingTroubles()
         self.arcs = ReadyArcs(cast("Any", self.build), self.draw, self.stands, self.random, self.troubles)
@@ -67,10 +70,12 @@ class World:
         return self.built[-1]
 
     def draw(self, taken: Collection[PathPeer]) -> Sequence[Way]:
+        self.drawn_s.append(trio.current_time())
         free = [relay for relay in self.relays if not relay.conflicts_with(taken)]
         if len(free) < 2:
             raise TooFewRelays(3, len(free), "private")
-        return [(GUARD, middle) for middle in self.random.sample(free, 2)]
+        guard = self.guards[len(self.drawn_s) % len(self.guards)]
+        return [(guard, middle) for middle in self.random.sample(free, 2)]
 
     def stands(self, way: Way) -> bool:
         return not any(relay.peer in self.unlisted for relay in way)
@@ -247,14 +252,66 @@ async def test_a_network_that_is_too_small_gets_as_many_as_it_has_and_more_once_
     autojump_clock: trio.testing.MockClock,
 ):
     async with keeping(6, relays=4) as w:
+        await trio.sleep(LIFETIME_S[0] - 20)
         assert len(w.arcs.ways) == 4
         w.relays += [peer("newcomer 1"), peer("newcomer 2")]
         w.arcs.look_again()
-        await trio.sleep(RETRY_S / 2)
+        await trio.sleep(RETRY_S / 3)
         assert len(w.arcs.ways) == 6
+
+
+def backing_off(times_s: Sequence[float], for_s: float) -> None:
+    """Whether these tries, one after the other, come ever more seldom, to a bound."""
+    pauses = [after_s - before_s for before_s, after_s in pairwise(times_s)]
+    # Some 130 in 290 seconds, if nothing held them back, and four with the longest pause alone.
+    assert for_s / RETRY_S <= len(times_s) < 20
+    assert pauses[0] < RETRY_S / 2 < RETRY_S - 1 <= max(pauses) <= RETRY_S + 1
+
+
+async def test_each_failure_doubles_the_pause_before_the_next_try_whoever_the_guard_is(
+    autojump_clock: trio.testing.MockClock,
+):
+    async with keeping(4) as w:
+        w.guards = [peer(f"guard {number}") for number in range(40)]  # none of them loses too many
+        w.unusable = {relay.peer for relay in w.relays}
+        w.arcs.lend([drawn(0), drawn(1)])
+        tried = len(w.tried_s)
+        await trio.sleep(ACTIVE_S - 10)
+        backing_off(w.tried_s[tried:], ACTIVE_S - 10)
+
+
+async def test_relays_that_are_too_few_are_looked_for_ever_more_seldom(autojump_clock: trio.testing.MockClock):
+    async with keeping(4, relays=1) as w:
+        await trio.sleep(ACTIVE_S - 10)
+        backing_off(w.drawn_s, ACTIVE_S - 10)
+
+
+async def test_news_of_relays_hurries_nobody_whom_it_was_not_relays_that_failed(
+    autojump_clock: trio.testing.MockClock,
+):
+    async with keeping(4, relays=2) as w:
+        w.relays += [peer(f"newcomer {number}") for number in range(20)]
+        w.arcs.look_again()
+        await trio.sleep(20)
+        assert len(w.arcs.ways) == 4
+        w.guards = [peer(f"guard {number}") for number in range(40)]
+        w.unusable = {relay.peer for relay in w.relays}
+        w.arcs.lend([drawn(0), drawn(1)])
+        tried = len(w.tried_s)
+        for _ in range(200):
+            await trio.sleep(1)
+            w.arcs.look_again()
+        assert 4 <= len(w.tried_s) - tried < 16
 
 
 async def test_nobody_who_runs_none_is_lent_any(autojump_clock: trio.testing.MockClock):
     world = World()
     assert world.arcs.lend([drawn()]) == [drawn()]
     assert world.arcs.take(drawn().out) is None
+
+
+async def test_what_was_kept_is_lent_to_nobody_once_it_is_kept_no_more(autojump_clock: trio.testing.MockClock):
+    async with keeping(4) as w:
+        kept = w.arcs.ways[0]
+    assert w.arcs.lend([drawn()]) == [drawn()]
+    assert w.arcs.take(kept) is None

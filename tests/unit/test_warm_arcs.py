@@ -133,6 +133,7 @@ async def test_an_arc_that_gives_no_answer_is_built_cold_in_the_time_that_is_lef
         assert await ring.receive() == b"hello"
         ring.end()
         await ring.finished.wait()
+        await until(lambda: not a.w.guard.rings.legs)
 
 
 async def test_an_endpoint_that_cannot_be_reached_is_not_asked_for_twice():

@@ -82,6 +82,8 @@ class ReadyArcs:
         self._guards: dict[str, GuardRecord] = {}
         self._active_until_s = -math.inf
         self._failures = 0
+        self._next_s = math.inf
+        """When the next way is built; not known before the pause before it has begun."""
         self._too_few = False
         self._was_full = False
         self._changed = trio.Event()
@@ -106,11 +108,11 @@ class ReadyArcs:
                 while True:
                     self._changed = trio.Event()
                     self._discard()
-                    pause_s = self._pause_s()
-                    with trio.move_on_after(pause_s):
+                    with trio.move_on_after(self._pause_s()):
                         await self._changed.wait()
                         continue
-                    if self._wanting():
+                    if trio.current_time() >= self._next_s:
+                        self._next_s = math.inf
                         await self._add()
         finally:
             self._nursery = None
@@ -131,12 +133,11 @@ class ReadyArcs:
         if self._too_few:
             self._too_few = False
             self._failures = 0
+            self._next_s = math.inf
             self._changed.set()
 
     def lend(self, paths: Sequence[RingPath], avoid: Collection[str] = ()) -> list[RingPath]:
         """The paths of one request, over ways that are ready as far as these fit; nobody else is lent them."""
-        if self._nursery is None:
-            return list(paths)
         self.wake()
         self._discard()
         fitted = fit_ways(paths, self.ways, avoid)
@@ -168,13 +169,17 @@ class ReadyArcs:
 
     def _pause_s(self) -> float:
         """How long until there is something to do: to build, or to throw away."""
-        ages = [ready.until_s - trio.current_time() for ready in (*self._ready, *self._lent)]
-        next_s = max(_LEAST_PAUSE_S, min([*ages, CHECK_S] if ages else [math.inf]))
+        now_s = trio.current_time()
+        ages = [ready.until_s - now_s for ready in (*self._ready, *self._lent)]
+        check_s = max(_LEAST_PAUSE_S, min([*ages, CHECK_S] if ages else [math.inf]))
         if not self._wanting():
             self._was_full = self._was_full or len(self._ready) >= self._size
-            return next_s
-        pause_s = self._random.uniform(*(REFILL_PAUSE_S if self._was_full or self._failures else PAUSE_S))
-        return min(next_s, RETRY_S, pause_s * 2.0 ** min(self._failures, 10)) if self._failures else pause_s
+            self._next_s = math.inf
+            return check_s
+        if self._next_s == math.inf:
+            pause_s = self._random.uniform(*(REFILL_PAUSE_S if self._was_full or self._failures else PAUSE_S))
+            self._next_s = now_s + min(RETRY_S, pause_s * 2.0 ** min(self._failures, 10))
+        return min(check_s, max(0.0, self._next_s - now_s))
 
     def _discard(self) -> None:
         """Throws away what has aged, what has gone, and what may not be used any more."""
