@@ -53,7 +53,7 @@ NOT_THAT_TREE: Final = 70
 """No exit code of pytest."""
 
 
-@frozen
+@frozen(eq=False)
 class Run:
     """A run of pytest that was started."""
 

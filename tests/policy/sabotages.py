@@ -1,6 +1,6 @@
 """The sabotages: for each promise that is built, ways to break the code that its test must notice.
 
-`python -m tests.policy.sabotages [NAME ...]` makes a copy of the tree for each, breaks it, and runs the test there. A
+`python -m tests.policy.sabotages [NAME ...]` breaks a copy of the tree for each, and runs the test there. A
 test that stays green guards nothing, and is a failure; so is a sabotage that no longer fits the code, and one under
 which something else breaks than what the test asserts.
 """
@@ -904,38 +904,51 @@ class Outcome:
 
 
 def _try_all(sabotages: Sequence[Sabotage], folder: Path) -> dict[str, Outcome]:
-    """The outcome of each by its name; some are tried at a time."""
+    """The outcome of each by its name; some are tried at a time, each on a copy that is whole again afterwards."""
     outcomes: dict[str, Outcome] = {}
-    running: dict[str, Run] = {}
+    running: dict[Run, tuple[Sabotage, Path]] = {}
+    trees = [folder / str(number) for number in range(AT_ONCE)]
+    for tree in trees:
+        _copy(tree)
     waiting = list(reversed(sabotages))
     while waiting or running:
-        while waiting and len(running) < AT_ONCE:
-            sabotage = waiting.pop()
-            begun = _begin(sabotage, folder / sabotage.name)
+        while waiting and trees:
+            sabotage, tree = waiting.pop(), trees.pop()
+            begun = _begin(sabotage, tree)
             if isinstance(begun, Run):
-                running[sabotage.name] = begun
+                running[begun] = (sabotage, tree)
             else:
                 outcomes[sabotage.name] = begun
-        over = ended(list(running.values())) if running else []
-        for name in [name for name, run in running.items() if run in over]:
-            run = running.pop(name)
-            outcomes[name] = _judge(run.code, run.said.read_text("utf-8", "replace"))
-            shutil.rmtree(folder / name)
+                trees.append(_whole_again(sabotage, tree))
+        for run in ended(list(running)) if running else ():
+            sabotage, tree = running.pop(run)
+            outcomes[sabotage.name] = _judge(run.code, run.said.read_text("utf-8", "replace"))
+            trees.append(_whole_again(sabotage, tree))
     return outcomes
 
 
 def _begin(sabotage: Sabotage, tree: Path) -> Run | Outcome:
     """A run of its test on a copy that is broken as it says."""
-    _copy(tree)
     for change in sabotage.changes:
         path = tree / change.path
         text = path.read_text("utf-8")
         if text.count(change.old) != 1:
             says = f"NO LONGER FITS: {change.path} has {text.count(change.old)} times {change.old!r}"
             return Outcome(noticed=False, says=says)
-        path.write_text(text.replace(change.old, change.new), "utf-8")
-        Path(cache_from_source(str(path))).unlink(missing_ok=True)
-    return started(tree, f"tests/policy/{sabotage.test}", tree / "said", TIMEOUT_S)
+        _write(path, text.replace(change.old, change.new))
+    return started(tree, f"tests/policy/{sabotage.test}", tree.with_suffix(".said"), TIMEOUT_S)
+
+
+def _whole_again(sabotage: Sabotage, tree: Path) -> Path:
+    for change in sabotage.changes:
+        _write(tree / change.path, (ROOT / change.path).read_text("utf-8"))
+    return tree
+
+
+def _write(path: Path, text: str) -> None:
+    """A source, without the bytecode of what it was before: that may look as new."""
+    path.write_text(text, "utf-8")
+    Path(cache_from_source(str(path))).unlink(missing_ok=True)
 
 
 def _copy(tree: Path) -> None:
