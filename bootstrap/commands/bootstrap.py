@@ -183,8 +183,10 @@ async def _serve_portal(
     office.hosts = OverlayHosts(peer, service)
     if config.measure_speed_minutes:
         from peernet.client.host_trials import HostTrials
+        from peernet.node.home import Home
 
-        office.trier = HostTrials(_network_for_clients(peer, policy), evolve(home, state=home.state / "measuring"))
+        own = Home.at(home.state / "measuring")
+        office.trier = HostTrials(_network_for_clients(peer, policy), evolve(own, models=home.models))
     office.issuer = service.issuer
     office.settlements = LogSettlements(service.log)
     await nursery.start(run_portal, office)
