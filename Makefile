@@ -7,15 +7,15 @@
 #   make blindrsa another implementation of blind signatures, for the tests that talk with it: needs node and npm
 #   make presidio an environment with Presidio, which detection is measured beside: 400 MB
 #   make attack   the same swarm, attacked in five ways, with what catches each
-#   make test     the tests
-#   make browser  the portal's pages in a real browser, and one person's way through all of it (Debian: chromium)
+#   make test     the tests, in two processes                                          (make test PROCESSES=4)
+#   make browser  the portal's pages and the chat page in a real browser, and one person's whole way (Debian: chromium)
 #   make fuzz     hostile input to every parser, fifty times as much as 'make test' has      (make fuzz TIMES=500)
 #   make check    lint, format, types, architecture, dependencies
 #   make sabotage  break each promise on a copy of the tree, and see its test turn red
 #   make bench    every benchmark                                                      (make bench NAME=ring)
 #   make leaks    docs/leaks.md, the scoreboard of what would leak, measured anew
 #   make train-detector  the recogniser of names, from its texts and data                (half an hour)
-#   make screenshots  the pictures of the portal in docs/screenshots, anew             (needs Chromium)
+#   make screenshots  the pictures of the portal and the chat page in docs/screenshots, anew  (needs Chromium)
 #   make simulate a thousand simulated nodes under churn, with plots                   (make simulate SEED=7 OUT=DIR)
 #   make setup    only what 'make demo' needs
 #   make train-lexicon   the lists of given names and of ordinary words, anew           (maintainers)
@@ -62,9 +62,12 @@ blindrsa: $(BLINDRSA)/node_modules
 attack: setup
 	$(BIN)/peernet demo --attack --models $(MODELS) $(OPTIONS)
 
+# One process of tests has the swarms, the other ones have the rest (tests/side_by_side.py).
+SIDE_BY_SIDE = -n $(or $(PROCESSES),2) --dist loadfile
+
 # Some hundred processes are started, which would each compile all of our code where bytecode may not be written.
 test: $(VENV)/.test $(MODEL)
-	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest $(or $(PYTEST),-m 'not browser')
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest $(or $(PYTEST),-m 'not browser' $(SIDE_BY_SIDE))
 
 browser: $(VENV)/.test $(MODEL)
 	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest $(or $(PYTEST),tests/browser)
@@ -73,7 +76,7 @@ fuzz: $(VENV)/.test
 	PEERNET_FUZZ=$(or $(TIMES),50) $(BIN)/python -m pytest $(or $(PYTEST),tests/property -k fuzz)
 
 coverage: $(VENV)/.test $(MODEL)
-	$(BIN)/python -m pytest --cov --cov-branch --cov-report=term-missing:skip-covered $(PYTEST)
+	$(BIN)/python -m pytest --cov --cov-branch --cov-report=term-missing:skip-covered $(or $(PYTEST),$(SIDE_BY_SIDE))
 
 check: $(VENV)/.check
 	$(BIN)/ruff check .
@@ -84,7 +87,7 @@ check: $(VENV)/.check
 	$(BIN)/vulture
 
 sabotage: $(VENV)/.test $(MODEL)
-	$(BIN)/python -m tests.policy.sabotages $(NAME)
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m tests.policy.sabotages $(NAME)
 
 bench: $(VENV)/.test $(MODEL)
 	$(BIN)/python -m benchmarks $(or $(NAME),all)
@@ -92,7 +95,7 @@ bench: $(VENV)/.test $(MODEL)
 leaks: $(VENV)/.test $(PRESIDIO)/.ready
 	$(BIN)/python -m benchmarks.leaks
 
-screenshots: $(VENV)/.test
+screenshots: $(VENV)/.test $(MODEL)
 	$(BIN)/python -m tests.browser.screenshots
 
 train-detector: $(VENV)/.test

@@ -1,8 +1,13 @@
-"""Credits: blind signatures and checks a CPU-second, against OpenSSL alone; and the memory of a redeemed credit."""
+"""Credits: signing and checking against OpenSSL alone, the memory of a redeemed credit, and what change costs.
 
+Change costs what is lost with each answer, and what the issuer signs for it.
+"""
+
+import random
 import secrets
 import time
 import tracemalloc
+from collections import Counter
 from collections.abc import Callable, Iterator
 
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
@@ -10,13 +15,25 @@ from cryptography.hazmat.primitives.hashes import SHA384
 
 from benchmarks.report import Figure
 from peernet.core.credits.blind_rsa import KEY_BITS, PUBLIC_EXPONENT, PrivateKey, blind_sign
-from peernet.core.credits.credits import Credit, blinded_credits, check_credit
+from peernet.core.credits.credits import (
+    DENOMINATIONS,
+    Credit,
+    blinded_credits,
+    check_credit,
+    closest_covering,
+    in_denominations,
+    spread,
+)
 from peernet.core.ledger.credit_rules import CreditState
 
 SIGNATURES = 60
 CHECKS = 1_000
 SERIALS = 100_000
 KEY_ID = bytes(32)
+LANES = 2_000
+WITHDRAWN = 10_000_000
+LARGE_UNIT = 1_000
+"""What change was made up of before there were credits of 100."""
 
 
 def figures() -> Iterator[Figure]:
@@ -63,6 +80,29 @@ def figures() -> Iterator[Figure]:
         True,
         {"credits": SERIALS},
     )
+    lost, signed = _change_of(DENOMINATIONS[0])
+    lost_before, signed_before = _change_of(LARGE_UNIT)
+    asked = {"lanes": LANES, "prompt": "20-500 tokens", "answer": "10-180 tokens"}
+    yield Figure(
+        "credits_lost",
+        lost,
+        "microcredits lost an answer",
+        f"with change in units of {LARGE_UNIT}",
+        lost_before,
+        0.12,
+        True,
+        asked,
+    )
+    yield Figure(
+        "credits_change",
+        signed,
+        "blind signatures of change an answer",
+        f"with change in units of {LARGE_UNIT}",
+        signed_before,
+        None,
+        True,
+        asked,
+    )
 
 
 def _a_second(call: Callable[[], object], count: int) -> float:
@@ -81,3 +121,24 @@ def _bytes_a_serial() -> float:
     tracemalloc.stop()
     assert state.keys[KEY_ID].redeemed == SERIALS
     return size / SERIALS
+
+
+def _change_of(unit: int) -> tuple[float, float]:
+    """What is lost, and how many credits are signed, for each of many answers paid from one purse.
+
+    Prices are those that a host has by default. Raises `AssertionError` where the purse pays no more.
+    """
+    draw = random.Random(7)
+    purse = Counter({each: count for each, count in spread(WITHDRAWN).items() if each >= unit})
+    lost = signed = 0
+    for _ in range(LANES):
+        prompt, answer = draw.randint(20, 500), draw.randint(10, 180)
+        chosen = closest_covering(list(purse.elements()), 2 * prompt + 5 * (120 + 64))
+        assert chosen is not None
+        purse.subtract(chosen)
+        left = sum(chosen) - 2 * prompt - 5 * answer
+        change = in_denominations(left // unit * unit)
+        purse.update(change)
+        lost += left % unit
+        signed += sum(change.values())
+    return lost / LANES, signed / LANES

@@ -135,10 +135,11 @@ def run_ring(
     client, host = ring_end(service, client=True), ring_end(service, client=False)
     ring.began_s = began_s
     exchange = _Exchange(ring, list(pieces), source.uniform(*SETTLING_S), settled_bytes)
+    # Both leave together.
     client.send(bytes(ask_bytes + len(ring.text.encode())))
+    client.send(bytes(VOUCHER_BYTES))
     now = began_s
     _pass(client, host, 1, ring, now)
-    client.send(bytes(VOUCHER_BYTES))
     while True:
         moved = True
         while moved:

@@ -11,7 +11,9 @@ Rules:
    all credits that the log says are issued for handed out: so no more are signed than may be redeemed.
 5. Restoring checks every file first, and never puts an older ledger in the place of a newer one. A ledger that is
    older than what others mirror is found out when the node starts (`bootstrap.cosigning`), and signs nothing.
-6. A backup holds data of people, and is past its time when the first class of data in it is. `prune` deletes it then.
+6. Whoever was erased since the backup is erased again: as far as the database that is replaced still says who, and
+   according to the copy of erasures on another disk (`bootstrap.rights.erasures_copy`).
+7. A backup holds data of people, and is past its time when the first class of data in it is. `prune` deletes it then.
 
 Source: SQLite's online backup; pg_dump's documentation of consistent dumps.
 """
@@ -32,7 +34,8 @@ from attrs import asdict, frozen
 from bootstrap.database import open_database
 from bootstrap.issuing_store import IssuingStore
 from bootstrap.retention.periods import periods as longest_periods
-from bootstrap.rights.deletion import erase_again, erased_accounts
+from bootstrap.rights.deletion import erase_again, erased_accounts, living_accounts
+from bootstrap.rights.erasures_copy import ErasuresCopy, erasures_key
 from bootstrap.store import LedgerCorrupt, LedgerStore
 from peernet.core.errors import UserError
 from peernet.core.ledger.checkpoint import read_unverified
@@ -46,6 +49,8 @@ LEDGER: Final = "state/ledger.sqlite"
 OPERATOR: Final = "operator.sqlite"
 ISSUING_NAME: Final = "issuing.sqlite"
 ISSUING: Final = f"state/{ISSUING_NAME}"
+PORTAL_KEY: Final = "portal"
+"""The key that a copy of erasures is under."""
 POSTGRES_DUMP: Final = "postgres/{}.dump"
 BUFFER_BYTES: Final = 1 << 20
 OWNER_ONLY: Final = 0o700
@@ -154,23 +159,32 @@ def read_backup(folder: Path) -> Backup:
 
 
 def restore(
-    folder: Path, home: Home, *, postgres: Sequence[str] = (), operator: str = "", now_s: int | None = None
+    folder: Path,
+    home: Home,
+    *,
+    postgres: Sequence[str] = (),
+    operator: str = "",
+    erasures: Path | None = None,
+    now_s: int | None = None,
 ) -> Backup:
     """Puts a backup back into `home`, whose node does not run; keys that are there stay.
 
     What it replaces is kept beside it, in `state.before-restore`. Whoever was erased since the backup is erased again,
-    as far as the database that is replaced can still be asked. Raises `UserError`, and has then changed nothing.
+    as far as the database that is replaced, or the copy of erasures, says who. Raises `UserError`, and has then
+    changed nothing.
 
     Args:
         folder: the backup.
         home: the node's folders.
         postgres: the URLs of databases that are in PostgreSQL.
         operator: where the operator's database is, if not where it is by default.
+        erasures: the copy of erasures, if there is one.
         now_s: the time, if not that of the backup.
     """
     backup = read_backup(folder)
     operators = operator or str(home.state / OPERATOR)
     erased = _erased_in(operators)
+    copy = None if erasures is None else _copy_of_erasures(erasures, folder, home)
     dumps = [kept for kept in backup.files if kept.path.startswith("postgres/")]
     if len(dumps) != len(postgres):
         raise UserError(f"the backup has {len(dumps)} databases of PostgreSQL, and {len(postgres)} are configured")
@@ -194,6 +208,7 @@ def restore(
     _erase_again(
         str(fresh / inside.relative_to(home.state)) if inside.is_relative_to(home.state) else operators,
         erased,
+        copy,
         backup.taken_at_s if now_s is None else now_s,
     )
     if home.state.exists():
@@ -244,13 +259,33 @@ def _erased_in(where: str) -> list[str]:
         database.close()
 
 
-def _erase_again(where: str, account_ids: Sequence[str], now_s: int) -> None:
-    if account_ids:
-        database = open_database(where)
-        try:
-            database.write(partial(erase_again, account_ids=account_ids, now_s=now_s))
-        finally:
-            database.close()
+def _copy_of_erasures(path: Path, folder: Path, home: Home) -> ErasuresCopy:
+    """The copy, which was looked through, under the node's key or the one in the backup."""
+    kept = folder / "config" / "keys" / f"{PORTAL_KEY}.key"
+    if home.has_seed(PORTAL_KEY):
+        secret = home.seed(PORTAL_KEY)
+    elif kept.is_file():
+        secret = kept.read_bytes()
+    else:
+        raise UserError(
+            f"the copy of erasures is under the node's key {PORTAL_KEY}.key, which is not in the backup: put your copy"
+            f" of the keys into {home.config / 'keys'} first"
+        )
+    copy = ErasuresCopy(path, erasures_key(secret))
+    copy.holding(())
+    return copy
+
+
+def _erase_again(where: str, account_ids: Sequence[str], copy: ErasuresCopy | None, now_s: int) -> None:
+    if not account_ids and copy is None:
+        return
+    database = open_database(where)
+    try:
+        if copy is not None:
+            account_ids = [*account_ids, *copy.holding(database.read(living_accounts))]
+        database.write(partial(erase_again, account_ids=account_ids, now_s=now_s))
+    finally:
+        database.close()
 
 
 def _copy_file(source: Path, target: Path) -> None:

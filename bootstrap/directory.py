@@ -8,8 +8,10 @@
 3. A checker counts those as alive that it found in its last two crawls: who comes or goes just now holds up nothing.
    What it has signed last it knows in memory only; after a restart the tolerance of the clock is the bound.
 4. Those of the other nodes that the crawl did not meet are greeted anew, since all may have been started at once.
-5. Whom this node's operator has suspended (`left_out`) it neither lists nor misses. What other nodes list, and what a
-   client finds by a live lookup, is theirs.
+5. Whom this node's operator has suspended (`left_out`) it neither lists nor misses, and it signs for nobody who lists
+   them. It proposes without them once: others who list them again, with a quorum that signs it, are not fought. Nor
+   does it propose again what others have refused because they have suspended somebody, until something changes. What a
+   client finds by a live lookup is nobody's to list.
 """
 
 import random
@@ -92,6 +94,10 @@ class DirectoryService:
         self._met: dict[bytes, PeerRecord] = {}
         self.left_out: frozenset[bytes] = frozenset()
         """The keys of peers that are not listed, whatever the crawl finds."""
+        self._done_without: frozenset[bytes] = frozenset()
+        """Those without whom a proposal of ours got its quorum."""
+        self._in_vain: Alive | None = None
+        """Who was listed in our last proposal, where others refused it because of whom they have suspended."""
         self.crawled: tuple[Body, ...] = ()
         """All that the last crawl has found, those who are left out among them."""
         self.counters: Counter[str] = Counter()
@@ -138,7 +144,14 @@ class DirectoryService:
             await self._peer.discovery.join((), listed)
 
     def _is_due(self, found: Mapping[bytes, Body]) -> bool:
-        return self._copy.age_s >= RENEW_S or found.keys() != self._copy.directory.bodies.keys()
+        if self._copy.age_s >= RENEW_S:
+            return True
+        listed = self._copy.directory.bodies
+        unwanted = {body.public_key for body in listed.values()} & self.left_out
+        if unwanted - self._done_without:
+            return True
+        rest = {signed for signed, body in listed.items() if body.public_key not in unwanted}
+        return found.keys() != rest and Alive.of(found.values()) != self._in_vain
 
     async def _propose_in_turn(self, found: Mapping[bytes, Body]) -> None:
         """Proposes, unless somebody whose turn is earlier does."""
@@ -155,12 +168,16 @@ class DirectoryService:
         issued_at_s = proposal_time(self._peer.peer_id.public_key, self._copy.trusted, earliest_s)
         self._signed_at_s = issued_at_s
         snapshot = await trio.to_thread.run_sync(make_snapshot, found, issued_at_s)
+        left_out = self.left_out
         proposal = _Proposal(sign_directory(snapshot, [self._peer.keys.identity]), len(self._others))
         await self._take(proposal)
         async with trio.open_nursery() as nursery:
             for other, addresses in self._others.items():
                 nursery.start_soon(self._ask_to_sign, proposal, other, addresses)
         self.counters["completed" if proposal.complete else "no_quorum"] += 1
+        if proposal.complete:
+            self._done_without = left_out
+        self._in_vain = Alive.of(found.values()) if proposal.in_vain and not proposal.complete else None
 
     async def _ask_to_sign(self, proposal: "_Proposal", other: PeerId, addresses: Sequence[Address]) -> None:
         asked = False
@@ -178,6 +195,7 @@ class DirectoryService:
         except (ConnectionFailed, RemoteProtocolError, trio.TooSlowError) as error:
             reason = error.reason if isinstance(error, RemoteProtocolError) else "unreachable"
             self.counters[f"not_signed:{reason}"] += 1
+            proposal.in_vain = proposal.in_vain or reason == "suspended"
         finally:
             if not asked:
                 proposal.end_one()
@@ -267,7 +285,7 @@ class DirectoryService:
             raise RemoteProtocolError("a snapshot of another time than was proposed", reason="bad_snapshot")
         known = self._copy.directory.bodies
         opened = await trio.to_thread.run_sync(open_snapshot, snapshot, self._peer.suite, known)
-        check_listed(opened, self._alive, now_s())
+        check_listed(opened, self._alive, now_s(), self.left_out)
         # Once more: another proposal may have been signed meanwhile.
         check_proposed_time(proposal.issued_at_s, now_s(), self._signed_at_s)
         return received.snapshot
@@ -283,6 +301,8 @@ class _Proposal:
     complete: bool = False
     over: trio.Event = field(factory=trio.Event)
     """Set when there is a quorum, or nobody is left to answer."""
+    in_vain: bool = False
+    """Whether somebody refused because of whom it lists."""
 
     def add(self, signature: Signature) -> None:
         seal = self.signed.seal

@@ -15,6 +15,7 @@ Rules:
 It is synchronous and guarded by a lock: a server calls it in threads. Source: design section 8; C2SP tlog-tiles.
 """
 
+import json
 import threading
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -22,7 +23,7 @@ from typing import Final
 from attrs import evolve, field, frozen
 
 from bootstrap.store import CheckpointMoved, LedgerCorrupt, NewEntry, Store
-from peernet.core.errors import RemoteProtocolError
+from peernet.core.errors import RemoteProtocolError, UserError
 from peernet.core.ledger import merkle
 from peernet.core.ledger.checkpoint import Checkpoint, open_checkpoint, read_unverified, sign_checkpoint
 from peernet.core.ledger.credit_rules import AnnouncedKey
@@ -212,12 +213,25 @@ class Log:
         note = self._store.checkpoint()
         if note is None:
             raise LedgerCorrupt("the ledger has lost its checkpoint")
+        self._check_name(note)
         try:
             checkpoint = open_checkpoint(note, self._key, self._suite)
         except RemoteProtocolError as error:
             raise LedgerCorrupt(f"the stored checkpoint is not this log's ({self._key.text()}): {error}") from error
         tree, state = replay_stored(self._store, checkpoint)
         return _Head(note, checkpoint, tree, state)
+
+    def _check_name(self, note: bytes) -> None:
+        """A log has one name for good: raises `UserError` where the configuration has another one by now."""
+        try:
+            begun_as = read_unverified(note).origin
+        except RemoteProtocolError:
+            return  # it is damaged, as opening it will say
+        if begun_as != self._key.name:
+            raise UserError(
+                f"this ledger was begun as {begun_as}, and is to go on as {self._key.name}: a ledger keeps its name. "
+                f"Say origin = {json.dumps(begun_as)} in [bootstrap], or begin a new ledger in another --home"
+            )
 
     def _admit(self, submission: Submission, at_s: int, head: _Head, batch: _Batch) -> Outcome:
         try:

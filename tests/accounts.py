@@ -50,9 +50,10 @@ def make_host(database: Database, account: str, *, name: str = "lake", now_s: in
     def work(transaction: Transaction) -> None:
         transaction.execute(
             "INSERT INTO host (id, account_id, peer_key, name, named_in_public, state, state_at_s, registered_at_s,"
-            " cores, memory_mib, gpus, engine, software)"
-            " VALUES (:id, :account, :key, :name, 1, 'active', :now, :now, 8, 1024, :gpus, 'embedded', '1')",
+            " cores, memory_mib, gpus, engine, software, region)"
+            " VALUES (:id, :account, :key, :name, 1, 'active', :now, :now, 8, 1024, :gpus, 'embedded', '1', :region)",
             id=host_id, account=account, key=key, name=name, now=now_s, gpus=f"GPU of {account}",
+            region=f"region of {account}",
         )  # fmt: skip
         transaction.execute(
             "INSERT INTO payout_key VALUES (:key, :account, :id, 1)", key=key, account=account, id=host_id
@@ -61,7 +62,12 @@ def make_host(database: Database, account: str, *, name: str = "lake", now_s: in
             "INSERT INTO host_agreement VALUES (:id, :id, :account, '1', :key, 'p', 'c', :key, :key, :key, :now)",
             id=host_id, account=account, key=key, now=now_s,
         )  # fmt: skip
-        transaction.execute("INSERT INTO host_model VALUES (:id, 'm', 'declared', :key, 1)", id=host_id, key=key)
+        transaction.execute(
+            "INSERT INTO host_model VALUES (:id, :name, 'declared', :key, 1)",
+            id=host_id,
+            key=key,
+            name=f"model of {account}",
+        )
         transaction.execute("INSERT INTO host_measured VALUES (:id, 1, 1, 1, 1, 1)", id=host_id)
         transaction.execute(f"INSERT INTO host_trial VALUES (:id, 'm'{', 1' * 22})", id=host_id)
         transaction.execute("INSERT INTO host_trial_due VALUES (:id, 1)", id=host_id)

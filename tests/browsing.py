@@ -15,6 +15,7 @@ from bootstrap.portal.app import Portal
 from bootstrap.portal.office import Office
 from bootstrap.portal.serving import open_office, portal_of
 from bootstrap.portal.settings import PortalConfig
+from tests.databases import OPERATORS, new_sqlite
 
 __all__ = ["ORIGIN", "QUICK", "Browser", "Form", "forms_in", "new_office"]
 
@@ -25,10 +26,16 @@ QUICK = Parameters(Type.ID, 19, 16, 32, 1, 8, 1)
 
 def new_office(folder: Path, database: str = "", **settings: Any) -> Office:
     """An office on a new database, whose clock stands where `office.now_s` says."""
-    config = PortalConfig(listen="127.0.0.1:8470", database=database or str(folder / "operator.sqlite"), **settings)
+    config = PortalConfig(listen="127.0.0.1:8470", database=database or _sqlite_in(folder), **settings)
     office = open_office(config, folder, bytes(range(32)))
     office.passwords = Passwords(QUICK)
     return office
+
+
+def _sqlite_in(folder: Path) -> str:
+    """The database that is there, or a new one."""
+    there = folder / OPERATORS
+    return str(there) if there.exists() else new_sqlite(folder)
 
 
 _FIELDS = frozenset({"input", "button", "textarea", "select"})

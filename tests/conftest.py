@@ -1,15 +1,24 @@
-"""What all tests share: where nothing may be skipped, a skip is a failure; and scratch folders are in memory."""
+"""What all tests share: where nothing may be skipped, a skip is a failure; scratch folders are in memory; and with two
+processes of tests, one has the swarms.
+"""
 
 import os
 import shutil
 import tempfile
 from collections.abc import Generator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
-from tests.databases import database, database_url, postgres, sqlite_database  # noqa: F401  (fixtures)
+from tests.databases import (  # noqa: F401  (fixtures)
+    database,
+    database_url,
+    migrated_postgres,
+    postgres,
+    sqlite_database,
+)
+from tests.side_by_side import SWARMS, OneWithSwarms
 
 _NO_SKIP = bool(os.environ.get("PEERNET_NO_SKIP"))
 _MEMORY: Final = Path("/dev/shm")
@@ -56,9 +65,35 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     return report
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of whole swarms come last: what is quick to tell is told first."""
-    items.sort(key=lambda item: item.get_closest_marker("swarm") is not None)
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Two processes of tests (`-n 2`) share them as `tests/side_by_side.py` says."""
+    return OneWithSwarms(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tests of whole swarms come last: what is quick to tell is told first.
+
+    Where one of several processes has them, it begins with them.
+    """
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: not item.nodeid.startswith(SWARMS))
+    else:
+        items.sort(key=lambda item: item.get_closest_marker("swarm") is not None)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """A run of the promises' tests says which promises are not built yet: what `docs/policy.md` has as due."""
+    from tests.policy.policy_table import rows
+
+    ran = (report for kind in ("passed", "failed") for report in terminalreporter.stats.get(kind, ()))
+    if not any(report.nodeid.startswith("tests/policy/") for report in ran):
+        return
+    if due := [row for row in rows() if row.due]:
+        terminalreporter.section("promises that are due")
+        for row in due:
+            part = "all of it" if not row.tests else f"in part: {row.due}"
+            terminalreporter.line(f"P{row.number:<3} {part}")
 
 
 class _NoJudge:

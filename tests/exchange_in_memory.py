@@ -6,7 +6,7 @@ Engines answer by a script, lanes are of a log that grants everything, and time 
 import math
 import random
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from types import SimpleNamespace
 from typing import Any, cast
@@ -32,7 +32,7 @@ from peernet.core.ring.cells import CellType, SealedCell
 from peernet.core.ring.endings import Ending
 from peernet.core.ring.pacing import ring_end
 from peernet.core.ring.paths import PathPeer, RingPath
-from peernet.core.ring.ring import BACK, OUT
+from peernet.core.ring.ring import BACK, OUT, CellOut
 from peernet.core.serving import Turn
 from peernet.core.suite import MixedSuite
 from peernet.host.service import HostService
@@ -82,6 +82,13 @@ class Leg:
         except trio.BrokenResourceError:
             await trio.lowlevel.checkpoint()
 
+    def send_now(self, cells: Sequence[CellOut]) -> bool:
+        for cell in cells:
+            self._note()
+            with suppress(trio.BrokenResourceError):
+                self._send.send_nowait(SealedCell(cell.type, cell.body))
+        return True
+
     def close(self) -> None:
         self._send.close()
         self._receive.close()
@@ -115,12 +122,13 @@ class Host:
         self.alive = trio.CancelScope()
         ring = RingChannel(ring_end(service, client=True), out[0], back[0], verdict_s=0.5)
         nursery.start_soon(ring.run)
-        nursery.start_soon(self._serve, RingChannel(ring_end(service, client=False), out[1], back[1]))
+        served = RingChannel(ring_end(service, client=False), out[1], back[1])
+        nursery.start_soon(self._serve, served, self.alive)
         await trio.lowlevel.checkpoint()
         return ring
 
-    async def _serve(self, ring: RingChannel) -> None:
-        with self.alive:
+    async def _serve(self, ring: RingChannel, alive: trio.CancelScope) -> None:
+        with alive:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(ring.run)
                 await self.service._serve(ring)

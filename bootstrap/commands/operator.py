@@ -26,6 +26,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     restore = actions.add_parser("restore", help="put a backup back, while the node does not run")
     add_home(restore)
     restore.add_argument("backup", type=Path, metavar="FOLDER", help="the backup, with its backup.json")
+    restore.add_argument(
+        "--erasures", type=Path, metavar="FILE", help="the copy of erasures, if not where the configuration names it"
+    )
     promote = actions.add_parser("promote", help="let somebody with an account work at the portal's desk")
     add_home(promote)
     promote.add_argument("email", metavar="EMAIL", help="the account's address, which its person has confirmed")
@@ -60,6 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
                 home_of(arguments),
                 postgres=_postgres(arguments),
                 operator=_operators(arguments),
+                erasures=_erasures(arguments),
                 now_s=now_s,
             )
             print(f"restored from {arguments.backup}: {_about(put)}")
@@ -139,6 +143,15 @@ def _operators(arguments: argparse.Namespace) -> str:
     from peernet.node.config import load_table
 
     return load_table(config_file(arguments), "portal", PortalConfig, {}).database
+
+
+def _erasures(arguments: argparse.Namespace) -> Path | None:
+    """The copy of erasures, where there is one."""
+    from bootstrap.portal.settings import PortalConfig
+    from peernet.node.config import load_table
+
+    configured = load_table(config_file(arguments), "portal", PortalConfig, {}).erasures_copy
+    return arguments.erasures or (Path(configured) if configured else None)
 
 
 def _postgres(arguments: argparse.Namespace) -> list[str]:

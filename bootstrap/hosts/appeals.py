@@ -3,8 +3,8 @@
 Rules:
 
 1. There is one appeal against a sanction, within `APPEAL_WITHIN_S`, by whoever runs the host.
-2. A person with the operator's role decides, with a reason that is told. It is not the one who gave the sanction, and
-   not the one who runs the host, where there is anybody else.
+2. A person with the operator's role decides, with a reason that is told. It is not the one who runs the host where
+   there is another operator, and not the one who gave the sanction where there is one besides these two.
 3. An appeal that is granted ends the sanction; one that is rejected leaves it.
 4. While an appeal is open, nothing that cannot be undone happens to the host (`standing`, `forfeiting`).
 """
@@ -12,7 +12,13 @@ Rules:
 from typing import Any, Final
 
 from bootstrap.database import Transaction
-from bootstrap.hosts.standing import APPEAL_WITHIN_S, end_sanction, other_operators, tell_operator_of_host
+from bootstrap.hosts.standing import (
+    APPEAL_WITHIN_S,
+    check_not_own_host,
+    end_sanction,
+    other_operators,
+    tell_operator_of_host,
+)
 from bootstrap.ids import new_id
 from bootstrap.people.access_log import note_access
 from bootstrap.people.sessions import Origin
@@ -78,8 +84,9 @@ def decide_appeal(
     sanction_id, host_id, account_id, decided_at_s, given_by = row
     if decided_at_s is not None:
         raise Refused("this appeal has been decided", reason="over")
-    if by in {given_by, account_id} and other_operators(transaction, by):
-        raise Refused("another operator decides this: it is about you, or about what you decided", reason="own_case")
+    check_not_own_host(transaction, host_id, by)
+    if by == given_by and other_operators(transaction, by, account_id):
+        raise Refused("another operator decides this: it is about what you decided", reason="own_case")
     transaction.execute(
         "UPDATE appeal SET decided_by = :by, decided_at_s = :now, outcome = :outcome, explanation = :explanation"
         " WHERE id = :id AND decided_at_s IS NULL",

@@ -5,8 +5,9 @@ Rules:
 1. An operator asks for it, for a host that is suspended or removed. Until it is decided, the account's payouts wait
    (`payouts_wait`).
 2. It is carried out no earlier than `APPEAL_WITHIN_S` after that, once a second operator has agreed, and while no
-   appeal of the host is open. Where there is one operator alone, it is carried out after `ALONE_S`.
-3. An operator who asked for it, or an appeal, may end it before.
+   appeal of the host is open. Where nobody could agree, since all other operators are whoever runs the host, it is
+   carried out after `ALONE_S`.
+3. An operator, other than who runs the host, or an appeal, may end it before.
 4. What was paid is never taken back: money gives what is unpaid, once (`earnings`).
 
 Source: design section 8, promise P7.
@@ -18,6 +19,7 @@ from bootstrap.database import Transaction
 from bootstrap.hosts.earnings import Earnings
 from bootstrap.hosts.standing import (
     APPEAL_WITHIN_S,
+    check_not_own_host,
     end_sanction,
     open_appeals,
     other_operators,
@@ -111,6 +113,7 @@ def withdraw_forfeiture(
     )
     if row is None:
         raise NotFound("such forfeiture")
+    check_not_own_host(transaction, row[0], by)
     end_sanction(transaction, sanction_id, "lifted", now_s)
     note_access(
         transaction, "forfeiture_withdrawn", now_s=now_s, by=by, thing=f"sanction/{sanction_id}", origin=origin
@@ -134,7 +137,7 @@ def carry_out_forfeitures(transaction: Transaction, earnings: Earnings, now_s: i
         " WHERE sanction.kind = 'forfeiture' AND sanction.ended_at_s IS NULL ORDER BY sanction.given_at_s LIMIT :most",
         most=MAX_AT_ONCE,
     ):
-        alone = not other_operators(transaction, given_by)
+        alone = not other_operators(transaction, given_by, account_id)
         due_s = due_at_s(given_at_s, seconded=seconded_by is not None, alone=alone)
         if due_s is None or now_s < due_s or open_appeals(transaction, host_id):
             continue

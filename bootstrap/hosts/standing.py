@@ -10,6 +10,7 @@ Rules:
    could be heard before. Forfeitures have a module of their own (`forfeiting`).
 4. A host's standing is told to whoever lists hosts: see `left_out`.
 5. Everything is told to the host's operator by mail, and noted in the access log, in the same transaction.
+6. Nobody ends what stands against a host of their own while another operator could (`check_not_own_host`).
 
 Source: promise P7, sections 4 and 5 of the host agreement.
 """
@@ -29,6 +30,7 @@ __all__ = [
     "REASONS",
     "STRIKES",
     "STRIKE_LAPSES_S",
+    "check_not_own_host",
     "end_sanction",
     "give_strike",
     "lapse_strikes",
@@ -125,6 +127,7 @@ def lift_suspension(
     transaction: Transaction, host_id: str, *, now_s: int, by: str, origin: Origin | None = None
 ) -> None:
     """Ends the suspensions in force; strikes stay, and may keep the host suspended."""
+    check_not_own_host(transaction, host_id, by)
     lifted = transaction.rows(
         "SELECT id FROM sanction WHERE host_id = :host AND kind = 'suspension' AND ended_at_s IS NULL", host=host_id
     )
@@ -271,12 +274,20 @@ def open_appeals(transaction: Transaction, host_id: str) -> int:
     return number
 
 
-def other_operators(transaction: Transaction, account_id: str | None) -> int:
-    """How many people with the operator's role there are besides one."""
+def check_not_own_host(transaction: Transaction, host_id: str, by: str) -> None:
+    """Raises `Refused` (`own_case`) where the host is the decider's own, and another operator could decide."""
+    row = transaction.row("SELECT account_id FROM host WHERE id = :host", host=host_id)
+    if row is not None and row[0] == by and other_operators(transaction, by):
+        raise Refused("this host is your own: another operator decides about it", reason="own_case")
+
+
+def other_operators(transaction: Transaction, account_id: str | None, and_not: str | None = None) -> int:
+    """How many people with the operator's role there are besides one, or two."""
     row = transaction.row(
         "SELECT count(*) FROM account_role JOIN account ON account.id = account_role.account_id"
-        " WHERE role = 'operator' AND account.state = 'active' AND account.id <> :account",
+        " WHERE role = 'operator' AND account.state = 'active' AND account.id NOT IN (:account, :other)",
         account=account_id or "",
+        other=and_not or "",
     )
     assert row is not None
     number: int = row[0]

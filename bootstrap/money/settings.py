@@ -64,7 +64,7 @@ class MoneyConfig:
     """One with a hundred of its smallest unit (cents) in it."""
     packs: tuple[str, ...] = field(default=("10 for 5.00", "50 for 22.50", "200 for 80.00"), validator=_packs_are_read)
     """The price list: credits, and what they cost."""
-    plans: tuple[str, ...] = field(default=("basic: 20 for 9.00", "plus: 100 for 39.00"), validator=_plans_are_read)
+    plans: tuple[str, ...] = field(default=("basic: 20 for 9.00", "plus: 100 for 42.00"), validator=_plans_are_read)
     """Subscriptions: a name, credits a month, and what they cost a month."""
     payout_cents_per_credit: int = field(default=40, validator=and_(ge(1), le(1_000_000)))
     """What a host operator is paid for a credit that was earned."""
@@ -94,6 +94,12 @@ class MoneyConfig:
             _, microcredits, cents = _offer("plans", found[2])
             plans.append(Plan(found[1], microcredits, cents))
         return tuple(plans)
+
+    @property
+    def pays_more_than_it_takes(self) -> bool:
+        """Whether credits cost less somewhere than they are paid out as: then people can buy and earn for a gain."""
+        sold: tuple[Pack | Plan, ...] = (*self.price_list, *self.plan_list)
+        return any(self.payout_cents(each.microcredits) > each.cents for each in sold)
 
     def payout_cents(self, microcredits: int) -> int:
         """What so much is paid out as; what is left over a whole cent is not."""

@@ -57,8 +57,8 @@ def owned(owner: Owner, *, fresh: bool = False, scope: str | None = None) -> Rul
 
 
 def with_role(*roles: str, fresh: bool = False, scope: str | None = None) -> Rule:
-    """Only people with one of these roles."""
-    return evolve(SIGNED_IN, roles=frozenset(roles), fresh=fresh, scope=scope)
+    """Only people with one of these roles, and not while their own account is suspended or restricted."""
+    return evolve(SIGNED_IN, restricted=False, roles=frozenset(roles), fresh=fresh, scope=scope)
 
 
 def check_rule(

@@ -210,7 +210,7 @@ def _waiting(transaction: Transaction, visit: Visit) -> dict[str, Any]:
     """What waits for a decision."""
     forfeitures = []
     for each in open_forfeitures(transaction):
-        alone = not other_operators(transaction, each["given_by"])
+        alone = not other_operators(transaction, each["given_by"], each["account_id"])
         due_s = due_at_s(each["given_at_s"], seconded=each["seconded_by"] is not None, alone=alone)
         forfeitures.append({**each, "due_at_s": due_s, "own": each["given_by"] == visit.account_id})
     return {"appeals": open_appeals_of_all(transaction), "forfeitures": forfeitures, "reasons": REASONS}

@@ -10,7 +10,7 @@ from attrs import frozen
 from bootstrap.database import DatabaseBusy
 from bootstrap.people.tidying import tidy
 from bootstrap.portal import hosts_jobs, money_jobs
-from bootstrap.portal.rights_jobs import erase_due, purge_old, tell_of_new_notice
+from bootstrap.portal.rights_jobs import confirm_erasures, erase_due, purge_old, tell_of_new_notice
 
 if TYPE_CHECKING:
     from bootstrap.portal.office import Office
@@ -49,6 +49,7 @@ JOBS: Final[tuple[Job, ...]] = (
     Job("standing of hosts", hosts_jobs.TELL_EVERY_S, hosts_jobs.tell_network),
     Job("lapses of hosts", hosts_jobs.LAPSE_EVERY_S, hosts_jobs.lapse_and_carry_out),
     Job("deletions", 300.0, erase_due),
+    Job("receipts of deletions", 5.0, confirm_erasures),
     Job("notices", 600.0, tell_of_new_notice),
     Job("purge", 3600.0, purge_old),
 )

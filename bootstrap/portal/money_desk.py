@@ -103,7 +103,9 @@ def _desk(transaction: Transaction) -> dict[str, Any]:
 
 async def _money(visit: Visit) -> Response:
     found = await visit.read(_desk)
-    return visit.page("money/desk.html", disagreements=visit.office.cashier.disagreements.total(), **found)
+    cashier = visit.office.cashier
+    found |= {"disagreements": cashier.disagreements.total(), "loses": cashier.config.pays_more_than_it_takes}
+    return visit.page("money/desk.html", **found)
 
 
 def _look(transaction: Transaction, visit: Visit) -> dict[str, Any]:

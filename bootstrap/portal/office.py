@@ -22,6 +22,7 @@ from bootstrap.portal.settings import PortalConfig
 from bootstrap.public.figures import NetworkFigures
 from bootstrap.public.ledger_view import LedgerView
 from bootstrap.retention.periods import periods
+from bootstrap.rights.erasures_copy import CopiedErasures
 
 __all__ = ["NOTICE_VERSION", "Office"]
 
@@ -62,6 +63,8 @@ class Office:
     """Who asks hosts questions, to see how fast they serve."""
     earnings: Earnings = field(factory=NoEarnings)
     """The part of money that is about hosts."""
+    erasures: CopiedErasures = field(factory=CopiedErasures)
+    """How far the copy is of who was erased."""
     threads: trio.CapacityLimiter = field(factory=lambda: trio.CapacityLimiter(DATABASE_THREADS))
 
     hashing: trio.CapacityLimiter = field(factory=lambda: trio.CapacityLimiter(HASHING_THREADS))

@@ -1,18 +1,19 @@
-"""What is done about rights and retention without anybody asking: deletions whose day has come, notices, the purge."""
+"""What is done about rights and retention without anybody asking: deletions and their receipts, notices, the purge."""
 
 from functools import partial
 from typing import TYPE_CHECKING
 
 import trio
 
+from bootstrap.mail.outbox import held_mails
 from bootstrap.retention.purging import purge_batches
-from bootstrap.rights.deletion import due_deletions, erase_if_due
+from bootstrap.rights.deletion import due_deletions, erase_if_due, release_receipts
 from bootstrap.rights.notices import tell_of_notice, untold_of_notice
 
 if TYPE_CHECKING:
     from bootstrap.portal.office import Office
 
-__all__ = ["erase_due", "purge_old", "tell_of_new_notice"]
+__all__ = ["confirm_erasures", "erase_due", "purge_old", "tell_of_new_notice"]
 
 PAUSE_S = 0.02
 """Between two batches of the purge, in which others write."""
@@ -24,6 +25,14 @@ async def erase_due(office: "Office") -> None:
     run = partial(trio.to_thread.run_sync, limiter=office.threads)
     for request_id in await run(office.database.read, partial(due_deletions, now_s=now_s)):
         await run(office.database.write, partial(erase_if_due, request_id=request_id, now_s=now_s))
+
+
+async def confirm_erasures(office: "Office") -> None:
+    """Copies who was erased, where the operator wants that, and then has the receipts sent."""
+    run = partial(trio.to_thread.run_sync, limiter=office.threads)
+    copied = await run(office.erasures.bring_up_to_date, office.database)
+    if await run(office.database.read, held_mails):
+        await run(office.database.write, partial(release_receipts, copied=copied, now_s=office.now_s()))
 
 
 async def tell_of_new_notice(office: "Office") -> None:

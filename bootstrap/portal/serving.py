@@ -28,6 +28,7 @@ from bootstrap.portal.pages import Pages
 from bootstrap.portal.routes import Page
 from bootstrap.portal.settings import PortalConfig
 from bootstrap.portal.table import ROUTES
+from bootstrap.rights.erasures_copy import CopiedErasures, ErasuresCopy, erasures_key
 from peernet.core.errors import UserError
 
 __all__ = ["open_office", "portal_of", "run_portal"]
@@ -64,6 +65,8 @@ def open_office(config: PortalConfig, state: Path, key: bytes, money: MoneyConfi
     cashier = _cashier(database, now_s, origin, key, money or MoneyConfig())
     office = Office(config, database, guard, lambda: int(time.time()), pages, Postman(database, mailer), cashier)
     office.earnings = HostEarnings(cashier.config)
+    if config.erasures_copy:
+        office.erasures = CopiedErasures(ErasuresCopy(Path(config.erasures_copy), erasures_key(key)))
     return office
 
 

@@ -33,6 +33,8 @@ class PortalConfig:
     tls_key: str = ""
     behind_proxy: bool = False
     """Whether to believe the X-Forwarded-For and -Proto of a reverse proxy."""
+    erasures_copy: str = ""
+    """A file on another disk that says, in keyed hashes, who was erased: for restoring after this disk is lost."""
     mail: str = field(default="", repr=False)
     """smtp://user:password@host:port, smtps://..., or a folder; by default `mail` in the node's state folder."""
     mail_from: str = "peernet@localhost"
@@ -45,7 +47,7 @@ class PortalConfig:
     measure_speed_microcredits: int = field(default=5_000, validator=[ge(1), le(1_000_000)])
     """What such a question may cost at most; a host that asks for more is not asked."""
     gateway_url: str = "http://127.0.0.1:8080"
-    """Where people's own gateways are, by default: the portal only names it."""
+    """Where people's own gateways have their chat page, by default; without a slash. The portal only links to it."""
 
     @property
     def secure(self) -> bool:

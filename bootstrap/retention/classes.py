@@ -42,11 +42,16 @@ CLASSES: Final[Mapping[str, DataClass]] = {
         DataClass("sign_in_security", 30 * DAY_S, "To notice that somebody else signs in."),
         DataClass("mail", 7 * DAY_S, "Until a mail is sent, or given up."),
         DataClass("access_log", YEAR_S, "So that people can ask who looked at their data."),
-        DataClass("usage", 400 * DAY_S, "To show what credits were used for, a year back."),
+        DataClass("usage", 400 * DAY_S, "To show when credits left an account, a year back."),
         DataClass(
             "payment", 10 * YEAR_S, "Tax law asks for the books of ten years. Locked when the account is deleted."
         ),
-        DataClass("host", None, "What a host's operator declares. Until the host is removed."),
+        DataClass(
+            "host",
+            None,
+            "What a host's operator declares, until the account is deleted. The host's key stays, so that a host that "
+            "was removed does not come back.",
+        ),
         DataClass("measurement", 90 * DAY_S, "How hosts have performed, to choose and to pay by."),
         DataClass("agreement", 3 * YEAR_S, "Who signed which host agreement, for as long as claims may be made."),
         DataClass("strike", 3 * YEAR_S, "Strikes and appeals, for as long as claims may be made."),

@@ -6,7 +6,8 @@ Rules:
 2. It is carried out once, by whoever comes first; what a payment provider has in hand is waited for.
 3. What stays of the account is its random id, in the state `erased`. The ledger has never known it.
 4. What is kept because law wants it is on the receipt, with the law and the end.
-5. Whose identity is gone is written down by id, so that a backup from before makes nobody come back.
+5. Whose identity is gone is written down by id, so that a backup from before makes nobody come back. The receipt is
+   held until that is in the copy on another disk, too, where the operator has one (`erasures_copy`).
 """
 
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from typing import Final
 from attrs import frozen
 
 from bootstrap.database import Transaction
-from bootstrap.mail.outbox import queue_mail
+from bootstrap.mail.outbox import queue_mail, release_mails
 from bootstrap.people.access_log import note_access
 from bootstrap.refusal import NotFound, Refused
 from bootstrap.rights.domain import Locked, Pending
@@ -33,7 +34,10 @@ __all__ = [
     "erase_child",
     "erase_if_due",
     "erased_accounts",
+    "erased_count",
+    "living_accounts",
     "preview_deletion",
+    "release_receipts",
 ]
 
 COOLING_OFF_S: Final = 7 * DAY_S
@@ -164,7 +168,7 @@ def erase_if_due(transaction: Transaction, request_id: str, *, now_s: int) -> bo
         # The last mail: with it, the address is gone from here, too.
         body = f"Your account is deleted (receipt {request_id}).\n"
         body += f"\nWhat the law makes us keep, locked:\n{kept}\n" if kept else "\nNothing of it is kept.\n"
-        queue_mail(transaction, to=address[0], subject="Your account is deleted", body=body, now_s=now_s)
+        queue_mail(transaction, to=address[0], subject="Your account is deleted", body=body, now_s=now_s, held=True)
     return True
 
 
@@ -182,6 +186,28 @@ def erase_again(transaction: Transaction, account_ids: Sequence[str], *, now_s: 
 def erased_accounts(transaction: Transaction) -> list[str]:
     """The ids of all whose identity was erased."""
     return [account_id for (account_id,) in transaction.rows("SELECT account_id FROM erasure ORDER BY account_id")]
+
+
+def living_accounts(transaction: Transaction) -> list[str]:
+    """The ids of all whose identity was not erased."""
+    return [account_id for (account_id,) in transaction.rows("SELECT id FROM account WHERE state <> 'erased'")]
+
+
+def erased_count(transaction: Transaction) -> int:
+    """How many were erased, ever."""
+    row = transaction.row("SELECT count(*) FROM erasure")
+    assert row is not None
+    return int(row[0])
+
+
+def release_receipts(transaction: Transaction, *, copied: int | None, now_s: int) -> int:
+    """Has the receipts sent that are held; none where more were erased than the `copied` first ones.
+
+    None as `copied` where nothing is copied anywhere. Returns how many are sent.
+    """
+    if copied is not None and erased_count(transaction) > copied:
+        return 0
+    return release_mails(transaction, now_s=now_s)
 
 
 def _erase(transaction: Transaction, account_id: str, why: str, now_s: int) -> None:

@@ -49,7 +49,7 @@ from privacy._stand_ins import Randomness
 from privacy.exposure import without_placeholders
 from privacy.mention import LABELS, Mention
 from privacy.restoring import RUN, in_case_of, placeholders_in
-from privacy.surrogates import Bearer, SpentWords, Surrogate, Surrogates
+from privacy.surrogates import Bearer, SpentWords, Surrogate, Surrogates, comes_back
 
 __all__ = [
     "MAX_IDENTITIES",
@@ -325,7 +325,8 @@ class HostView(Guarded):
         spans: list[PlacedPseudonym] = []
         place = size = 0
         for mention, identity in linked:
-            before, placeholder, after = self._stand_in(identity, text[mention.start : mention.end])
+            behind = text[max(0, mention.start - 1) : mention.start]
+            before, placeholder, after = self._stand_in(identity, text[mention.start : mention.end], behind)
             pieces += [text[place : mention.start], before, placeholder, after]
             size += mention.start - place + len(before)
             spans.append(PlacedPseudonym(size, size + len(placeholder), placeholder))
@@ -367,9 +368,10 @@ class HostView(Guarded):
         pieces: list[str] = []
         place = 0
         for spot, identity, form in writer.named_in(text):
+            behind = text[max(0, spot.start - 1) : spot.start]
             pieces += [
                 text[place : spot.start],
-                self._name(identity, form, spot.placeholder, text[spot.start : spot.end]),
+                self._name(identity, form, spot.placeholder, text[spot.start : spot.end], behind),
             ]
             place = spot.end
         return "".join([*pieces, text[place:]])
@@ -381,27 +383,34 @@ class HostView(Guarded):
             for start, end, name in placeholders_in(text, self._originals)
         ]
 
-    def _name(self, identity: Identity, form: str, name: str, said: str) -> str:
-        """What this host calls `identity`, which another one calls `name` and has written as `said`."""
+    def _name(self, identity: Identity, form: str, name: str, said: str, behind: str) -> str:
+        """What this host calls `identity`, which another one calls `name` and has written as `said` there."""
         if identity not in self._tags and self._conversation.is_literal(identity):
             return form  # to this host, those characters look like nothing
         is_tag = TAG.fullmatch(name) is not None
-        before, ours, after = self._stand_in(identity, form if is_tag else in_case_of(said, name, form))
+        before, ours, after = self._stand_in(identity, form if is_tag else in_case_of(said, name, form), behind)
         if not is_tag or not TAG.fullmatch(ours):
             return before + ours + after
         theirs = len(name.rpartition("_")[2])
         code = ours.rpartition("_")[2]
         return said[:-theirs] + (code.lower() if said[-theirs:].islower() else code)
 
-    def _stand_in(self, identity: Identity, form: str) -> tuple[str, str, str]:
-        """The placeholder for `form`, with what of the form stays before and after it."""
+    def _stand_in(self, identity: Identity, form: str, behind: str) -> tuple[str, str, str]:
+        """The placeholder for `form`, with what of the form stays before and after it.
+
+        `behind` is the character that the text has before the form, if there is one.
+        """
         core = _core(form)
         if self._surrogates is not None and core is not None and not self._conversation.is_literal(identity):
             start, end = core
             fullest, is_titled = identity.fullest, identity.title != "n"
             bearer = Bearer(identity.number, fullest, identity.gender, is_titled)
             surrogate = self._surrogates.stand_in(identity.label, form[start:end], form[:start], bearer)
-            if surrogate is not None and not self._is_another(identity, surrogate):
+            if (
+                surrogate is not None
+                and comes_back(surrogate.text, behind + form[:start])
+                and not self._is_another(identity, surrogate)
+            ):
                 self._learn(identity, surrogate)
                 return form[:start], surrogate.text, form[end:]
         if identity not in self._tags:

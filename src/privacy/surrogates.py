@@ -46,7 +46,7 @@ from privacy._spellings import MAX_PLACEHOLDER, RUN, Found, Spellings
 from privacy._stand_ins import Randomness, pick
 from privacy.exposure import word_set
 
-__all__ = ["Bearer", "SpentWords", "Surrogate", "Surrogates"]
+__all__ = ["Bearer", "SpentWords", "Surrogate", "Surrogates", "comes_back"]
 
 MAX_DRAWS: Final = 40
 """How often something is drawn that must be new, before it gets a tag."""
@@ -152,7 +152,7 @@ class Surrogates(Guarded):
         else:
             found = self._thing(label, core, before)
             found = found if found is not None and self._spent.is_unseen(found.text) else None
-        if found is None or not _comes_back(found.text):
+        if found is None or not comes_back(found.text):
             return None
         if label != "PERSON":
             self._whole[label, core] = found
@@ -421,11 +421,11 @@ def _is_latin(char: str) -> bool:
     return char.isascii() or unicodedata.name(char, "").startswith("LATIN ")
 
 
-def _comes_back(text: str) -> bool:
-    """Whether `text` is found again where it stands alone."""
+def comes_back(text: str, before: str = "") -> bool:
+    """Whether `text` is found again right behind `before`: an initial is not, behind a mark that joins words."""
     if len(text.casefold()) > MAX_PLACEHOLDER:
         return False
-    found = Spellings((text,)).match(text, 0, final=True)
+    found = Spellings((text,)).match(text, 0, final=True, before=before)
     return isinstance(found, Found) and found.end == len(text)
 
 

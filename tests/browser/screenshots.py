@@ -1,12 +1,14 @@
-"""Pictures of the portal for the documentation: `make screenshots` writes them to docs/screenshots.
+"""Pictures for the documentation, of the portal and the chat page: `make screenshots` writes them to docs/screenshots.
 
-The pages are real ones, of a portal that runs on this machine with a ledger of four nodes; figures and people are
-made up. Each picture has a palette of its own and no metadata.
+The pages are real ones: of a portal that runs on this machine with a ledger of four nodes, whose figures and people
+are made up, and of a gateway before hosts that answer by a script. Each picture has a palette of its own and no
+metadata. `python -m tests.browser.screenshots NAME ...` writes only those of these names.
 """
 
 import io
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +17,7 @@ from PIL import Image
 from playwright.sync_api import Browser
 
 from bootstrap.portal.visit import SESSION_COOKIE
+from tests.browser.chat_site import QUESTION, ChatSite, running_chat
 from tests.browser.chromium import PHONE, WIDE, chromium_path, open_context, running_chromium
 from tests.portal_site import Site, new_person, running_site
 
@@ -56,19 +59,50 @@ PICTURES: Final = (
 )
 
 
-def main() -> int:
-    """Writes them all."""
+CHAT: Final = (
+    Picture("chat", "/", size=(1280, 1240)),
+    Picture("chat-phone-dark", "/", size=PHONE, dark=True),
+)
+"""Of the chat page, with a question answered."""
+
+
+def main(names: Sequence[str]) -> int:
+    """Writes them all, or those of these names."""
     if chromium_path() is None:
         print("no Chromium here: apt-get install chromium fonts-liberation", file=sys.stderr)
         return 1
     FOLDER.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder, running_site(Path(folder)) as site, running_chromium() as chromium:
-        secret = new_person(site.office, "ann", "Ann Example", "host", "operator", "auditor")
-        for picture in PICTURES:
-            png = compressed(taken(chromium, site, picture, secret))
-            (FOLDER / f"{picture.name}.png").write_bytes(png)
-            print(f"docs/screenshots/{picture.name}.png {len(png):,} bytes")
+    portal, chat = ([each for each in some if not names or each.name in names] for some in (PICTURES, CHAT))
+    with tempfile.TemporaryDirectory() as folder, running_chromium() as chromium:
+        if portal:
+            with running_site(Path(folder)) as site:
+                secret = new_person(site.office, "ann", "Ann Example", "host", "operator", "auditor")
+                for picture in portal:
+                    write(picture, taken(chromium, site, picture, secret))
+        if chat:
+            with running_chat(Path(folder)) as gateway:
+                for picture in chat:
+                    write(picture, taken_of_chat(chromium, gateway, picture))
     return 0
+
+
+def write(picture: Picture, png: bytes) -> None:
+    small = compressed(png)
+    (FOLDER / f"{picture.name}.png").write_bytes(small)
+    print(f"docs/screenshots/{picture.name}.png {len(small):,} bytes")
+
+
+def taken_of_chat(chromium: Browser, site: ChatSite, picture: Picture) -> bytes:
+    with open_context(chromium, site.url, size=picture.size, dark=picture.dark) as context:
+        page = context.new_page()
+        page.goto(site.url + picture.path)
+        page.get_by_label("Your question").fill(QUESTION)
+        page.get_by_role("button", name="Ask").click()
+        page.locator(".badge.good").wait_for()
+        page.locator(".text:not([aria-busy])").wait_for()
+        page.evaluate("document.activeElement.blur()")
+        page.locator(".panel").evaluate("panel => panel.scrollIntoView({block: 'start'})")
+        return page.screenshot()
 
 
 def taken(chromium: Browser, site: Site, picture: Picture, secret: str) -> bytes:
@@ -97,4 +131,4 @@ def compressed(png: bytes) -> bytes:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(main(sys.argv[1:]))

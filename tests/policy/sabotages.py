@@ -5,17 +5,17 @@ test that stays green guards nothing, and is a failure; so is a sabotage that no
 which something else breaks than what the test asserts.
 """
 
-import os
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from importlib.util import cache_from_source
 from pathlib import Path
 from typing import Final
 
 from attrs import frozen
+
+from tests.policy.forked_pytest import TIMED_OUT, Run, ended, prepare, started
 
 __all__ = ["SABOTAGES", "Sabotage"]
 
@@ -885,11 +885,12 @@ def main(names: Sequence[str]) -> int:
         print(f"there is no sabotage {unknown[0]!r}; there are {', '.join(each.name for each in SABOTAGES)}")
         return 2
     chosen = [sabotage for sabotage in SABOTAGES if not names or sabotage.name in names]
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        outcomes = list(pool.map(_try, chosen))
-    for sabotage, outcome in zip(chosen, outcomes, strict=True):
-        print(f"P{sabotage.promise:<3} {sabotage.name:<28} {outcome.says}")
-    noticed = sum(outcome.noticed for outcome in outcomes)
+    prepare()
+    with tempfile.TemporaryDirectory(prefix="peernet-sabotage-") as folder:
+        outcomes = _try_all(chosen, Path(folder))
+    for sabotage in chosen:
+        print(f"P{sabotage.promise:<3} {sabotage.name:<28} {outcomes[sabotage.name].says}")
+    noticed = sum(outcome.noticed for outcome in outcomes.values())
     print(f"{noticed} of {len(chosen)} sabotages noticed")
     return 0 if noticed == len(chosen) else 1
 
@@ -902,40 +903,51 @@ class Outcome:
     says: str
 
 
-def _try(sabotage: Sabotage) -> Outcome:
-    with tempfile.TemporaryDirectory(prefix="peernet-sabotage-") as name:
-        tree = Path(name)
-        _copy(tree)
-        for change in sabotage.changes:
-            path = tree / change.path
-            text = path.read_text("utf-8")
-            if text.count(change.old) != 1:
-                says = f"NO LONGER FITS: {change.path} has {text.count(change.old)} times {change.old!r}"
-                return Outcome(noticed=False, says=says)
-            path.write_text(text.replace(change.old, change.new), "utf-8")
-        return _judge(*_run(tree, f"tests/policy/{sabotage.test}"))
+def _try_all(sabotages: Sequence[Sabotage], folder: Path) -> dict[str, Outcome]:
+    """The outcome of each by its name; some are tried at a time."""
+    outcomes: dict[str, Outcome] = {}
+    running: dict[str, Run] = {}
+    waiting = list(reversed(sabotages))
+    while waiting or running:
+        while waiting and len(running) < AT_ONCE:
+            sabotage = waiting.pop()
+            begun = _begin(sabotage, folder / sabotage.name)
+            if isinstance(begun, Run):
+                running[sabotage.name] = begun
+            else:
+                outcomes[sabotage.name] = begun
+        over = ended(list(running.values())) if running else []
+        for name in [name for name, run in running.items() if run in over]:
+            run = running.pop(name)
+            outcomes[name] = _judge(run.code, run.said.read_text("utf-8", "replace"))
+            shutil.rmtree(folder / name)
+    return outcomes
+
+
+def _begin(sabotage: Sabotage, tree: Path) -> Run | Outcome:
+    """A run of its test on a copy that is broken as it says."""
+    _copy(tree)
+    for change in sabotage.changes:
+        path = tree / change.path
+        text = path.read_text("utf-8")
+        if text.count(change.old) != 1:
+            says = f"NO LONGER FITS: {change.path} has {text.count(change.old)} times {change.old!r}"
+            return Outcome(noticed=False, says=says)
+        path.write_text(text.replace(change.old, change.new), "utf-8")
+        Path(cache_from_source(str(path))).unlink(missing_ok=True)
+    return started(tree, f"tests/policy/{sabotage.test}", tree / "said", TIMEOUT_S)
 
 
 def _copy(tree: Path) -> None:
+    """With the bytecode, which is of what is copied as long as that keeps its time."""
+    tree.mkdir()
     for name in COPIED:
         source = ROOT / name
         if source.is_dir():
-            shutil.copytree(source, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(source, tree / name)
         else:
-            shutil.copy(source, tree / name)
+            shutil.copy2(source, tree / name)
     (tree / ".cache").symlink_to(ROOT / ".cache")
-
-
-def _run(tree: Path, test: str) -> tuple[int, str]:
-    command = [sys.executable, "-m", "pytest", test, "-q", "--no-header", "-p", "no:cacheprovider"]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(tree / "src"), str(tree)))}
-    try:
-        done = subprocess.run(
-            command, cwd=tree, env=environment, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
-        )
-    except subprocess.TimeoutExpired:
-        return -1, ""
-    return done.returncode, done.stdout
 
 
 def _judge(code: int, said: str) -> Outcome:
@@ -943,7 +955,7 @@ def _judge(code: int, said: str) -> Outcome:
     asserted = [line for line in lines if any(word in line for word in _ASSERTED)]
     if code == 0:
         return Outcome(noticed=False, says="NOT NOTICED: the test stays green")
-    if code == -1:
+    if code == TIMED_OUT:
         return Outcome(noticed=False, says=f"NO ANSWER: the test took over {TIMEOUT_S} s")
     if code != 1 or not asserted:
         return Outcome(noticed=False, says=f"BROKEN OTHERWISE: pytest ended with {code}: {(lines or [''])[-1]}")

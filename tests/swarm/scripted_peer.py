@@ -9,6 +9,7 @@ gets to rename the file which arms it, and leaves its process id as the name's e
 import argparse
 import json
 import os
+import re
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -32,6 +33,7 @@ from tests.swarm.forking import forking
 __all__ = ["Script"]
 
 VARIABLE: Final = "PEERNET_TEST_SCRIPT"
+_NAMED: Final = re.compile(r"\{([A-Z_]+)\}")
 
 
 @frozen
@@ -39,7 +41,10 @@ class Script:
     """What all scripted hosts of a swarm do."""
 
     answers: dict[str, str] = field(factory=dict)
-    """The answer to a prompt that holds the key; the first that fits. Every other prompt is said again."""
+    """The answer to a prompt that holds the key; the first that fits. Every other prompt is said again.
+
+    `{PERSON}` in an answer is the prompt's first tag of that label.
+    """
     seconds_per_token: float = 0.0
     stall_after: int = 3
     """Where the generation stalls that finds the stall armed, in deltas."""
@@ -59,7 +64,13 @@ class Script:
     def answer(self, messages: Sequence[Message]) -> str:
         """The whole answer to a conversation."""
         prompt = echo(messages)
-        return next((answer for part, answer in self.answers.items() if part in prompt), prompt)
+        said = next((answer for part, answer in self.answers.items() if part in prompt), None)
+        return prompt if said is None else _NAMED.sub(lambda named: _first_tag(prompt, named[1]), said)
+
+
+def _first_tag(prompt: str, label: str) -> str:
+    found = re.search(rf"\b{label}_[A-Z]\d+\b", prompt)
+    return label if found is None else found[0]
 
 
 class ScriptedModel(ScriptedEngine):

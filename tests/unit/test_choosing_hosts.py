@@ -13,6 +13,7 @@ from attrs import evolve
 from peernet.client.network import NetworkView
 from peernet.core.dht.records import HostOffer, PeerRecord
 from peernet.core.directory import Directory, Listing
+from peernet.core.host_ranking import STRETCH_TOKENS
 from peernet.core.identity import Keypair
 from peernet.core.regions import RegionBound
 from peernet.core.ring.paths import TooFewRelays
@@ -61,6 +62,17 @@ async def test_hosts_that_nobody_vouches_for_come_last(tmp_path: Path):
     view = view_of(tmp_path, [*strangers, host(3), host(4)])
     for _ in range(20):
         assert set(asked(view)[2:]) == {str(stranger.peer) for stranger in strangers}
+
+
+async def test_for_a_long_answer_the_quicker_writer_comes_first(tmp_path: Path):
+    view = view_of(tmp_path, [host(1), host(2)])
+    begins_sooner, writes_quicker = (str(listing.peer) for listing in view.directory.listings)
+    for peer, first_s, stretch_s in ((begins_sooner, 0.1, 8.0), (writes_quicker, 2.0, 0.1)):
+        view.standings.first_token(peer, 10, first_s, trio.current_time())
+        view.standings.stretch(peer, STRETCH_TOKENS, stretch_s, trio.current_time())
+    for answer_tokens, better in ((1, begins_sooner), (200, writes_quicker)):
+        orders = [view.hosts_of(MODEL, bytes(32), ["log"], answer_tokens) for _ in range(200)]
+        assert sum(order[0].peer == better for order in orders) > 125
 
 
 async def test_the_first_hosts_are_of_different_operators(tmp_path: Path):

@@ -1,20 +1,27 @@
 """Credits: what a batch follows from, and how amounts are made up of denominations."""
 
+import random
+from collections import Counter
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from peernet.core.credits.credits import (
     DENOMINATIONS,
+    MANY,
     MAX_CREDITS_A_LANE,
     Credit,
     blinded_credits,
     check_credit,
+    closest_covering,
     digest_of_blinded,
-    fewest_covering,
     in_denominations,
+    spread,
 )
 from peernet.core.errors import LocalProtocolError, RemoteProtocolError
+from peernet.core.ledger.credit_rules import MAX_CHANGE_CREDITS, MAX_CHANGE_PARTS
+from peernet.core.ledger.entries import MAX_ENCODED_SIZE, Redeem, encode_entry
 from tests.issuers import KEYS, TestIssuer
 
 ISSUER = TestIssuer()
@@ -71,25 +78,107 @@ def test_an_amount_is_made_up_of_the_fewest_credits(amount):
     assert all(count < 10 for denomination, count in counts.items() if denomination != DENOMINATIONS[-1])
 
 
-@given(st.lists(st.sampled_from(DENOMINATIONS), max_size=7), st.integers(1, 3_000_000))
-def test_the_fewest_credits_that_cover_and_the_least_above(available, amount):
+@given(st.integers(-5, 20_000_000), st.integers(1, 20_000_000))
+def test_what_is_spread_pays_any_lesser_amount_exactly(amount, asked):
+    counts = spread(amount)
+    worth = sum(denomination * count for denomination, count in counts.items())
+    assert worth == max(0, amount) // DENOMINATIONS[0] * DENOMINATIONS[0]
+    assert all(count < 19 for denomination, count in counts.items() if denomination != DENOMINATIONS[-1])
+    left = min(asked, worth) // DENOMINATIONS[0] * DENOMINATIONS[0]
+    for denomination, count in counts.items():
+        left -= denomination * min(count, left // denomination)
+    assert left == 0
+
+
+def test_a_credit_of_the_largest_denomination_is_spread_over_the_others():
+    assert spread(1_000_000) == {100_000: 9, 10_000: 9, 1_000: 9, 100: 10}
+    assert spread(12_300_000) == {1_000_000: 11, 100_000: 12, 10_000: 9, 1_000: 9, 100: 10}
+
+
+@pytest.mark.parametrize("amount", range(1, 60))
+def test_no_fewer_credits_pay_every_lesser_amount(amount):
+    """Against every way to make up so many of the smallest denomination."""
+
+    def pays_all(small, large):
+        return {one + 10 * ten for one in range(small + 1) for ten in range(large + 1)} >= set(range(amount + 1))
+
+    ways = [amount - 9 * large for large in range(amount // 10 + 1) if pays_all(amount - 10 * large, large)]
+    assert sum(spread(100 * amount).values()) == min(ways)
+
+
+@given(st.lists(st.sampled_from(DENOMINATIONS), max_size=9), st.integers(-1, 3_000_000))
+def test_the_credits_that_are_worth_the_least_above_and_then_the_fewest_pay(available, amount):
     """Against every subset."""
-    chosen = fewest_covering(available, amount)
+    chosen = closest_covering(available, amount)
     subsets = [
         [value for place, value in enumerate(available) if chosen_bits >> place & 1]
-        for chosen_bits in range(1 << len(available))
+        for chosen_bits in range(1, 1 << len(available))
     ]
-    covering = [(len(subset), sum(subset)) for subset in subsets if sum(subset) >= amount]
+    covering = [(sum(subset), len(subset)) for subset in subsets if sum(subset) >= amount]
     if chosen is None:
         assert not covering
     else:
-        assert (len(chosen), sum(chosen)) == min(covering)
+        assert (sum(chosen), len(chosen)) == min(covering)
         assert all(chosen.count(value) <= available.count(value) for value in chosen)
 
 
+@given(st.lists(st.integers(0, 40), min_size=5, max_size=5), st.integers(1, 3_000_000))
+def test_from_a_full_purse_no_more_is_taken_than_must_be(counts, amount):
+    """Against all that 16 credits can be worth."""
+    available = [value for value, count in zip(DENOMINATIONS, counts, strict=True) for _ in range(count)]
+    chosen = closest_covering(available, amount)
+    worths = {0: 0}
+    for value, count in zip(DENOMINATIONS, counts, strict=True):
+        reached = dict(worths)
+        for taken in range(1, min(count, MAX_CREDITS_A_LANE) + 1):
+            for worth, size in worths.items():
+                if size + taken <= MAX_CREDITS_A_LANE:
+                    total = worth + taken * value
+                    reached[total] = min(reached.get(total, MAX_CREDITS_A_LANE), size + taken)
+        worths = reached
+    covering = [worth for worth in worths if worth >= amount]
+    if chosen is None:
+        assert not covering
+    else:
+        assert sum(chosen) == min(covering)
+        assert len(chosen) <= MAX_CREDITS_A_LANE
+        assert all(chosen.count(value) <= available.count(value) for value in chosen)
+
+
+def test_small_credits_that_pile_up_are_spent_first():
+    assert closest_covering([100] * (MANY + 2) + [1_000] * 3, 2_300) == (100,) * 3 + (1_000,) * 2
+    assert closest_covering([100] * (MANY + 3) + [1_000] * 3, 2_300) == (100,) * 13 + (1_000,)
+    # There is no place for ten in the stead of one.
+    assert closest_covering([100] * (MANY + 9) + [1_000] * 9, 8_000) == (1_000,) * 8
+
+
+def test_a_purse_that_takes_change_all_the_time_stays_small():
+    """Of lanes of some thousand microcredits, of which a part is spent."""
+    draw, purse = random.Random(5), Counter(spread(5_000_000))
+    for _ in range(1_000):
+        chosen = closest_covering(list(purse.elements()), draw.randint(600, 6_000))
+        assert chosen is not None
+        purse.subtract(chosen)
+        purse.update(in_denominations(sum(chosen) - draw.randint(50, 600)))
+    assert purse.total() < 5 * MANY
+
+
 def test_no_more_credits_than_a_lane_takes_are_chosen():
-    assert fewest_covering([1_000] * 40, MAX_CREDITS_A_LANE * 1_000) == (1_000,) * MAX_CREDITS_A_LANE
-    assert fewest_covering([1_000] * 40, MAX_CREDITS_A_LANE * 1_000 + 1) is None
+    assert closest_covering([1_000] * 40, MAX_CREDITS_A_LANE * 1_000) == (1_000,) * MAX_CREDITS_A_LANE
+    assert closest_covering([1_000] * 40, MAX_CREDITS_A_LANE * 1_000 + 1) is None
+
+
+def test_the_change_of_any_lane_is_within_the_rules():
+    most = MAX_CREDITS_A_LANE * DENOMINATIONS[-1] - DENOMINATIONS[0]
+    counts = in_denominations(most)
+    assert sum(counts.values()) == 51 <= MAX_CHANGE_CREDITS
+    assert len(counts) == MAX_CHANGE_PARTS
+
+
+def test_an_entry_that_spends_all_that_a_lane_takes_is_no_larger_than_an_entry_may_be():
+    spent = tuple(ISSUER.credits(1) * MAX_CREDITS_A_LANE)
+    size = len(encode_entry(Redeem(bytes(32), 10**12, 2**40, 2**40, bytes(32), spent)))
+    assert 5_000 < size < MAX_ENCODED_SIZE
 
 
 @given(st.lists(st.binary(max_size=3), max_size=3), st.lists(st.binary(max_size=3), max_size=3))

@@ -151,6 +151,47 @@ async def test_one_who_leaves_out_peers_is_refused_and_the_others_go_on(
     await until(lambda: all(network.listed(name) == {*everybody, RELAYS[3]} for name in names))
 
 
+async def test_one_operator_takes_no_host_out_and_two_of_four_do(tmp_path: Path, nursery: trio.Nursery) -> None:
+    network = Network(tmp_path, nursery, bootstraps=4)
+    names = [f"bootstrap {number}" for number in range(4)]
+    await network.start_all(*names, *RELAYS[:3], "host 0")
+    everybody = {*names, *RELAYS[:3], "host 0"}
+    host = frozenset({network.keys("host 0").identity.public_key})
+    services = [network.services[name] for name in names]
+
+    def listed_by_all(expected: set[str]) -> bool:
+        return all(network.listed(name) == expected for name in names)
+
+    def done() -> int:
+        return sum(service.counters["completed"] + service.counters["no_quorum"] for service in services)
+
+    async def settled() -> None:
+        """Waits until every node has looked again, and none has proposed anything."""
+        with trio.fail_after(20):
+            before = -1
+            while done() != before:
+                before = done()
+                seen = [service.crawled for service in services]
+                await until(lambda seen=seen: all(s.crawled is not c for s, c in zip(services, seen, strict=True)))
+
+    await until(lambda: listed_by_all(everybody), 30)
+    # One proposes without the host, and the other three list it again: that is not fought over.
+    services[0].left_out = host
+    await until(lambda: host <= services[0]._done_without)
+    await until(lambda: listed_by_all(everybody), 30)
+    await settled()
+    assert listed_by_all(everybody)
+    # With a second one there is no quorum for a list that has it.
+    services[1].left_out = host
+    await until(lambda: listed_by_all(everybody - {"host 0"}), 30)
+    # Others come and are listed as before.
+    await network.start(RELAYS[3])
+    await until(lambda: listed_by_all({*everybody, RELAYS[3]} - {"host 0"}), 30)
+    # A suspension that is lifted lets it back in.
+    services[0].left_out = services[1].left_out = frozenset()
+    await until(lambda: listed_by_all({*everybody, RELAYS[3]}), 30)
+
+
 # --- serving ---------------------------------------------------------------------------------------------------------
 
 

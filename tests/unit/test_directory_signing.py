@@ -79,6 +79,14 @@ def test_offers_count_apart_from_peers():
     assert refusal([*hosts, *offers[2:]], [*hosts, *offers]) == "left_out"
 
 
+def test_who_is_suspended_here_is_signed_for_in_no_list():
+    suspended = frozenset({RELAYS[0].public_key})
+    check_listed(proposed(RECORDS[1:]), alive(RECORDS[1:]), NOW, suspended)
+    with pytest.raises(RemoteProtocolError) as raised:
+        check_listed(proposed(RECORDS), alive(RECORDS[1:]), NOW, suspended)
+    assert raised.value.reason == "suspended"
+
+
 def test_another_record_of_the_same_peer_is_not_a_peer_left_out():
     newer = [peer_record(relay, "relay", sequence=NOW + 1) for relay in RELAYS]
     check_listed(proposed(RECORDS), alive(newer), NOW)

@@ -148,6 +148,7 @@ def test_an_unknown_field_is_refused() -> None:
         ("stream_options", {"stream_options": {"include_usage": True}}),
         ("stream_options.x", {"stream": True, "stream_options": {"x": 1}}),
         ("include_usage", {"stream": True, "stream_options": {"include_usage": "yes"}}),
+        ("include_exposure", {"stream": True, "stream_options": {"include_exposure": 1}}),
         ("max_tokens", {"max_tokens": 0}),
         ("max_tokens", {"max_tokens": 1.5}),
         ("max_tokens", {"max_tokens": True}),

@@ -16,9 +16,17 @@ from starlette.types import Message
 
 from inference.models import derive_tokenizer
 from inference.tokenizer import Tokenizer
-from peernet.cli.gateway import _api_key, _settings, configure
+from peernet.cli.gateway import _api_key, _settings, _usage, configure
 from peernet.client.client import Client, NoHosts, UnknownModel
-from peernet.client.events import Answered, AnswerText, FragmentReport
+from peernet.client.events import (
+    Answered,
+    AnswerText,
+    Event,
+    FragmentPlanned,
+    FragmentReport,
+    FragmentSent,
+    Planned,
+)
 from peernet.client.network import NetworkView
 from peernet.client.session import CountedModel
 from peernet.core import serving
@@ -28,7 +36,8 @@ from peernet.core.ring.paths import TooFewRelays
 from peernet.core.suite import MixedSuite
 from peernet.gateway.completions import _Exchange, _stream
 from peernet.gateway.errors import failure_of, refusal_of
-from peernet.gateway.listening import base_url, listening_socket
+from peernet.gateway.exposures import Exposures
+from peernet.gateway.listening import base_url, listening_socket, page_url
 from peernet.gateway.requests import parse_request
 from peernet.gateway.service import Gateway
 from peernet.gateway.settings import GatewaySettings, Listening
@@ -202,6 +211,7 @@ async def test_a_unix_socket_is_its_owners_and_a_key_is_for_who_has_it(
         stale.bind(str(where.path))
     with listening_socket(where) as listener:
         assert base_url(listener) == "http://localhost/v1"
+        assert page_url(listener) is None
         assert stat.S_IMODE(where.path.stat().st_mode) == 0o600
         with pytest.raises(UserError, match="somebody listens"), listening_socket(where):
             pass
@@ -224,6 +234,14 @@ def test_what_is_no_socket_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no socket"), listening_socket(Listening.parse(f"unix:{tmp_path}/notes")):
         pass
     assert (tmp_path / "notes").read_text() == "mine"
+
+
+def test_what_is_printed_at_the_start_names_the_page() -> None:
+    with listening_socket(Listening("::1", 0)) as listener:
+        url, page = base_url(listener), page_url(listener)
+        assert page == f"http://[::1]:{listener.getsockname()[1]}/"
+        assert url == f"{page}v1"
+        assert page in _usage(url, page, GatewaySettings(), None, ["tiny"]).splitlines()[0]
 
 
 @pytest.mark.parametrize("options", [("--listen", "0.0.0.0:0"), ("--listen", "0.0.0.0:0", "--allow-remote")])
@@ -284,6 +302,46 @@ async def test_what_fails_within_a_stream_is_an_event_and_the_stream_is_not_done
         else:
             assert texts[-1]["error"]["code"] == "hosts_failed"
             assert "[DONE]" not in events
+
+
+async def test_a_stream_tells_the_plan_before_the_first_word_where_that_is_asked_for() -> None:
+    plan = Planned("whole", "standard", "private", (FragmentPlanned(0, "h", "Who?", 1.0),), "short")
+    said = (plan, FragmentSent(0, "h", 1.0, standby=False), AnswerText("Maria"))
+    for included in (False, True):
+        events = await streamed(said, {"include_exposure": included})
+        told = [json.loads(data)["state"] for name, data in events if name == "peernet.exposure"]
+        assert told == (["running", "running", "answered"] if included else [])
+        texts = [data for name, data in events if name != "peernet.exposure"]
+        assert texts[-1] == "[DONE]"
+        assert json.loads(texts[1])["choices"][0]["delta"] == {"content": "Maria"}
+
+
+async def streamed(said: Sequence[Event], options: dict[str, bool]) -> list[tuple[str, str]]:
+    """The stream of a request to which these things happen, each event with its name."""
+    body = {"model": "m", "messages": [{"role": "user", "content": "Who?"}], "stream": True, "stream_options": options}
+    exchange = _Exchange(parse_request(json.dumps(body).encode(), 9), answered=answered(None))
+    exposures = Exposures()
+    sent: list[bytes] = []
+
+    async def send(message: Message) -> None:
+        await trio.lowlevel.checkpoint()
+        sent.append(message.get("body", b""))
+
+    async with trio.open_nursery() as nursery:
+        for event in said:
+            exchange.note(event)
+            if exchange.progress is not None:
+                exchange.receipt = exposures.planned(exchange.progress)
+            if event is said[0]:
+                assert exchange.begun.is_set() == options["include_exposure"]
+                nursery.start_soon(_stream, exchange, send)
+            await trio.testing.wait_all_tasks_blocked()
+        exchange.receipt = exposures.answered(exchange.identity, "m", answered(None))
+        exchange.end()
+    lines = [event.split("\n") for event in b"".join(sent).decode().split("\n\n") if event]
+    return [
+        (line[0].removeprefix("event: ") if len(line) > 1 else "", line[-1].removeprefix("data: ")) for line in lines
+    ]
 
 
 def answered(*reasons: str | None) -> Answered:

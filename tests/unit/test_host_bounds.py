@@ -26,7 +26,7 @@ def session_of(within: int, elsewhere: Counter[str], level: Level = Level.STANDA
         config=ClientConfig(host_regions=("eu", "ch"), policy=level.value),
         policy=ExposurePolicy(level),
         network=SimpleNamespace(make_ready=make_ready, directory=SimpleNamespace(relays=())),
-        hosts=lambda _: hosts,
+        hosts=lambda *_: hosts,
         hosts_elsewhere=lambda _: elsewhere,
     )
     model = SimpleNamespace(name="scripted", tokenizer=None)
@@ -43,7 +43,7 @@ def plans(session: ChatSession) -> None:
 async def test_where_no_host_is_within_the_bound_it_is_named_with_who_is_elsewhere():
     events: list[Event] = []
     with pytest.raises(NoHosts) as raised:
-        await session_of(0, Counter({"us": 2, "none claimed": 1}))._find_hosts(events.append)
+        await session_of(0, Counter({"us": 2, "none claimed": 1}))._find_hosts(events.append, None)
     assert str(raised.value) == (
         "no host of 'scripted' claims to be in eu, ch, as host_regions has it; the others claim: 1 none claimed, 2 us:"
         " take more regions into host_regions (--host-regions), or wait for such a host"
@@ -52,7 +52,7 @@ async def test_where_no_host_is_within_the_bound_it_is_named_with_who_is_elsewhe
 
 async def test_where_there_is_no_host_at_all_the_bound_is_not_to_blame():
     with pytest.raises(NoHosts, match="no host serves 'scripted' now"):
-        await session_of(0, Counter())._find_hosts(lambda _: None)
+        await session_of(0, Counter())._find_hosts(lambda _: None, None)
 
 
 def test_a_plan_that_fails_for_want_of_hosts_names_the_bound():

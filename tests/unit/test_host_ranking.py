@@ -116,9 +116,11 @@ def test_whatever_a_host_does_its_deadlines_stay_within_their_bounds(
 GOOD, BAD = 0, 1
 
 
-def first_places(standings: HostStandings, candidates: list[Candidate], draws: int = 4000) -> Counter[str]:
+def first_places(
+    standings: HostStandings, candidates: list[Candidate], draws: int = 4000, answer_tokens: int = 100
+) -> Counter[str]:
     chance = random.Random(1)
-    orders = [standings.order(candidates, lambda each: each, chance, NOW_S) for _ in range(draws)]
+    orders = [standings.order(candidates, lambda each: each, chance, NOW_S, answer_tokens) for _ in range(draws)]
     assert all(sorted(order, key=candidates.index) == candidates for order in orders)
     return Counter(order[0].host for order in orders)
 
@@ -161,6 +163,7 @@ def test_hosts_that_look_perfect_gain_at_most_twice_their_number(standings: Host
     candidates = [of(number, capacity=10**9 if number < 3 else 1) for number in range(10)]
     for number, each in enumerate(candidates):
         standings.first_token(each.host, 100, 0.001 if number < 3 else 5.0, NOW_S)
+        standings.stretch(each.host, host_ranking.STRETCH_TOKENS, 0.001 if number < 3 else 5.0, NOW_S)
         if number >= 3:
             standings.failed(each.host, NOW_S)
             standings.busy(each.host, NOW_S)
@@ -168,9 +171,50 @@ def test_hosts_that_look_perfect_gain_at_most_twice_their_number(standings: Host
     assert 0.46 < sum(counts[f"host {number}"] for number in range(3)) / counts.total() < 0.56
 
 
+def cost(standings: HostStandings, after_s: float = 0.0, answer_tokens: int = 1) -> float:
+    """That of a host whose first token is expected after a second, and each further one after half a second."""
+    typical = 1.0, host_ranking.STRETCH_TOKENS * 0.5
+    return standings._cost(Candidate(HOST, 1, 0.0), typical, answer_tokens, NOW_S + after_s)
+
+
+def test_a_host_costs_what_its_whole_answer_takes(standings: HostStandings):
+    assert cost(standings, answer_tokens=1) == 1.0
+    assert cost(standings, answer_tokens=101) == 1.0 + 100 * 0.5
+    standings.stretch(HOST, host_ranking.STRETCH_TOKENS, 1.6, NOW_S)
+    assert cost(standings, answer_tokens=101) == pytest.approx(1.0 + 100 * 0.1)
+    standings.first_token(HOST, 100, 3.0, NOW_S)
+    assert cost(standings, answer_tokens=101) == pytest.approx(3.0 + 100 * 0.1)
+
+
+def test_an_answer_that_may_become_very_long_counts_to_a_bound(standings: HostStandings):
+    assert cost(standings, answer_tokens=10**6) == cost(standings, answer_tokens=host_ranking.RANKED_TOKENS)
+    assert cost(standings, answer_tokens=0) == 1.0
+
+
+def test_for_a_long_answer_the_quicker_writer_comes_first_and_for_a_short_one_who_begins_sooner(
+    standings: HostStandings,
+):
+    candidates = [of(0), of(1)]
+    for host, first_s, stretch_s in (("host 0", 0.3, 3.2), ("host 1", 2.0, 0.4)):
+        standings.first_token(host, 100, first_s, NOW_S)
+        standings.stretch(host, host_ranking.STRETCH_TOKENS, stretch_s, NOW_S)
+    short, long = (first_places(standings, candidates, answer_tokens=tokens) for tokens in (4, 200))
+    assert 0.70 < short["host 0"] / short.total() < 0.80
+    assert 0.70 < long["host 1"] / long.total() < 0.80
+
+
+def test_of_a_host_that_was_asked_for_a_few_tokens_alone_the_others_speed_is_expected(standings: HostStandings):
+    for number, stretch_s in ((0, 1.6), (1, None), (2, 6.4)):
+        standings.first_token(f"host {number}", 100, 1.0, NOW_S)
+        if stretch_s is not None:
+            standings.stretch(f"host {number}", host_ranking.STRETCH_TOKENS, stretch_s, NOW_S)
+    counts = first_places(standings, [of(number) for number in range(3)])
+    assert counts["host 0"] > counts["host 1"] > counts["host 2"]
+
+
 def test_an_unknown_host_is_taken_for_an_average_one(standings: HostStandings):
-    standings.first_token("host 0", 100, 1.0, NOW_S)
-    standings.first_token("host 2", 100, 3.0, NOW_S)
+    standings.first_token("host 0", 100, 2.0, NOW_S)
+    standings.first_token("host 2", 100, 6.0, NOW_S)
     counts = first_places(standings, [of(0), of(1), of(2)])
     assert counts["host 0"] > counts["host 1"] > counts["host 2"]
 
@@ -189,17 +233,17 @@ def test_old_errors_and_refusals_fade(standings: HostStandings):
     for _ in range(5):
         standings.failed(HOST, NOW_S)
         standings.busy(HOST, NOW_S)
-    costs = [standings._cost(Candidate(HOST, 1, 0.0), 1.0, NOW_S + after_s) for after_s in (0, 60, 3600, 36000)]
+    costs = [cost(standings, after_s) for after_s in (0, 60, 3600, 36000)]
     assert costs == sorted(costs, reverse=True)
     assert costs[-1] == pytest.approx(1.0, rel=0.01)
 
 
 def test_an_attempt_that_is_over_is_no_load(standings: HostStandings):
-    idle = standings._cost(Candidate(HOST, 1, 0.0), 1.0, NOW_S)
+    idle = cost(standings)
     standings.begun(HOST)
-    assert standings._cost(Candidate(HOST, 1, 0.0), 1.0, NOW_S) == 2 * idle
+    assert cost(standings) == 2 * idle
     standings.ended(HOST)
-    assert standings._cost(Candidate(HOST, 1, 0.0), 1.0, NOW_S) == idle
+    assert cost(standings) == idle
 
 
 def test_only_so_many_hosts_are_remembered(standings: HostStandings):

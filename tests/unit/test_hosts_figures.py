@@ -106,6 +106,21 @@ def test_abuse_is_counted_by_lane_and_never_lowered(database: Database, host: st
         database.write(lambda transaction: refuse_lane(transaction, b"\x0b" * 32, by="olga", now_s=NOW_S))
 
 
+def test_a_removed_host_reports_nothing(database: Database, host: str):
+    database.write(lambda transaction: transaction.execute("UPDATE host SET state = 'removed'"))
+    for tell in (lambda: send(database, report()), lambda: complain(database)):
+        with pytest.raises(Refused) as told:
+            tell()
+        assert told.value.reason == "removed"
+
+
+def test_a_lane_is_refused_for_longer_than_it_is_open(database: Database, host: str):
+    complain(database)
+    database.write(lambda transaction: refuse_lane(transaction, LANE, by="ann", now_s=NOW_S))
+    for days, refused in ((89, {LANE}), (90, set())):
+        assert database.read(lambda t, at=NOW_S + days * DAY_S: refused_lanes(t, at)) == refused
+
+
 def test_a_strangers_complaint_and_a_flood_are_refused(database: Database, host: str, monkeypatch):
     with pytest.raises(Refused, match="no host here"):
         complain(database, number=7)

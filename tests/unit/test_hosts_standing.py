@@ -28,6 +28,7 @@ from bootstrap.hosts.standing import (
     retire_host,
     suspend_host,
 )
+from bootstrap.people.roles import give_role
 from bootstrap.refusal import NotFound, Refused
 from tests.registered_hosts import add_account, add_host, keys_of
 
@@ -144,6 +145,12 @@ def test_a_suspension_is_lifted_and_strikes_are_not(desk: Desk):
     assert desk.refused(lift_suspension, desk.host, by="omar") == "wrong_state"
 
 
+def test_a_retired_host_is_named_nowhere(desk: Desk):
+    desk.database.write(lambda transaction: transaction.execute("UPDATE host SET named_in_public = 1"))
+    desk.do(retire_host, desk.host)
+    assert desk.one("SELECT named_in_public FROM host") == 0
+
+
 def test_retiring_is_no_way_out_of_a_suspension(desk: Desk):
     desk.suspend()
     desk.do(lambda transaction, now_s: retire_host(transaction, desk.host, now_s))
@@ -203,10 +210,42 @@ def test_whoever_gave_it_does_not_decide_the_appeal_unless_alone(desk: Desk, tmp
     assert desk.refused(decide_appeal, "none", granted=True, explanation="x", by="omar") == "not_found"
 
 
+def test_an_operator_who_is_suspended_is_nobody_else(database: Database):
+    desk = Desk(database, "olga", "omar")
+    database.write(lambda transaction: transaction.execute("UPDATE account SET state = 'suspended' WHERE id = 'omar'"))
+    desk.decide(desk.appeal(desk.strike()), granted=True, by="olga")
+    assert desk.one("SELECT outcome FROM appeal") == "granted"
+
+
 def test_an_operator_alone_decides_and_it_is_on_record(database: Database):
     desk = Desk(database, "olga")
     desk.decide(desk.appeal(desk.strike()), granted=True, by="olga")
     assert desk.one("SELECT decided_by FROM appeal") == "olga"
+
+
+def test_nobody_ends_what_stands_against_their_own_host(database: Database):
+    desk = Desk(database, "olga")
+    desk.do(give_role, "ann", "operator", by=None)
+    desk.suspend()
+    asked = desk.do(ask_forfeiture, desk.host, by="olga", **WHY)
+    appeal = desk.appeal(asked)
+    assert desk.refused(lift_suspension, desk.host, by="ann") == "own_case"
+    assert desk.refused(withdraw_forfeiture, asked, by="ann") == "own_case"
+    assert desk.refused(decide_appeal, appeal, granted=True, explanation="x", by="ann") == "own_case"
+    assert desk.state == "suspended"
+    # Olga asked for it, but there is nobody else: somebody has to decide.
+    desk.decide(appeal, granted=False, by="olga")
+    desk.do(lift_suspension, desk.host, by="olga")
+    assert desk.state == "active"
+
+
+def test_an_operator_who_runs_the_host_is_nobody_who_could_agree(database: Database):
+    desk = Desk(database, "olga")
+    desk.do(give_role, "ann", "operator", by=None)
+    purse, asked = Purse(), ask(desk)
+    assert desk.refused(second_forfeiture, asked, by="ann") == "own_case"
+    assert carry_out(desk, purse, NOW_S + ALONE_S - 1) == 0
+    assert carry_out(desk, purse, NOW_S + ALONE_S) == 1
 
 
 # --- forfeiture ------------------------------------------------------------------------------------------------------
@@ -270,6 +309,10 @@ def test_payouts_wait_meanwhile(desk: Desk):
     def waits() -> bool:
         return desk.database.read(lambda transaction: payouts_wait(transaction, "ann"))
 
+    assert not waits()
+    desk.suspend()
+    assert waits()
+    desk.do(lift_suspension, desk.host, by="olga")
     assert not waits()
     asked = ask(desk)
     assert waits()

@@ -191,7 +191,7 @@ async def test_blocks_are_written_in_rounds_ahead_of_need(small_blocks, node):
     await node.withdraw(5, 2)
     before = len(entries_of(node.log))
     await node.issuer.renew()
-    (issue,) = node.entries(Issue)[4:]
+    (issue,) = node.entries(Issue)[len(DENOMINATIONS) :]
     assert (len(entries_of(node.log)), issue.total) == (before + 1, 3 * small_blocks)
 
 

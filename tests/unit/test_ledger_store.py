@@ -155,6 +155,12 @@ def test_the_settings_that_durability_rests_on(store):
 # The log
 
 
+def test_a_log_keeps_its_name(store):
+    fill(Log(store, ORIGIN, SEED, SUITE), 1)
+    with pytest.raises(UserError, match=r'begun as log\.example/one.* Say origin = "log\.example/one"'):
+        Log(store, "log.example/two", SEED, SUITE).checkpoint()
+
+
 def test_an_empty_log_has_a_signed_checkpoint(log):
     checkpoint = open_checkpoint(log.checkpoint(), log.verifier_key, SUITE)
     assert (checkpoint.origin, checkpoint.size) == (ORIGIN, 0)

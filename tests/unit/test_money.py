@@ -459,3 +459,9 @@ def test_what_is_unpaid_of_a_key_is_its_newest_and_is_forfeited_once(earned: Hou
 def test_a_price_list_that_cannot_be_read_is_told(setting):
     with pytest.raises(ValueError, match=next(iter(setting))):
         MoneyConfig(**setting)
+
+
+def test_no_credit_is_paid_out_for_more_than_it_costs():
+    assert not MoneyConfig().pays_more_than_it_takes
+    assert MoneyConfig(payout_cents_per_credit=41).pays_more_than_it_takes  # 200 are sold for 80.00
+    assert MoneyConfig(packs=("10 for 5.00",), plans=("plus: 100 for 39.00",)).pays_more_than_it_takes

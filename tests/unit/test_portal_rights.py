@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import zipfile
 from collections.abc import Iterator
 from html import unescape
@@ -10,6 +11,7 @@ from pathlib import Path
 import jsonschema_rs
 import pytest
 
+from bootstrap import portal
 from bootstrap.people.origin import Origin
 from bootstrap.people.sessions import begin_session
 from bootstrap.portal.office import Office
@@ -68,6 +70,15 @@ async def test_the_notice_says_what_people_must_know(office: Office):
     for policy in POLICIES:
         for version in policy.versions:
             assert (await browser.open(f"{policy.path}/{version}")).status_code == 200
+
+
+async def test_the_notice_names_every_cookie(office: Office):
+    sources = [path.read_text() for path in Path(portal.__file__).parent.glob("*.py")]
+    cookies = {name for text in sources for name in re.findall(r'COOKIE: Final = "([a-z-]+)"', text)}
+    assert len(cookies) == 4
+    browser = Browser(office)
+    await browser.open("/policies/privacy")
+    assert [name for name in cookies if f"<code>{name}</code>" not in browser.page.text] == []
 
 
 async def test_the_notice_in_force_is_the_newest_one(office: Office):

@@ -15,6 +15,7 @@ from bootstrap.database import Transaction
 from bootstrap.people.roles import give_role
 from bootstrap.people.tokens import SCOPES
 from bootstrap.people.visitor import ROLES
+from bootstrap.portal.app import Portal
 from bootstrap.portal.crossing import FORM_COOKIE, TOKEN_FIELD, TOKEN_HEADER
 from bootstrap.portal.office import Office
 from bootstrap.portal.routes import Page
@@ -48,6 +49,7 @@ class Cast:
     """One person of each kind, and somebody whose things the others are after."""
 
     office: Office
+    portal: Portal
     people: dict[str, str]
     """From the role (`person` for none) to the account."""
     owner: str
@@ -66,7 +68,7 @@ class Cast:
         self, route: Page, path: str, account: str | None = None, *, token: str = "", crossing: bool = True
     ) -> httpx.Response:
         """A request with an empty body, as this person's browser, or as a program with a token."""
-        transport = httpx.ASGITransport(portal_of(self.office), client=("203.0.113.7", 4711))
+        transport = httpx.ASGITransport(self.portal, client=("203.0.113.7", 4711))
         cookies = {FORM_COOKIE: "form"}
         handle = None
         if account is not None:
@@ -95,7 +97,7 @@ def cast(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cast]:
         role: add_account(office.database, f"{role}@example.org", roles=() if role == "person" else (role,))
         for role in ("person", *ROLES)
     }
-    yield Cast(office, people, add_account(office.database, "owner@example.org", roles=ROLES))
+    yield Cast(office, portal_of(office), people, add_account(office.database, "owner@example.org", roles=ROLES))
     office.database.close()
 
 
@@ -122,6 +124,30 @@ def is_guarded(route: Page) -> bool:
 def test_a_route_with_parameters_has_an_owner_or_a_role():
     named = [route for route in ROUTES if parameters_of(route) and route.path not in PUBLIC_PATHS]
     assert [name_of(route) for route in named if route.rule.owner is None and not route.rule.roles] == []
+
+
+def test_whatever_is_decided_about_others_is_asked_for_again():
+    looks = {"/desk/people", "/api/v1/desk/people/search"}
+    acts = [route for route in ROUTES if route.rule.roles and route.method != "GET" and route.path not in looks]
+    assert len(acts) > 30
+    assert [name_of(route) for route in acts if not route.rule.fresh] == []
+
+
+def test_whatever_cannot_be_undone_is_asked_for_again():
+    grave = re.compile(
+        r"(/privacy/(data|export|details|choices|consent|objection|restriction|deletion)|/payouts|/payee)$"
+    )
+    acts = [route for route in ROUTES if grave.search(route.path) and route.rule.signed_in]
+    # To call a deletion off is to keep what there is.
+    late = [name_of(route) for route in acts if not route.rule.fresh and route.method in {"POST", "PUT"}]
+    assert late == []
+    assert len(acts) > 15
+
+
+def test_auditors_decide_nothing_about_money_hosts_and_people():
+    """They answer requests about data, and close what an operator has entered."""
+    theirs = {route.path for route in ROUTES if "auditor" in route.rule.roles and route.method != "GET"}
+    assert [path for path in theirs if not path.startswith(("/desk/privacy/", "/desk/lawful-requests/"))] == []
 
 
 def test_everything_that_a_path_names_can_be_made():
@@ -169,6 +195,17 @@ async def test_without_the_role_there_is_nothing(fresh: Cast, route: Page):
         assert (answer.status_code == 404) == (role not in route.rule.roles), (role, answer.text)
 
 
+@every(route for route in ROUTES if route.rule.roles)
+async def test_whoever_is_suspended_has_no_desk(fresh: Cast, route: Page):
+    path = fresh.path(route, fresh.owner)
+    account = fresh.people[sorted(route.rule.roles)[-1]]
+    fresh.office.database.write(
+        lambda transaction: transaction.execute("UPDATE account SET state = 'suspended' WHERE id = :id", id=account)
+    )
+    answer = await fresh.call(route, path, account)
+    assert answer.status_code == 403, answer.text
+
+
 @every(route for route in ROUTES if route.kind == "page" and route.method != "GET")
 async def test_a_form_of_another_site_does_nothing(fresh: Cast, route: Page):
     path = fresh.path(route, fresh.owner)
@@ -214,7 +251,7 @@ async def test_what_is_grave_is_asked_for_again(fresh: Cast, route: Page):
         secret = signed_in(fresh.office, fresh.owner).http.cookies[SESSION_COOKIE]
     finally:
         fresh.office.now_s = lambda: start
-    transport = httpx.ASGITransport(portal_of(fresh.office))
+    transport = httpx.ASGITransport(fresh.portal)
     async with httpx.AsyncClient(transport=transport, base_url=ORIGIN, cookies={SESSION_COOKIE: secret}) as http:
         answer = await http.request(route.method, path)
     if route.kind == "api":

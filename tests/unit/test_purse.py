@@ -81,12 +81,12 @@ def test_credits_are_added_once(purse):
     assert purse.issuer_key(SMALL.key.key_id) == SMALL.key
 
 
-def test_a_lane_takes_the_fewest_credits_and_they_are_no_longer_free(purse):
+def test_a_lane_takes_the_credits_that_cover_it_most_closely_and_they_are_no_longer_free(purse):
     lane = begin(purse, 1, 1_500)
-    assert (lane.request.cap_microcredits, len(lane.request.credits)) == (10_000, 1)
-    assert purse.balance() == {BOUGHT: {1_000: 3}}
-    lane = begin(purse, 2, 1_500)
     assert (lane.request.cap_microcredits, len(lane.request.credits)) == (2_000, 2)
+    assert purse.balance() == {BOUGHT: {1_000: 1, 10_000: 1}}
+    lane = begin(purse, 2, 1_500)
+    assert (lane.request.cap_microcredits, len(lane.request.credits)) == (10_000, 1)
     assert begin(purse, 3, 1_500) is None
     assert begin(purse, 3, 900, origin="log.example/other") is None
 
@@ -113,7 +113,7 @@ def test_two_processes_never_take_the_same_credit(purse):
 def test_a_funded_lane_has_spent_its_credits_and_waits_for_its_change(purse):
     lane = begin(purse, 1, 2_500)
     purse.lane_funded(lane.request.lane_key)
-    assert purse.balance() == {BOUGHT: {1_000: 3}}
+    assert purse.balance() == {BOUGHT: {10_000: 1}}
     purse.lane_settled(lane.request.lane_key)
     parts = (ChangePart(SMALL.key.key_id, 2),)
     purse.begin_change(lane.request.lane_key, parts)
@@ -123,7 +123,7 @@ def test_a_funded_lane_has_spent_its_credits_and_waits_for_its_change(purse):
     change = SMALL.credits(2, kept.change_seed)
     purse.end_lane(lane.request.lane_key, change)
     assert purse.lanes() == []
-    assert purse.balance() == {BOUGHT: {1_000: 5}}
+    assert purse.balance() == {BOUGHT: {1_000: 2, 10_000: 1}}
 
 
 def test_change_that_was_refused_may_be_asked_otherwise(purse):
@@ -161,7 +161,7 @@ def test_one_bad_credit_costs_no_good_ones(purse):
 def test_what_was_given_is_spent_before_what_was_bought_and_never_with_it(purse):
     purse.add_credits(GIFTS.credits(2))
     assert begin(purse, 1, 2_000).credit_class == GRANTED
-    assert begin(purse, 2, 2_000).credit_class == BOUGHT
+    assert begin(purse, 2, 9_000).credit_class == BOUGHT
     purse.add_credits(GIFTS.credits(1, b"\x11" * 32))
     assert begin(purse, 3, 4_000) is None
 
@@ -173,7 +173,7 @@ def test_a_credit_whose_time_is_over_is_not_spent(purse):
 
 def test_a_withdrawal_is_on_the_disk_before_it_is_sent(purse):
     withdrawal = Withdrawal(b"\x01" * 32, "https://portal.example", SMALL.key.key_id, b"\x02" * 32, 2)
-    purse.begin_withdrawal(withdrawal)
+    purse.begin_withdrawals([withdrawal])
     assert reopened(purse).withdrawals() == [withdrawal]
     purse.end_withdrawal(withdrawal.request_id, SMALL.credits(2, withdrawal.seed))
     assert purse.withdrawals() == []

@@ -1,12 +1,14 @@
 """The recogniser's network, evaluated for speed, and the pieces that a text is read in."""
 
 import contextlib
+from functools import cache
 
 import numpy as np
 import pytest
 import spacy
 from hypothesis import given
 from hypothesis import strategies as st
+from spacy.language import Language
 
 from privacy._network import AHEAD, EntityReader, TokenVectors, reader_of
 from privacy._shapes import load_shapes
@@ -78,13 +80,19 @@ def test_pieces_end_with_lines_and_sentences():
     assert all(text[:end].endswith(". ") or end == len(text) for _, end in pieces_of(text))
 
 
+@cache
+def without_pipes() -> Language:
+    """A pipeline without pipes, made once: that takes longer than most tests that use it."""
+    return spacy.blank("en")
+
+
 class Saying:
     """A pipeline that says what the test wants."""
 
     def __init__(self, *said: tuple[str, str]) -> None:
         self.said = said
-        self.vocab = spacy.blank("en").vocab
-        self.blank = spacy.blank("en")
+        self.blank = without_pipes()
+        self.vocab = self.blank.vocab
 
     def memory_zone(self):
         return contextlib.nullcontext()

@@ -8,12 +8,15 @@ from attrs import evolve
 
 from bootstrap.database import Database
 from bootstrap.mail.outbox import queue_mail
+from bootstrap.money.grants import grant_credits
 from bootstrap.money.payouts import ask_payout
+from bootstrap.money.subscriptions import start_subscription, subscription
 from bootstrap.people.access_log import note_access
 from bootstrap.people.links import make_link
 from bootstrap.people.origin import Origin
 from bootstrap.people.rights import PEOPLE
 from bootstrap.people.sessions import begin_session
+from bootstrap.people.signing_in import remember_browser
 from bootstrap.people.tokens import make_token
 from bootstrap.refusal import NotFound, Refused
 from bootstrap.rights import deletion
@@ -66,6 +69,8 @@ def person_with_traces(database: Database, name: str = "ann") -> str:
         queue_mail(transaction, to=f"{name}.new@mail.example", subject="New", body="Open this", now_s=NOW)
         object_to(transaction, account, "sign_in_security", "My secret reason.", now_s=NOW)
         note_access(transaction, "looked", now_s=NOW, by=account, about=account, origin=FROM)
+        remember_browser(transaction, account, None, NOW)
+        grant_credits(transaction, account, 1, f"for the secret work of {name}", by=account, now_s=NOW)
         for by in (account, None):
             write_message(
                 transaction,
@@ -90,6 +95,8 @@ def test_nothing_says_who_it_was(database: Database):
         "ann.new@",
         "Ann of Example",
         "GPU of ann",
+        "region of ann",
+        "model of ann",
         "lake",
         "secret",
         "hash of ann",
@@ -103,6 +110,23 @@ def test_nothing_says_who_it_was(database: Database):
     assert row == (ann, "", f"erased {ann}", "", "", "", "erased", 0, None, "", 0)
     mails = database.read(lambda transaction: transaction.rows("SELECT recipient, subject FROM mail"))
     assert mails == [("ann@mail.example", "Your account is deleted")]
+    assert database.read(lambda transaction: transaction.rows("SELECT id FROM known_browser")) == []
+
+
+def test_nothing_more_is_taken_for_a_subscription(database: Database):
+    house = House(database)
+    ann = house.account()
+    name = house.write(start_subscription, house.config, ann, "basic", house.now_s)
+    house.settle()
+    house.pay(f"subscription/{name}")
+    house.settle()
+    request = database.write(lambda transaction: ask_deletion(transaction, ann, now_s=house.now_s))
+    house.step(COOLING_OFF_S)
+    assert erase(database, request, house.now_s)
+    house.settle(times=40, seconds=86_400)
+    paid = database.read(lambda transaction: transaction.rows("SELECT state FROM purchase"))
+    assert paid == [("cleared",)]
+    assert house.read(subscription, name).state == "ended"
 
 
 def test_others_stay_as_they_are(database: Database):

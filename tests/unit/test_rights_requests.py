@@ -1,5 +1,7 @@
 """Requests about one's data: receipts, deadlines, logs, and what each of them does; on both databases."""
 
+from functools import partial
+
 import pytest
 
 from bootstrap.database import Database
@@ -20,6 +22,7 @@ from bootstrap.rights.requests import (
     DAY_S,
     DEADLINE_S,
     MAX_A_DAY,
+    end_request,
     events_of,
     file_request,
     open_requests,
@@ -68,6 +71,16 @@ def test_requests_of_a_day_are_bounded(database: Database):
         ask(NOW)
     assert told.value.reason == "too_many"
     ask(NOW + DAY_S)
+
+
+def test_a_request_ends_once(database: Database):
+    ann = make_account(database)
+    request = database.write(lambda transaction: file_request(transaction, ann, "access", state="open", now_s=NOW))
+    end = partial(end_request, request=request, state="done", now_s=NOW, by=None)
+    database.write(end)
+    with pytest.raises(Refused, match="answered already"):
+        database.write(partial(end, state="refused"))
+    assert one(database, "SELECT state FROM rights_request") == "done"
 
 
 def test_what_is_corrected_is_kept_so(database: Database):

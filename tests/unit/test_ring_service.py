@@ -21,7 +21,7 @@ from peernet.core.ring.cells import (
 )
 from peernet.core.ring.endings import Blame, Ending, blame
 from peernet.core.ring.hop import Hop
-from peernet.core.ring.ring import BACK, OUT, WINDOW_CELLS, Join, RingEnd, join_cookie
+from peernet.core.ring.ring import BACK, OUT, WINDOW_CELLS, CellOut, Join, RingEnd, join_cookie
 from peernet.core.suite import MixedSuite
 from peernet.core.wire import encode
 from peernet.net.addresses import TcpAddress
@@ -789,6 +789,9 @@ class SilentLeg:
 
     async def send(self, kind: CellType, body: bytes) -> None:
         await trio.lowlevel.checkpoint()
+
+    def send_now(self, cells: Sequence[CellOut]) -> bool:
+        return False
 
     def close(self) -> None:
         pass

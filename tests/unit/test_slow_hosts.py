@@ -135,10 +135,11 @@ async def test_a_host_that_does_not_take_what_it_is_paid_is_left(
     async with hosts_of(ScriptedEngine(answer)) as (client, (host,)):
         sends = RingChannel.send
 
-        async def shut(ring: RingChannel, message: bytes) -> None:
-            if isinstance(FromClient.decode(message), Pay):
-                await trio.sleep_forever()
-            await sends(ring, message)
+        async def shut(ring: RingChannel, *messages: bytes) -> None:
+            for message in messages:
+                if isinstance(FromClient.decode(message), Pay):
+                    await trio.sleep_forever()
+                await sends(ring, message)
 
         ring = host.ring
         opened: list[RingChannel] = []

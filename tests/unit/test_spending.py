@@ -60,8 +60,9 @@ class Ledger:
 
     def __init__(self, folder, clock):
         self.clock = clock
-        self.store = LedgerStore(folder / "ledger.sqlite", create=True)
-        self.kept = IssuingStore(folder / "issuing.sqlite", create=True)
+        new = not (folder / "ledger.sqlite").exists()
+        self.store = LedgerStore(folder / "ledger.sqlite", create=new)
+        self.kept = IssuingStore(folder / "issuing.sqlite", create=new)
         self.log = Log(self.store, ORIGIN, LOG_SEED, SUITE)
         self.issuer = CreditIssuer(self.kept, self.log, self.submit, self.prove, EPOCH_S, CLASSES, lambda: clock.now_s)
         self.lost_before = self.lost_after = 0
@@ -149,8 +150,9 @@ class Setting:
 
     async def withdraw(self, count, number=1):
         seed = number.to_bytes(32, "big")
-        keys = self.ledger.issuer.keys()
-        key = next(key for key in keys if key.entry.credit_class == BOUGHT).entry
+        issued = self.ledger.issuer.keys()
+        entries = [key.entry for key in issued]
+        key = next(key for key in entries if (key.credit_class, key.denomination_microcredits) == (BOUGHT, 1_000))
         made = blinded_credits(PublicKey.from_bytes(key.modulus), key.key_id, seed, count)
         signed = await self.ledger.issuer.sign(
             key.key_id[:16] + seed[16:], BOUGHT, 1_000, [one.blinded for one in made]
@@ -173,7 +175,8 @@ class Setting:
             await self.keeper.resolve(lane, ["host"])
 
     def owns(self):
-        return self.purse.balance().get(BOUGHT, {}).get(1_000, 0)
+        """What the free credits are worth, in microcredits."""
+        return sum(worth * count for worth, count in self.purse.balance().get(BOUGHT, {}).items())
 
 
 @pytest.fixture
@@ -197,11 +200,11 @@ async def test_without_credits_one_clear_error_says_what_to_do(setting):
     assert not setting.purse._path.exists()
 
 
-async def test_a_lane_is_funded_by_the_fewest_credits(setting):
+async def test_a_lane_is_funded_by_the_credits_that_cover_it_most_closely(setting):
     await setting.withdraw(5)
     lane = await setting.fund(2_500)
     assert lane.lane.cap_microcredits == 3_000
-    assert setting.owns() == 2
+    assert setting.owns() == 2_000
     (entry,) = setting.ledger.entries(Redeem)
     assert (entry.lane_key, len(entry.credits)) == (lane.lane.lane_key, 3)
 
@@ -210,25 +213,25 @@ async def test_too_few_credits_are_not_spent(setting):
     await setting.withdraw(2)
     with pytest.raises(LaneRefused, match="too few credits"):
         await setting.fund(2_500)
-    assert setting.owns() == 2
+    assert setting.owns() == 2_000
 
 
 async def test_what_is_left_of_a_settled_lane_comes_back_and_can_be_spent(setting):
     await setting.withdraw(3)
     await setting.settle(await setting.fund(2_500), 800)
     await setting.resolve()
-    assert setting.owns() == 2
+    assert setting.owns() == 2_200
     assert setting.purse.lanes() == []
     (change,) = setting.ledger.entries(Change)
-    assert sum(part.count for part in change.parts) == 2
+    assert [part.count for part in change.parts] == [2, 2]
     await setting.fund(2_000)
 
 
 async def test_too_little_is_left_for_change(setting):
     await setting.withdraw(1)
-    await setting.settle(await setting.fund(700), 700)
+    await setting.settle(await setting.fund(700), 901)
     await setting.resolve()
-    assert setting.purse.lanes() == []
+    assert (setting.purse.lanes(), setting.owns()) == ([], 0)
     assert setting.ledger.entries(Change) == []
 
 
@@ -242,7 +245,7 @@ async def test_a_lane_that_nobody_settles_comes_back_a_day_after_its_expiry(sett
     assert setting.owns() == 0
     setting.clock.now_s += 121
     await setting.resolve()
-    assert setting.owns() == 3
+    assert setting.owns() == 3_000
 
 
 async def test_a_settlement_that_the_client_did_not_see_is_found(setting):
@@ -254,7 +257,7 @@ async def test_a_settlement_that_the_client_did_not_see_is_found(setting):
     assert setting.keeper.due() == []
     setting.clock.now_s += credits_module.ASK_AGAIN_S + 1
     await setting.resolve()
-    assert setting.owns() == 2
+    assert setting.owns() == 2_200
 
 
 @pytest.mark.parametrize("arrived", [False, True])
@@ -269,10 +272,10 @@ async def test_after_a_crash_the_ledger_says_what_became_of_the_credits(setting,
     assert setting.keeper.due() == [], "before its expiry nobody asks"
     setting.clock.now_s += 181
     await setting.resolve()
-    assert setting.owns() == (0 if arrived else 3)
+    assert setting.owns() == (0 if arrived else 3_000)
     setting.clock.now_s += SETTLE_GRACE_S
     await setting.resolve()
-    assert setting.owns() == 3
+    assert setting.owns() == 3_000
     assert len(setting.ledger.entries(Redeem)) == int(arrived)
 
 
@@ -296,7 +299,7 @@ async def test_change_whose_answer_is_lost_is_asked_for_again(setting, lost, at)
     assert setting.owns() == 0
     setting.keeper = PurseKeeper(Purse(setting.purse._path), setting.ledger, setting.policy, "private")
     await setting.resolve()
-    assert setting.owns() == 2
+    assert setting.owns() == 2_200
     assert len(setting.ledger.entries(Change)) == 1
 
 
@@ -317,7 +320,7 @@ async def test_change_is_asked_for_again_under_the_key_that_it_was_asked_for_fir
     setting.clock.now_s += EPOCH_S
     await setting.ledger.issuer.renew()
     await setting.resolve()
-    assert setting.owns() == 2
+    assert setting.owns() == 2_200
     assert lane.change_parts == ()
 
 
@@ -332,7 +335,7 @@ async def test_change_that_was_never_given_is_asked_for_under_the_next_key(setti
     with pytest.raises(CreditsFailed):
         await setting.resolve()
     await setting.resolve()
-    assert setting.owns() == 2
+    assert setting.owns() == 2_200
 
 
 async def test_a_credit_that_was_spent_elsewhere_is_refused_and_the_others_are_not_lost(setting, tmp_path):
@@ -344,7 +347,7 @@ async def test_a_credit_that_was_spent_elsewhere_is_refused_and_the_others_are_n
     copy.close()
     with pytest.raises(LaneRefused):
         await setting.fund(3_500)
-    assert setting.owns() == 4
+    assert setting.owns() == 4_000
     for _ in range(3):
         await setting.fund(500)
     with pytest.raises(LaneRefused):
@@ -394,7 +397,7 @@ async def test_an_issuer_that_signs_something_else_gives_no_change(setting):
         await setting.resolve()
     setting.ledger.issuer.change = change
     await setting.resolve()
-    assert setting.owns() == 2
+    assert setting.owns() == 2_200
 
 
 async def test_where_no_host_is_nothing_is_asked(setting):
@@ -411,7 +414,7 @@ async def test_the_keeper_takes_change_by_itself_and_outlives_what_fails(setting
     with trio.fail_after(1_000):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(setting.keeper.run, lambda: ["host"])
-            while setting.owns() < 2:  # noqa: ASYNC110  (by the mock clock)
+            while setting.owns() < 2_200:  # noqa: ASYNC110  (by the mock clock)
                 await trio.sleep(1)
             nursery.cancel_scope.cancel()
     assert setting.ledger.entries(Settle)

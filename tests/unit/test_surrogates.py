@@ -8,7 +8,7 @@ import random
 import re
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from stdnum import iban, luhn
 
@@ -328,7 +328,27 @@ def test_the_conversation_has_one_of_two_styles() -> None:
         Conversation(random.Random(1), style="emoji")  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("before", ["", "form_", "pre-", "d'"])
+def test_an_initial_behind_a_mark_that_joins_comes_back(before: str) -> None:
+    text, mentions = marked(f"See {before}[J. Smith|PERSON] and {before}[K|PERSON].")
+    view = conversation().view("a")
+    masked = view.mask(text, mentions)
+    assert "J." not in masked.text
+    assert restore(masked.text, view.mapping()) == text
+
+
+def test_what_another_host_wrote_behind_a_mark_that_joins_comes_back() -> None:
+    vault = conversation()
+    writer, reader = vault.view("a"), vault.view("b")
+    masked = writer.mask(*marked("see form_[J. Smith|PERSON]"))
+    assert masked.text.startswith("see form_PERSON_")
+    handed = reader.translate(masked.text, writer)
+    assert restore(handed, reader.mapping()) == "see form_J. Smith"
+
+
 @settings(max_examples=40, deadline=None)
+@example("_a", "PERSON", 1)
+@example("_¼", "PERSON", 1)
 @given(st.text(max_size=30), st.sampled_from(LABELS), st.integers(0, 99))
 def test_any_text_can_be_a_mention(form: str, label: str, seed: int) -> None:
     assume(form.strip())

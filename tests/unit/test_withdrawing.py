@@ -26,10 +26,11 @@ ORIGIN, LOG_SEED = "log.example/one", b"\x61" * 32
 KEY = VerifierKey(ORIGIN, LOG_KEY, SUITE.ed25519_public(LOG_SEED))
 POLICY = one_log_policy(KEY, "")
 FOR_EVER = {"issue_until_s": 2**40 // 60 * 60, "redeem_until_s": 2**41 // 60 * 60}
+TINY = TestIssuer(KEYS[2], 100, **FOR_EVER)
 SMALL = TestIssuer(**FOR_EVER)
 LARGE = TestIssuer(KEYS[1], 10_000, **FOR_EVER)
 GIFTS = TestIssuer(KEYS[2], credit_class=GRANTED, **FOR_EVER)
-ISSUERS = {issuer.key.key_id: issuer for issuer in (SMALL, LARGE, GIFTS)}
+ISSUERS = {issuer.key.key_id: issuer for issuer in (TINY, SMALL, LARGE, GIFTS)}
 
 
 def announced(issuer, seed=LOG_SEED):
@@ -61,9 +62,9 @@ def get(purse, portal, amount, credit_class=BOUGHT, **options):
     return withdraw(purse, Portal.at(portal.url, portal.token), amount, credit_class, POLICY, SUITE, **options)
 
 
-def test_the_fewest_credits_of_an_amount_come(purse, portal):
-    assert get(purse, portal, 32_000) == 5
-    assert purse.balance() == {BOUGHT: {1_000: 2, 10_000: 3}}
+def test_credits_come_that_pay_any_part_of_the_amount(purse, portal):
+    assert get(purse, portal, 32_000) == 23
+    assert purse.balance() == {BOUGHT: {100: 10, 1_000: 11, 10_000: 2}}
     for key_id, *parts in purse._rows("SELECT key_id, serial, randomizer, signature FROM credit"):
         issuer = ISSUERS[key_id]
         check_credit(withdrawing.Credit(key_id, *parts), PublicKey.from_bytes(issuer.key.modulus))
@@ -71,7 +72,7 @@ def test_the_fewest_credits_of_an_amount_come(purse, portal):
 
 def test_a_denomination_and_a_class_may_be_asked_for(purse, portal):
     get(purse, portal, 10_000, denomination=1_000)
-    get(purse, portal, 1_000, GRANTED)
+    get(purse, portal, 1_000, GRANTED, denomination=1_000)
     assert purse.balance() == {BOUGHT: {1_000: 10}, GRANTED: {1_000: 1}}
 
 
@@ -87,9 +88,26 @@ def test_a_withdrawal_whose_answer_is_lost_is_finished_the_next_time(purse, port
     with pytest.raises(WithdrawalFailed, match="again"):
         get(purse, portal, 3_000)
     assert purse.balance() == {}
-    assert get(Purse(purse._path), portal, 3_000) == 3
-    assert portal.asked[0] == portal.asked[1]
-    assert len(portal.asked) == 2
+    assert get(Purse(purse._path), portal, 3_000) == 12
+    assert portal.asked[0] in portal.asked[1:]
+    assert len(portal.asked) == 3
+    assert purse.withdrawals() == []
+    assert purse.balance() == {BOUGHT: {100: 10, 1_000: 2}}
+
+
+def test_what_is_refused_after_some_credits_came_is_said_and_forgotten(purse, portal):
+    """The account had fewer credits than all of them."""
+    ask = portal.answer
+
+    def answer(method, path, body, *rest):
+        if method == "POST" and len(portal.asked) == 1:
+            return 409, {"reason": "too_few_credits", "detail": "there are fewer"}
+        return ask(method, path, body, *rest)
+
+    portal.answer = answer
+    with pytest.raises(UserError, match=r"2 credits are in the purse; of the others, .* \(there are fewer\)"):
+        get(purse, portal, 32_000)
+    assert purse.balance() == {BOUGHT: {10_000: 2}}
     assert purse.withdrawals() == []
 
 
@@ -115,7 +133,7 @@ def test_what_is_refused_the_first_time_is_forgotten_and_what_is_refused_later_i
     with pytest.raises(UserError):
         get(purse, portal, 3_000)
     portal.fails_with = 0
-    assert get(purse, portal, 3_000) == 3
+    assert get(purse, portal, 3_000) == 12
 
 
 def test_what_is_back_in_the_account_is_forgotten(purse, portal):
@@ -135,7 +153,7 @@ def test_a_portal_that_signs_something_else_is_found_out(purse, portal):
     with pytest.raises(WithdrawalFailed, match="something else"):
         get(purse, portal, 1_000)
     portal.sign = sign
-    assert get(purse, portal, 1_000) == 1
+    assert get(purse, portal, 1_000) == 10
 
 
 @pytest.mark.parametrize(
@@ -162,7 +180,7 @@ def test_keys_of_another_network_are_not_believed(purse, portal):
 
 
 def test_what_cannot_be_withdrawn_is_said(purse, portal):
-    for amount, options in ((1_500, {}), (0, {}), (-1_000, {}), (11_000, {"denomination": 10_000}), (100_000, {})):
+    for amount, options in ((1_550, {}), (0, {}), (-1_000, {}), (11_000, {"denomination": 10_000}), (1_000_000, {})):
         with pytest.raises(UserError):
             get(purse, portal, amount, **options)
     assert purse.withdrawals() == []
@@ -223,8 +241,8 @@ def test_the_command_withdraws_imports_and_shows(purse, portal, tmp_path, capsys
     monkeypatch.setenv("PEERNET_PORTAL_TOKEN", TOKEN)
     assert main(["wallet", "withdraw", "12000", "--portal", portal.url, *network]) == 0
     shown = capsys.readouterr().out.splitlines()
-    assert shown[0] == "3 credits added"
-    assert [line.split(maxsplit=1)[1] for line in shown[1:]] == ["12000 microcredits", "2 of 1000, 1 of 10000"]
+    assert shown[0] == "21 credits added"
+    assert [line.split(maxsplit=1)[1] for line in shown[1:]] == ["12000 microcredits", "10 of 100, 11 of 1000"]
     (tmp_path / "file.json").write_bytes(file_of(SMALL.credits(1), [announced(SMALL)]))
     assert main(["wallet", "import", str(tmp_path / "file.json"), "--json", *network]) == 0
     assert json.loads(capsys.readouterr().out)["microcredits"] == 13_000
@@ -236,7 +254,7 @@ def test_the_command_withdraws_imports_and_shows(purse, portal, tmp_path, capsys
     for words, said in (
         (["withdraw", "1000", *network], "which portal?"),
         (["withdraw", "1000", "--portal", portal.url, *network], "PEERNET_PORTAL_TOKEN"),
-        (["withdraw", "1000", "--portal", portal.url, "--denomination", "7", *network], "choose one of 1000"),
+        (["withdraw", "1000", "--portal", portal.url, "--denomination", "7", *network], "choose one of 100, 1000"),
         (["import", str(tmp_path / "gone"), *network], "gone"),
     ):
         assert main(["wallet", *words]) == 1

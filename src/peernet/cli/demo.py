@@ -321,6 +321,7 @@ async def _keep(arguments: argparse.Namespace, swarm: "LocalSwarm", models: Path
         "\nThe swarm keeps running. From another terminal:\n"
         f"  peernet chat --explain --network {network} --models {folder} 'your prompt'\n"
         f"  peernet gateway --network {network} --models {folder}\n"
+        "    (then chat in your browser at http://127.0.0.1:8080/)\n"
         f"  peernet ledger audit --network {network}\n"
         f"  peernet ledger audit --network {network} --database {ledger}\n"
         "Ctrl-C here ends it and removes its files.",

@@ -1,4 +1,4 @@
-"""`peernet gateway`: an OpenAI-compatible API on this machine, so that programs ask the network as they are."""
+"""`peernet gateway`: an OpenAI-compatible API on this machine for programs as they are, and a chat page for people."""
 
 import argparse
 import os
@@ -22,7 +22,7 @@ from peernet.cli.services import add_service, announce, run_service
 if TYPE_CHECKING:
     from peernet.gateway.settings import GatewaySettings
 
-HELP = "let programs for OpenAI's API ask the network"
+HELP = "let programs for OpenAI's API ask the network, and people on a chat page"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -113,7 +113,7 @@ async def _serve(arguments: argparse.Namespace, settings: "GatewaySettings") -> 
     from attrs import evolve
 
     from peernet.client.client import open_client
-    from peernet.gateway.listening import base_url, listening_socket
+    from peernet.gateway.listening import base_url, listening_socket, page_url
     from peernet.gateway.service import Gateway
     from peernet.node.config import ClientConfig
 
@@ -123,11 +123,12 @@ async def _serve(arguments: argparse.Namespace, settings: "GatewaySettings") -> 
     config: ClientConfig = table_of(arguments, "client", ClientConfig)
     with listening_socket(settings.listening) as listener:
         async with open_client(network_of(arguments), config, home) as client:
-            url = base_url(listener)
+            url, page = base_url(listener), page_url(listener)
             announce(
                 arguments,
-                _usage(url, settings, arguments.api_key_file, client.models()),
+                _usage(url, page, settings, arguments.api_key_file, client.models()),
                 base_url=url,
+                chat_page=page,
                 listening=settings.listening.place,
                 models=client.models(),
                 policy=config.policy,
@@ -138,11 +139,12 @@ async def _serve(arguments: argparse.Namespace, settings: "GatewaySettings") -> 
             await Gateway(client, settings).run(listener)
 
 
-def _usage(url: str, settings: "GatewaySettings", key_file: Path | None, models: list[str]) -> str:
+def _usage(url: str, page: str | None, settings: "GatewaySettings", key_file: Path | None, models: list[str]) -> str:
     where = f" on the socket {settings.listening.path}" if settings.listening.path is not None else ""
     key = f'"$(cat {key_file})"' if key_file is not None else "none"
+    chat = "" if page is None else f"chat in your browser, beside each answer what each host saw: {page}\n"
     return (
-        f"programs for OpenAI's API may now ask at {url}{where}\n"
+        f"{chat}programs for OpenAI's API may now ask at {url}{where}\n"
         f"  export OPENAI_BASE_URL={url} OPENAI_API_KEY={key}\n"
         f"models: {', '.join(models) or 'none is offered at the moment'}\n"
         "what each host saw of a request: /v1/exposure/ID, with the id of its answer. Ctrl-C ends the gateway."

@@ -32,7 +32,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     withdrawn.add_argument("--class", dest="credit_class", choices=("bought", "granted"), default="bought")
     withdrawn.add_argument(
-        "--denomination", type=int, metavar="N", help="of every credit; without it the fewest credits are taken"
+        "--denomination",
+        type=int,
+        metavar="N",
+        help="of every credit; without it, some of each that pay any amount closely",
     )
     for action in (imported, withdrawn):
         add_home(action)

@@ -135,10 +135,14 @@ class Client:
             if self.network.hosts_of(model.name, bytes.fromhex(model.tokenizer_digest), self._issuers)
         ]
 
-    def hosts(self, model: CountedModel | None = None) -> list[HostChoice]:
-        """The hosts that serve a model (the configured one) as this client counts it, from the current directory."""
+    def hosts(self, model: CountedModel | None = None, answer_tokens: int | None = None) -> list[HostChoice]:
+        """The hosts that serve a model (the configured one) as this client counts it, from the current directory.
+
+        Ordered for answers of so many tokens at most, or as many as the client is configured for.
+        """
         wanted = model or self._model
-        return self.network.hosts_of(wanted.name, wanted.tokenizer.digest, self._issuers)
+        at_most = self.config.max_answer_tokens if answer_tokens is None else answer_tokens
+        return self.network.hosts_of(wanted.name, wanted.tokenizer.digest, self._issuers, at_most)
 
     def linger(self, ring: RingChannel) -> None:
         """Remembers a ring that is ended and still fills its class; see `wait_for_rings`."""

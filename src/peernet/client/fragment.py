@@ -290,9 +290,8 @@ class Exchange:
             prefix=attempt.prefix,
         )
         sending()
-        await ring.send(FromClient.encode(ask))
         answer = _Answer(self, attempt, ask, meter, prompt_tokens, outcome)
-        await answer.pay(ring)
+        await answer.pay(ring, FromClient.encode(ask))
         await answer.receive(ring)
 
 
@@ -340,10 +339,11 @@ class _Answer:
         self._announce()
         await self._take_receipt(ring)
 
-    async def pay(self, ring: RingChannel, *, last: bool = False) -> None:
+    async def pay(self, ring: RingChannel, *before: bytes, last: bool = False) -> None:
         """Sends a voucher when one is due; once the answer is whole, one that gets lost is the host's risk.
 
-        A host that does not take it is waited for no longer than for its tokens.
+        `before` is the prompt, for which one always is; both leave together, and the host need not wait for either. A
+        host that does not take them is waited for no longer than for its tokens.
         """
         if not self._meter.voucher_due(last=last):
             return
@@ -353,7 +353,7 @@ class _Answer:
         began_s = trio.current_time()
         try:
             with trio.move_on_after(self._stretch_left_s(began_s)) as taking:
-                await ring.send(FromClient.encode(Pay(voucher)))
+                await ring.send(*before, FromClient.encode(Pay(voucher)))
         except RingFailed:
             if not last:
                 raise

@@ -33,7 +33,7 @@ from peernet.core.dht.contact import ID_SIZE
 from peernet.core.dht.records import HostOffer, PeerRecord
 from peernet.core.directory import Directory, Listing
 from peernet.core.errors import ConnectionFailed, RemoteProtocolError, UserError
-from peernet.core.host_ranking import Candidate, HostStandings
+from peernet.core.host_ranking import RANKED_TOKENS, Candidate, HostStandings
 from peernet.core.identity import Keypair, PeerId
 from peernet.core.lookups import LOOKUP_SERVICE, FindHosts, FindPeers
 from peernet.core.prefixes import address_prefix
@@ -223,13 +223,15 @@ class NetworkView:
         """Looks for the hosts of a model in the DHT, over a ring; what is found is in the directory then."""
         await self._look_up(FindHosts(model), self._lookup_paths())
 
-    def hosts_of(self, model: str, tokenizer_digest: bytes, issuers: Collection[str]) -> list[HostChoice]:
+    def hosts_of(
+        self, model: str, tokenizer_digest: bytes, issuers: Collection[str], answer_tokens: int = RANKED_TOKENS
+    ) -> list[HostChoice]:
         """The hosts that can be asked for `model` and accept one of these logs, as `rank` orders them.
 
         Those outside of the regions that hosts are bounded to are left out (`hosts_elsewhere`).
         """
         hosts = self._hosts_anywhere(model, tokenizer_digest, issuers)
-        return self.rank([host for host in hosts if self._host_regions.admits(*host.claimed_regions)])
+        return self.rank([host for host in hosts if self._host_regions.admits(*host.claimed_regions)], answer_tokens)
 
     def hosts_elsewhere(self, model: str, tokenizer_digest: bytes, issuers: Collection[str]) -> Counter[str]:
         """How many hosts could be asked but for the regions that they claim, by these claims."""
@@ -246,8 +248,10 @@ class NetworkView:
             if offer.tokenizer_digest == tokenizer_digest and not set(issuers).isdisjoint(offer.issuers)
         ]
 
-    def rank(self, hosts: Sequence[HostChoice]) -> list[HostChoice]:
-        """Hosts in the order in which to ask them: by what is known of them, and by chance (`core.host_ranking`).
+    def rank(self, hosts: Sequence[HostChoice], answer_tokens: int = RANKED_TOKENS) -> list[HostChoice]:
+        """Hosts in the order in which to ask them for an answer of so many tokens at most.
+
+        By what is known of them, and by chance (`core.host_ranking`).
 
         Those that the directory lists come first; and of these, as far as there are enough, hosts of different
         operators and networks, so that nobody gets two parts of a request by running two hosts.
@@ -259,7 +263,7 @@ class NetworkView:
             lifetime_s = max(1, offer.expires_at_s - offer.issued_at_s)
             return Candidate(host.peer, offer.capacity, (now_s - offer.issued_at_s) / lifetime_s)
 
-        ordered = self.standings.order(hosts, candidate_of, self._random, trio.current_time())
+        ordered = self.standings.order(hosts, candidate_of, self._random, trio.current_time(), answer_tokens)
         return self._spread(sorted(ordered, key=lambda host: not host.listing.vouched))
 
     def _spread(self, hosts: Sequence[HostChoice]) -> list[HostChoice]:

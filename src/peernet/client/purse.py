@@ -14,7 +14,7 @@ what became of a lane, and the issuer what became of a withdrawal.
 Rules:
 
 1. A credit is free, in one lane that is asked for, or gone. It is free again only when the log has refused the lane.
-2. A lane's credits are of one class, `granted` before `bought`, and as few as cover it.
+2. A lane's credits are of one class, `granted` before `bought`, and cover it as closely as they can.
 3. Where a credit of a lane was refused, each of them is tried alone from then on: one was bad, and not all.
 4. Several processes may use one purse at a time. The file is its owner's alone; what is deleted from it is
    overwritten.
@@ -32,7 +32,7 @@ from typing import Any, Final
 import apsw
 from attrs import field, frozen
 
-from peernet.core.credits.credits import BOUGHT, GRANTED, Credit, fewest_covering
+from peernet.core.credits.credits import BOUGHT, GRANTED, Credit, closest_covering
 from peernet.core.errors import UserError
 from peernet.core.ledger.entries import ChangePart, IssuerKey, decode_entry, encode_entry
 from peernet.core.metering import RedeemRequest
@@ -205,7 +205,7 @@ class Purse:
         now_s: float,
         request_of: Callable[[int, tuple[Credit, ...]], RedeemRequest],
     ) -> PurseLane | None:
-        """Takes the fewest credits that cover a lane and writes it down; None where they do not.
+        """Takes the credits that cover a lane most closely and writes it down; None where they do not.
 
         `request_of` makes the request, of the lane's cap and credits. The lane is on the disk when this returns.
         """
@@ -293,12 +293,12 @@ class Purse:
 
     # --- withdrawals -------------------------------------------------------------------------------------------------
 
-    def begin_withdrawal(self, withdrawal: Withdrawal) -> None:
-        """Writes down what is about to be asked."""
+    def begin_withdrawals(self, withdrawals: Sequence[Withdrawal]) -> None:
+        """Writes down what is about to be asked: all of it, or nothing."""
         with self._writing(create=True) as connection:
-            connection.execute(
+            connection.executemany(
                 "INSERT INTO withdrawal (request_id, portal, key_id, seed, count) VALUES (?, ?, ?, ?, ?)",
-                (withdrawal.request_id, withdrawal.portal, withdrawal.key_id, withdrawal.seed, withdrawal.count),
+                [(each.request_id, each.portal, each.key_id, each.seed, each.count) for each in withdrawals],
             )
 
     def withdrawals(self) -> list[Withdrawal]:
@@ -361,7 +361,7 @@ def _choose(
         if alone:
             row = min(alone, key=lambda row: row[0])
             return credit_class, row[0], [Credit(*row[2:])]
-        chosen = fewest_covering([row[0] for row in rows if not row[1]], amount)
+        chosen = closest_covering([row[0] for row in rows if not row[1]], amount)
         if chosen is None:
             continue
         spent = []

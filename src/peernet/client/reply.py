@@ -27,6 +27,7 @@ class Pending:
     def __init__(self) -> None:
         self._text: list[str] = []
         self._closed = False
+        self._woken = False
         self._changed = trio.Event()
 
     def on_event(self, event: Event) -> None:
@@ -35,19 +36,26 @@ class Pending:
             self._text.append(event.text)
             self._changed.set()
 
+    def wake(self) -> None:
+        """Lets the reader look at something else: it takes what has come, be it nothing."""
+        self._woken = True
+        self._changed.set()
+
     def close(self) -> None:
         """Nothing more comes."""
         self._closed = True
         self._changed.set()
 
     async def take(self) -> str | None:
-        """All that has come, once there is some; None after the end."""
-        while not self._text and not self._closed:
+        """All that has come, once there is some; empty where the reader was only woken; None after the end."""
+        while not self._text and not self._closed and not self._woken:
             self._changed = trio.Event()
             await self._changed.wait()
         text = "".join(self._text)
+        over = self._closed and not text and not self._woken
         self._text.clear()
-        return text or None
+        self._woken = False
+        return None if over else text
 
 
 class Reply:

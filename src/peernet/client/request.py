@@ -321,7 +321,7 @@ class Request:
                     return again
         tried = {attempt.host.peer for attempt in run.attempts}
         candidates = []
-        for host in self._client.network.rank(self._hosts):
+        for host in self._client.network.rank(self._hosts, run.attempt.parameters.max_tokens):
             if host.peer in tried or host.peer in self._failed or not serves_in(host, self._profile):
                 continue
             would_see = self._would_see(host, run.fragment.prompt.text)

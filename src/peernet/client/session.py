@@ -146,7 +146,7 @@ class ChatSession:
             self._vault.link(content, found)
         said = mentions[: len(messages)]
         emit(evolve(masked(text, said[-1]), notices=notices))
-        hosts = await self._find_hosts(emit)
+        hosts = await self._find_hosts(emit, sampling.max_tokens)
         await self._take_up(messages, said, hosts, policy)
         made = self._plan(messages, said, hosts, policy, notices)
         asked = Asked(text, said[-1], sampling, stop_mentions=mentions[len(messages) :], notices=notices)
@@ -169,10 +169,10 @@ class ChatSession:
                 what = "prompt" if message is messages[-1] else f"conversation's earlier {message.role} message"
                 raise PromptRefused(f"the {what} is refused ({verdict.category}): {verdict.explanation}")
 
-    async def _find_hosts(self, emit: Emit) -> list[HostChoice]:
+    async def _find_hosts(self, emit: Emit, answer_tokens: int | None) -> list[HostChoice]:
         # The directory may be older than the hosts.
         await self._client.network.make_ready(self.model.name, partial(self._client.hosts, self.model))
-        hosts = self._client.hosts(self.model)
+        hosts = self._client.hosts(self.model, answer_tokens)
         # Those that serve in the profile come first; how they are ranked stays as it is.
         hosts.sort(key=lambda host: not serves_in(host, self._client.config.profile))
         emit(PeersFound(len(self._client.network.directory.relays), len(hosts), self.model.name))

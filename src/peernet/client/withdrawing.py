@@ -33,7 +33,7 @@ from attrs import field, frozen
 from peernet.client.credits import finish_credits, keys_in, open_issuer_key
 from peernet.client.purse import Purse, Withdrawal
 from peernet.core.credits.blind_rsa import PublicKey
-from peernet.core.credits.credits import Credit, blinded_credits, check_credit, in_denominations
+from peernet.core.credits.credits import DENOMINATIONS, Credit, blinded_credits, check_credit, spread
 from peernet.core.errors import PeernetError, RemoteProtocolError, UserError
 from peernet.core.ledger.entries import IssuerKey
 from peernet.core.ledger.policy import LedgerPolicy
@@ -129,28 +129,38 @@ def withdraw(
     if came:
         return came  # what was asked before, most likely: the answer was lost
     proofs = _blobs(portal.ask("keys"), "keys", "proof")
-    counts = in_denominations(amount_microcredits)
+    counts = spread(amount_microcredits)
     if denomination is not None:
         counts = {denomination: amount_microcredits // denomination}
     if sum(worth * count for worth, count in counts.items()) != amount_microcredits or not any(counts.values()):
-        raise UserError(f"{amount_microcredits} microcredits are no number of credits: the smallest one is 1000")
+        smallest = DENOMINATIONS[0] if denomination is None else denomination
+        raise UserError(f"{amount_microcredits} microcredits are no number of credits: the smallest one is {smallest}")
     keys = _keys_of(proofs, credit_class, purse, policy, suite)
     for worth in counts:
         if worth not in keys:
             raise UserError(f"this portal issues no {credit_class} credits of {worth} microcredits now")
-    for worth, count in counts.items():
-        for begin in range(0, count, MAX_A_REQUEST):
-            key_id = keys[worth].key_id
-            request_id = key_id[:RANDOM_SIZE] + secrets.token_bytes(RANDOM_SIZE)
-            size = min(MAX_A_REQUEST, count - begin)
-            withdrawal = Withdrawal(request_id, portal.url, key_id, secrets.token_bytes(32), size)
-            purse.begin_withdrawal(withdrawal)
-            try:
-                came += _finish(purse, portal, withdrawal)
-            except _RefusedForGood:
-                purse.end_withdrawal(request_id)
-                raise
+    begun = [
+        _withdrawal(portal, keys[worth].key_id, min(MAX_A_REQUEST, count - first))
+        for worth, count in counts.items()
+        for first in range(0, count, MAX_A_REQUEST)
+    ]
+    # All at once, so that what comes after an answer that is lost is asked for the next time, too.
+    purse.begin_withdrawals(begun)
+    for place, withdrawal in enumerate(begun):
+        try:
+            came += _finish(purse, portal, withdrawal)
+        except _RefusedForGood as refused:
+            for unsigned in begun[place:]:
+                purse.end_withdrawal(unsigned.request_id)
+            if came:
+                raise UserError(f"{came} credits are in the purse; of the others, {refused}") from refused
+            raise
     return came
+
+
+def _withdrawal(portal: Portal, key_id: bytes, count: int) -> Withdrawal:
+    request_id = key_id[:RANDOM_SIZE] + secrets.token_bytes(RANDOM_SIZE)
+    return Withdrawal(request_id, portal.url, key_id, secrets.token_bytes(32), count)
 
 
 def import_credits(purse: Purse, content: bytes, policy: LedgerPolicy, suite: CipherSuite) -> int:

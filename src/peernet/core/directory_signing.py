@@ -16,6 +16,8 @@ Every bootstrap node crawls the DHT itself, and any may propose. Rules of a chec
 3. Every record opens, and none has expired.
 4. Of the peers, and of the offers, that the checker has itself found alive, at most one in `LEFT_OUT` is missing,
    rounded up. That bounds what one proposer can censor; that it lists peers of its own, nobody can tell.
+5. It lists nobody whom the checker's own operator has suspended. So a host is listed as long as a quorum of operators
+   has not suspended it; one operator alone takes nobody out, and those who could block a quorum together do.
 
 Whose turn it is follows from the last digest, so that it is nobody's for long, and a node that is down, or proposes
 what others refuse, is passed by after `TURN_S`. Each member proposes at seconds of its own (`proposal_time`): of two
@@ -127,12 +129,14 @@ def check_proposed_time(issued_at_s: int, now_s: float, signed_at_s: int) -> Non
         raise RemoteProtocolError("a proposal is no newer than what was signed before", reason="not_newer")
 
 
-def check_listed(proposed: Directory, alive: Alive, now_s: float) -> None:
-    """Rules 3 and 4; raises `RemoteProtocolError`."""
+def check_listed(proposed: Directory, alive: Alive, now_s: float, suspended: Collection[bytes] = frozenset()) -> None:
+    """Rules 3 to 5; `suspended` are keys of peers. Raises `RemoteProtocolError`."""
     if proposed.passed_over:
         raise RemoteProtocolError("a proposal lists records that do not open", reason="bad_record")
     if any(body.expires_at_s <= now_s for body in proposed.bodies.values()):
         raise RemoteProtocolError("a proposal lists records that have expired", reason="expired")
+    if any(body.public_key in suspended for body in proposed.bodies.values()):
+        raise RemoteProtocolError("a proposal lists who is suspended here", reason="suspended")
     listed = Alive.of(proposed.bodies.values())
     for found, there in ((alive.peers, listed.peers), (alive.offers, listed.offers)):
         if len(found - there) > _may_be_missing(len(found)):

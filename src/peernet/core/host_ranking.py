@@ -14,9 +14,12 @@ Rules (design section 5, "Failure"):
    first token's deadline and `STRETCH_DEFAULT_S` for each `STRETCH_TOKENS` of its tokens, the last ones included.
 3. After a stall the deadlines of that host double, until it has answered whole: a host that was slow and not dead is
    not left for the same reason again and again.
-4. Hosts are ranked by expected cost: the first token's recent 95th percentile (for an unknown host the median of the
-   others'), more for a host that is busy (with what we ask of it now, by its offered capacity, and by its own word
-   lately), for an offer that was issued long ago, and for errors. Old news fades.
+4. Hosts are ranked by expected cost: how long the whole answer would take, which is the first token's recent 95th
+   percentile, and for each further token a share of what `STRETCH_TOKENS` of them took together, likewise. Where a
+   host is not known by one of the two, the median of those who are stands for it. An answer counts as long as it may
+   become, up to `RANKED_TOKENS`, since few become as long as they may. A host costs more that is busy (with what we
+   ask of it now, by its offered capacity, and by its own word lately), whose offer was issued long ago, or that made
+   errors. Old news fades.
 5. No rank is sure. Each place of the order goes to the cheaper of two hosts drawn at random from those left. So the
    clients of a network do not all run to one host; a host nobody knows is tried; and m of n hosts that look as good as
    a host can have the first place with 1 - (1 - m/n)^2, at most twice the chance that they had by number alone. The
@@ -37,7 +40,7 @@ from attrs import Factory, define, frozen
 
 from peernet.core.ring.paths import Random
 
-__all__ = ["Candidate", "HostStandings", "first_token_default_s"]
+__all__ = ["RANKED_TOKENS", "Candidate", "HostStandings", "first_token_default_s"]
 
 FACTOR: Final = 4.0
 QUANTILE: Final = 0.95
@@ -60,7 +63,10 @@ STRETCH_DEFAULT_S: Final = 80.0
 MAX_DOUBLINGS: Final = 5
 
 TYPICAL_FIRST_TOKEN_S: Final = 1.0
-"""What is expected where nothing is known of any host."""
+TYPICAL_STRETCH_S: Final = 0.8
+"""What is expected where nothing is known of any host: one that gives twenty tokens a second."""
+RANKED_TOKENS: Final = 256
+"""Of a longer answer, so many tokens count where hosts are ranked for it."""
 ERROR_HALF_LIFE_S: Final = 600.0
 BUSY_HALF_LIFE_S: Final = 30.0
 DOUBT: Final = 2.0
@@ -235,18 +241,26 @@ class HostStandings:
     # --- whom to ask first -------------------------------------------------------------------------------------------
 
     def order(
-        self, hosts: Sequence[T], candidate_of: Callable[[T], Candidate], random: Random, now_s: float
+        self,
+        hosts: Sequence[T],
+        candidate_of: Callable[[T], Candidate],
+        random: Random,
+        now_s: float,
+        answer_tokens: int = RANKED_TOKENS,
     ) -> list[T]:
-        """All of `hosts`, in an order to ask them in: good ones rather early, and none of them for sure."""
+        """All of `hosts`, in an order to ask them in: good ones rather early, and none of them for sure.
+
+        `answer_tokens` is how long the answer may become.
+        """
         candidates = [candidate_of(host) for host in hosts]
-        known = [
-            p95_s
-            for candidate in candidates
-            if (standing := self._standings.get(candidate.host)) is not None
-            if (p95_s := standing.first_token_p95_s(now_s)) is not None
+        seen = [standing for each in candidates if (standing := self._standings.get(each.host)) is not None]
+        firsts = [each.first_token_p95_s(now_s) for each in seen]
+        stretches = [each.stretch_p95_s(now_s) for each in seen]
+        typical = _median(firsts, TYPICAL_FIRST_TOKEN_S), _median(stretches, TYPICAL_STRETCH_S)
+        left = [
+            (self._cost(each, typical, answer_tokens, now_s), host)
+            for each, host in zip(candidates, hosts, strict=True)
         ]
-        expected_s = statistics.median(known) if known else TYPICAL_FIRST_TOKEN_S
-        left = [(self._cost(each, expected_s, now_s), host) for each, host in zip(candidates, hosts, strict=True)]
         ordered = []
         while left:
             places = range(len(left))
@@ -256,16 +270,24 @@ class HostStandings:
             left.pop()
         return ordered
 
-    def _cost(self, candidate: Candidate, expected_s: float, now_s: float) -> float:
-        """In seconds, of which only the order counts."""
+    def _cost(self, candidate: Candidate, typical: tuple[float, float], answer_tokens: int, now_s: float) -> float:
+        """In seconds, of which only the order counts.
+
+        `typical` is what a first token takes, and a stretch of `STRETCH_TOKENS`, where this host is not known by it.
+        """
         standing = self._standings.get(candidate.host) or _Standing()
-        p95_s = standing.first_token_p95_s(now_s)
+        first_s, stretch_s = standing.first_token_p95_s(now_s), standing.stretch_p95_s(now_s)
+        first_s, stretch_s = (
+            usual_s if own_s is None else own_s for own_s, usual_s in zip((first_s, stretch_s), typical, strict=True)
+        )
+        further_tokens = max(0, min(answer_tokens, RANKED_TOKENS) - 1)
+        answer_s = first_s + stretch_s * further_tokens / STRETCH_TOKENS
         capacity = min(max(1, candidate.capacity), MAX_CAPACITY)
         load = standing.running / capacity + standing.refusals.at(now_s)
         errors = standing.errors.at(now_s)
         answered = (standing.answers.at(now_s) + DOUBT) / (standing.answers.at(now_s) + errors + DOUBT)
         stale = min(1.0, max(0.0, candidate.staleness))
-        return (expected_s if p95_s is None else p95_s) * (1.0 + load) * (1.0 + stale) / answered
+        return answer_s * (1.0 + load) * (1.0 + stale) / answered
 
     def _of(self, host: str) -> _Standing:
         standing = self._standings.setdefault(host, _Standing())
@@ -283,3 +305,9 @@ def _take_sample(standing: _Standing, now_s: float) -> None:
 def _p95(values: Sequence[float]) -> float | None:
     """The nearest-rank 95th percentile; the largest of a few."""
     return sorted(values)[math.ceil(QUANTILE * len(values)) - 1] if values else None
+
+
+def _median(values: Sequence[float | None], otherwise: float) -> float:
+    """The median of those that are known."""
+    known = [value for value in values if value is not None]
+    return statistics.median(known) if known else otherwise

@@ -7,7 +7,9 @@ A browser runs strangers' programs, and they reach loopback addresses. Rules:
    the user allows get the CORS headers that they need.
 3. A POST carries `application/json`, which no page may send across origins without asking first.
 4. Where there is an API key, every request shows it; it is compared in constant time.
-5. Whatever breaks below ends here: it is logged and counted by its type alone, since its message may hold text.
+5. The chat page's own files hold nothing of anybody's, and so need no key: the page asks its user for it. A link from
+   elsewhere may lead to the page, in a window of its own; it can tell the page nothing, and reads nothing of it.
+6. Whatever breaks below ends here: it is logged and counted by its type alone, since its message may hold text.
 
 Source: WHATWG Fetch (CORS), W3C Fetch Metadata, Private Network Access.
 """
@@ -41,6 +43,8 @@ class Access:
     """Ours, as in a Host header without the port; None where no browser reaches us."""
     origins: frozenset[str]
     api_key: str | None = field(repr=False)
+    page_paths: frozenset[str] = frozenset()
+    """The files of the chat page."""
     failures: Counter[str] = field(factory=Counter)
     """How many requests broke, by the type of error."""
 
@@ -72,9 +76,10 @@ class Access:
     def _check(self, scope: Scope, headers: Headers) -> None:
         if not self._is_ours(headers):
             raise ApiError(403, "the Host header names something else than this gateway", code="unknown_host")
-        if not self._is_welcome(headers):
+        is_page = scope["method"] in {"GET", "HEAD"} and scope["path"] in self.page_paths
+        if not (self._is_welcome(headers) or (is_page and _follows_link(headers))):
             raise ApiError(403, "web pages of other origins may not use this gateway", code="cross_origin")
-        if self.api_key is not None:
+        if self.api_key is not None and not is_page:
             shown = headers.get("authorization", "")
             wanted = f"Bearer {self.api_key}"
             if not hmac.compare_digest(shown.encode("utf-8", "replace"), wanted.encode()):
@@ -93,10 +98,16 @@ class Access:
     def _is_welcome(self, headers: Headers) -> bool:
         origin = headers.get("origin")
         if origin is not None:
-            # Our own page, should there be one: its host was checked above.
+            # Our own page: its host was checked above.
             same = f"http://{headers.get('host', '')}"
             return origin in self.origins or (self.names is not None and origin == same)
         return headers.get("sec-fetch-site", "none") in {"none", "same-origin"}
+
+
+def _follows_link(headers: Headers) -> bool:
+    """Whether a browser fetches what is asked for as a page of its own, and not as part of another."""
+    shown = headers.get("sec-fetch-mode"), headers.get("sec-fetch-dest")
+    return "origin" not in headers and shown == ("navigate", "document")
 
 
 class _Reply:

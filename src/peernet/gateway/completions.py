@@ -7,7 +7,8 @@ hosts' generations.
 Rules:
 
 1. A stream begins with the first word of an answer. Whatever goes wrong before that has its HTTP status; afterwards it
-   is an event with an error object, and no `[DONE]`.
+   is an event with an error object, and no `[DONE]`. With `include_exposure`, ours alone, it begins with the plan, and
+   has the receipt whenever that changes, in events named `peernet.exposure`.
 2. A fragment that failed beside others is said in the text, where its answer would be. Where none was answered, the
    request failed.
 3. Usage is what was metered, summed over the fragments: see `Answered`.
@@ -29,12 +30,13 @@ from starlette.responses import JSONResponse
 from starlette.types import Message, Receive, Scope, Send
 
 from peernet.client.client import ChatSession, Client
-from peernet.client.events import Answered, AnswerText, Event, FragmentText, Planned
+from peernet.client.events import Answered, AnswerText, Event, FragmentText, Masked, Planned
 from peernet.client.reply import Pending, first_of
 from peernet.core.errors import PeernetError
 from peernet.gateway.conversations import Conversations
 from peernet.gateway.errors import RETRY_AFTER_S, ApiError, bug, failure_of, refusal_of
 from peernet.gateway.exposures import EXPOSURE_HEADER, SUMMARY_HEADER, Exposures, summary_of
+from peernet.gateway.progress import Progress
 from peernet.gateway.requests import ChatRequest, parse_request
 from peernet.gateway.settings import GatewaySettings
 
@@ -42,6 +44,7 @@ __all__ = ["Completions"]
 
 MAX_BODY_SIZE: Final = 2 << 20
 BODY_TIMEOUT_S: Final = 30.0
+EXPOSURE_EVENT: Final = "peernet.exposure"
 
 log = structlog.get_logger()
 
@@ -55,10 +58,36 @@ class _Exchange:
     created_s: int = field(factory=lambda: int(time.time()))
     pending: Pending = field(factory=Pending)
     begun: trio.Event = field(factory=trio.Event)
-    """The first word of an answer is there, or nothing more comes."""
+    """The first word of an answer is there, or the plan that was asked for, or nothing more comes."""
     said: list[str] = field(factory=list, repr=False)
+    found: dict[str, int] = field(factory=dict)
+    """How many identifiers the message has, by label."""
+    progress: Progress | None = None
+    receipt: dict[str, Any] | None = None
+    receipt_changed: bool = False
     answered: Answered | None = None
     error: ApiError | None = None
+
+    def note(self, event: Event) -> None:
+        """Takes what happens to the request."""
+        if isinstance(event, Masked):
+            self.found = dict(event.counts)
+        elif isinstance(event, Planned):
+            self.progress = Progress(self.identity, self.request.model, self.found, event)
+            self._change_receipt()
+        elif isinstance(event, AnswerText):
+            self.said.append(event.text)
+        elif isinstance(event, FragmentText):
+            self.begun.set()
+        if self.progress is not None and self.progress.on_event(event):
+            self._change_receipt()
+        self.pending.on_event(event)
+
+    def _change_receipt(self) -> None:
+        if self.request.include_exposure:
+            self.receipt_changed = True
+            self.pending.wake()
+            self.begun.set()
 
     def end(self) -> None:
         self.pending.close()
@@ -129,7 +158,8 @@ class Completions:
             log.warning("a request broke", error=kind)
             exchange.error = bug(first_of(errors))
         finally:
-            self._exposures.broken_off(exchange.identity)
+            if exchange.progress is not None:
+                exchange.progress.break_off()
         exchange.end()
 
     async def _answer(self, exchange: _Exchange) -> Answered:
@@ -140,17 +170,13 @@ class Completions:
             return ChatSession(self._client, model, history)
 
         def on_event(event: Event) -> None:
-            if isinstance(event, Planned):
-                self._exposures.planned(exchange.identity, request.model, event)
-            elif isinstance(event, AnswerText):
-                exchange.said.append(event.text)
-            elif isinstance(event, FragmentText):
-                exchange.begun.set()
-            exchange.pending.on_event(event)
+            exchange.note(event)
+            if isinstance(event, Planned) and exchange.progress is not None:
+                exchange.receipt = self._exposures.planned(exchange.progress)
 
         with self._conversations.taken(model.name, request.messages, open_session) as taken:
             answered = await taken.session.ask(request.messages[-1].content, on_event, request.sampling)
-            self._exposures.answered(exchange.identity, request.model, answered)
+            exchange.receipt = self._exposures.answered(exchange.identity, request.model, answered)
             if failure_of(answered) is None:
                 taken.keep(answered.text, "".join(exchange.said))
         return answered
@@ -215,7 +241,13 @@ async def _stream(exchange: _Exchange, send: Send) -> None:
     await send({"type": "http.response.start", "status": 200, "headers": raw})
     await send(_event(_chunk(exchange, {"role": "assistant", "content": ""})))
     while (text := await exchange.pending.take()) is not None:
-        await send(_event(_chunk(exchange, {"content": text})))
+        if exchange.receipt is not None and exchange.receipt_changed:
+            exchange.receipt_changed = False
+            await send(_event(exchange.receipt, EXPOSURE_EVENT))
+        if text:
+            await send(_event(_chunk(exchange, {"content": text})))
+    if exchange.receipt is not None and exchange.request.include_exposure:
+        await send(_event(exchange.receipt, EXPOSURE_EVENT))
     if exchange.error is not None:
         await send(_event(exchange.error.body))
     else:
@@ -247,7 +279,8 @@ def _usage(answered: Answered) -> dict[str, int]:
     }
 
 
-def _event(data: dict[str, Any]) -> Message:
+def _event(data: dict[str, Any], name: str | None = None) -> Message:
     # JSON has no line breaks of its own: one event, one line.
-    body = f"data: {json.dumps(data)}\n\n".encode()
+    named = "" if name is None else f"event: {name}\n"
+    body = f"{named}data: {json.dumps(data)}\n\n".encode()
     return {"type": "http.response.body", "body": body, "more_body": True}

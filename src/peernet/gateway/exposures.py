@@ -7,7 +7,8 @@ host was sent it has seen, so a request that broke off, or whose reader left, ha
 from collections import OrderedDict
 from typing import Any, Final
 
-from peernet.client.events import Answered, Planned
+from peernet.client.events import Answered
+from peernet.gateway.progress import Progress
 
 __all__ = ["EXPOSURE_HEADER", "SUMMARY_HEADER", "Exposures", "summary_of"]
 
@@ -27,26 +28,13 @@ class Exposures:
         """The receipt, as JSON has it; None for one that is unknown or forgotten."""
         return self._receipts.get(identity)
 
-    def planned(self, identity: str, model: str, plan: Planned) -> None:
+    def planned(self, progress: Progress) -> dict[str, Any]:
         """A request is about to be sent: this is who gets a part of it, unless one of them fails."""
-        fragments = [
-            {"ordinal": fragment.ordinal, "host": fragment.host, "share_of_words": round(fragment.share, 4)}
-            for fragment in plan.fragments
-        ]
-        self._keep(identity, {
-            "id": identity, "object": "peernet.exposure", "state": "running", "model": model, "mode": plan.mode,
-            "policy": plan.policy, "profile": plan.profile, "profile_asked": plan.profile_asked,
-            "planned": fragments,
-        })  # fmt: skip
+        return self._keep(progress.receipt)
 
-    def broken_off(self, identity: str) -> None:
-        """The request ended before its answer did; what was planned may have been seen."""
-        if identity in self._receipts and self._receipts[identity]["state"] == "running":
-            self._receipts[identity]["state"] = "broken_off"
-
-    def answered(self, identity: str, model: str, answered: Answered) -> None:
+    def answered(self, identity: str, model: str, answered: Answered) -> dict[str, Any]:
         """The request has ended, and this is what became of it."""
-        self._keep(identity, {
+        return self._keep({
             "id": identity,
             "object": "peernet.exposure",
             "state": "answered" if answered.complete else "incomplete",
@@ -72,11 +60,13 @@ class Exposures:
             "ledger": {"origin": answered.log_origin, "size": answered.log_size},
         })  # fmt: skip
 
-    def _keep(self, identity: str, receipt: dict[str, Any]) -> None:
+    def _keep(self, receipt: dict[str, Any]) -> dict[str, Any]:
+        identity = receipt["id"]
         self._receipts[identity] = receipt
         self._receipts.move_to_end(identity)
         while len(self._receipts) > self._limit:
             self._receipts.popitem(last=False)
+        return receipt
 
 
 def summary_of(answered: Answered) -> str:

@@ -15,7 +15,7 @@ from typing import Final
 from peernet.core.errors import UserError
 from peernet.gateway.settings import Listening
 
-__all__ = ["base_url", "listening_socket"]
+__all__ = ["base_url", "listening_socket", "page_url"]
 
 BACKLOG: Final = 64
 _OWNER_ONLY: Final = 0o177
@@ -34,10 +34,15 @@ def listening_socket(where: Listening) -> Iterator[socket.socket]:
 
 def base_url(listener: socket.socket) -> str:
     """Where programs find the API, as their `base_url`."""
+    return f"{page_url(listener) or 'http://localhost/'}v1"
+
+
+def page_url(listener: socket.socket) -> str | None:
+    """Where a browser finds the chat page; None on a Unix socket, which browsers do not open."""
     if listener.family == socket.AF_UNIX:
-        return "http://localhost/v1"
+        return None
     host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}/v1" if ":" in host else f"http://{host}:{port}/v1"
+    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
 
 
 def _open(where: Listening) -> socket.socket:

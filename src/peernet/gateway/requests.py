@@ -60,6 +60,7 @@ READ: Final = frozenset({
     "model", "messages", "stream", "stream_options", "max_tokens", "max_completion_tokens", "temperature", "top_p",
     "seed", "stop",
 })  # fmt: skip
+STREAM_OPTIONS: Final = ("include_usage", "include_exposure")
 _ROLES: Final = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 _SAID_BY_OTHERS: Final[Mapping[str, tuple[Any, ...]]] = {
     "tool_calls": ([],), "function_call": (), "refusal": (), "audio": (), "annotations": ([],), "name": (),
@@ -77,6 +78,8 @@ class ChatRequest:
     sampling: Sampling
     stream: bool
     include_usage: bool
+    include_exposure: bool
+    """Whether the stream also says who gets what, as it happens: an extension of ours."""
 
 
 def parse_request(body: bytes, default_max_tokens: int) -> ChatRequest:
@@ -88,12 +91,14 @@ def parse_request(body: bytes, default_max_tokens: int) -> ChatRequest:
         raise invalid(f"unknown field: {name!r}", name, "unknown_parameter")
     _check_neutral(given, NEUTRAL, "")
     stream = _boolean(given, "stream")
+    options = _stream_options(given.get("stream_options"), stream=stream)
     return ChatRequest(
         model=_model(given.get("model")),
         messages=_messages(given.get("messages")),
         sampling=_sampling(given, default_max_tokens),
         stream=stream,
-        include_usage=_include_usage(given.get("stream_options"), stream=stream),
+        include_usage=options["include_usage"],
+        include_exposure=options["include_exposure"],
     )
 
 
@@ -130,16 +135,16 @@ def _model(value: object) -> str:
     return _text(value, "model")
 
 
-def _include_usage(value: object, *, stream: bool) -> bool:
+def _stream_options(value: object, *, stream: bool) -> dict[str, bool]:
     if value is None:
-        return False
+        return dict.fromkeys(STREAM_OPTIONS, False)
     if not isinstance(value, dict) or not stream:
         raise invalid("stream_options is an object, and goes with stream: true", "stream_options")
-    unknown = sorted(set(value) - {"include_usage", "include_obfuscation"})
+    unknown = sorted(set(value) - {*STREAM_OPTIONS, "include_obfuscation"})
     if unknown or value.get("include_obfuscation"):
         name = f"stream_options.{unknown[0][:80] if unknown else 'include_obfuscation'}"
         raise invalid(f"{name} is not supported here", name, "unsupported_parameter")
-    return _boolean(value, "include_usage")
+    return {name: _boolean(value, name) for name in STREAM_OPTIONS}
 
 
 # --- messages --------------------------------------------------------------------------------------------------------

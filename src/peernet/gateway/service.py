@@ -1,4 +1,4 @@
-"""The gateway as a service: its routes, and what runs beside the requests.
+"""The gateway as a service: its routes, the chat page's among them, and what runs beside the requests.
 
 Rules:
 
@@ -25,6 +25,7 @@ from starlette.routing import Route
 from peernet.client.client import ChatSession, Client
 from peernet.core.errors import PeernetError, UserError
 from peernet.gateway.access import Access
+from peernet.gateway.chat_page import PAGE_PATHS, page_routes
 from peernet.gateway.completions import Completions
 from peernet.gateway.conversations import Conversations
 from peernet.gateway.errors import ApiError, bug, refusal_of
@@ -48,7 +49,7 @@ class Gateway:
         self._settings = settings
         self._conversations: Conversations[ChatSession] = Conversations(trio.current_time)
         self._exposures = Exposures()
-        self.app = Access(self._routes(), settings.known_names, settings.origins, settings.api_key)
+        self.app = Access(self._routes(), settings.known_names, settings.origins, settings.api_key, PAGE_PATHS)
         """The whole as an ASGI application."""
 
     async def run(self, listener: socket.socket) -> None:
@@ -75,6 +76,7 @@ class Gateway:
         )
         return Starlette(
             routes=[
+                *page_routes(),
                 Route("/v1/models", self._list_models, methods=["GET"]),
                 Route("/v1/models/{model:path}", self._show_model, methods=["GET"]),
                 Route("/v1/chat/completions", completions, methods=["POST"]),

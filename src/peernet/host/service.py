@@ -310,6 +310,7 @@ class _Exchange:
         `confirm` waits beside it for the lane's grant to become final.
         """
         refusal: Refusal | None = None
+        self._take_waiting()  # the prompt's voucher comes with the prompt: the engine waits for no other task
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._take_vouchers, nursery.cancel_scope)
             if confirm is not None:
@@ -340,18 +341,27 @@ class _Exchange:
 
     async def _take_vouchers(self, whole: trio.CancelScope) -> None:
         """Reads vouchers until the ring ends, which cancels the whole exchange."""
+        while self._broken is None:
+            message = await self._ring.receive()
+            if message is None:
+                whole.cancel()
+                return
+            self._take_voucher(message)
+
+    def _take_waiting(self) -> None:
+        """Reads the vouchers that have come already."""
+        while self._broken is None and (message := self._ring.receive_nowait()) is not None:
+            self._take_voucher(message)
+
+    def _take_voucher(self, message: bytes) -> None:
         try:
-            while (message := await self._ring.receive()) is not None:
-                pay = FromClient.decode(message)
-                if not isinstance(pay, Pay):
-                    raise RemoteProtocolError("a voucher was due", reason="bad_message")
-                self._meter.voucher(pay.voucher)
-                self._paid.set()
+            pay = FromClient.decode(message)
+            if not isinstance(pay, Pay):
+                raise RemoteProtocolError("a voucher was due", reason="bad_message")
+            self._meter.voucher(pay.voucher)
         except RemoteProtocolError as error:
             self._broken = error.reason
-            self._paid.set()
-            return
-        whole.cancel()
+        self._paid.set()
 
     async def _stream(self, messages: Sequence[Message], parameters: Parameters, prefix: str | None) -> None:
         """Generates and sends the answer as far as it is paid for; raises `Refusal` when it cannot be finished."""
@@ -375,10 +385,11 @@ class _Exchange:
         """Sends the next piece once it is paid for; False where the lane's grant does not stand for it."""
         self._text += text
         total = max(self._answer_tokens, self._engine.count_text_tokens(self._text))
-        with trio.move_on_after(FINALITY_TIMEOUT_S):
-            await self._wait_until(lambda: self._meter.covered_tokens >= total)
-        if self._broken is None and self._meter.covered_tokens < total:
-            return False
+        if self._meter.covered_tokens < total:
+            with trio.move_on_after(FINALITY_TIMEOUT_S):
+                await self._wait_until(lambda: self._meter.covered_tokens >= total)
+            if self._broken is None and self._meter.covered_tokens < total:
+                return False
         await self._wait_paid(total - self._answer_tokens)
         self._meter.answer(total)
         self._answer_tokens = total
@@ -390,12 +401,13 @@ class _Exchange:
 
     async def _wait_paid(self, tokens: int) -> None:
         """Waits until so many more answer tokens are allowed."""
-        with trio.move_on_after(VOUCHER_TIMEOUT_S) as waiting:
-            await self._wait_until(lambda: self._meter.allowance_tokens >= tokens)
+        if self._meter.allowance_tokens < tokens:
+            with trio.move_on_after(VOUCHER_TIMEOUT_S) as waiting:
+                await self._wait_until(lambda: self._meter.allowance_tokens >= tokens)
+            if waiting.cancelled_caught:
+                raise Refusal(serving.UNPAID, "no voucher came for what was given")
         if self._broken is not None:
             raise Refusal(serving.BAD_REQUEST, f"a voucher was refused: {self._broken}")
-        if waiting.cancelled_caught:
-            raise Refusal(serving.UNPAID, "no voucher came for what was given")
 
     async def _wait_last(self) -> None:
         """Waits a little for the voucher that covers all."""

@@ -92,6 +92,9 @@ class ProposedStream(PeerStream):
     def send_all(self, data: bytes) -> Coroutine[Any, Any, None]:
         return self._send_behind_proposal(data) if self._proposal else super().send_all(data)
 
+    def send_now(self, data: bytes) -> bool:
+        return not self._proposal and super().send_now(data)
+
     def receive_some(self) -> Coroutine[Any, Any, bytes]:
         return super().receive_some() if self._is_agreed else self._receive_after_answer()
 

@@ -155,6 +155,13 @@ class PeerStream:
         if taken < len(data) or outbox.unsent_bytes > outbox.high_water:
             await self._send_slowly(memoryview(data)[taken:])
 
+    def send_now(self, data: bytes) -> bool:
+        """Sends all of `data` where that goes without waiting; False, and nothing is sent, where it does not.
+
+        So also where the stream has ended. No other task may be within `send_all`.
+        """
+        return self.room >= len(data) and self._outbox.send(self._id, data) == len(data)
+
     async def _send_slowly(self, rest: memoryview) -> None:
         """Sends the rest as the window and the outbox allow."""
         await self._outbox.wait_writable(self, more=bool(rest))

@@ -9,16 +9,21 @@ Rules:
 
 1. `bought` credits are signed for money that has cleared, `granted` ones for nothing. They are never mixed, so what
    was given away does not turn into what somebody paid for.
-2. An amount is made up of denominations. What does not fill the smallest one is no credit.
-3. All secrets of a batch follow from one seed of 32 random bytes: a client that has it on its disk can ask again
+2. An amount is made up of denominations, each of which divides the next. What does not fill the smallest one is no
+   credit.
+3. Each credit costs its issuer a signature and the log some 350 bytes, so change is the fewest credits. A lane is paid
+   for as closely as can be, since the rest of it is locked until it is settled, and then by the fewest. Where small
+   ones pile up, they are spent first.
+4. All secrets of a batch follow from one seed of 32 random bytes: a client that has it on its disk can ask again
    after a crash, with the same blinded messages, and gets the same credits.
 
 Source: design section 8; RFC 9474.
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from itertools import combinations_with_replacement
+from itertools import pairwise
 from typing import Final
 
 from attrs import field, frozen
@@ -47,20 +52,23 @@ __all__ = [
     "Credit",
     "blinded_credits",
     "check_credit",
+    "closest_covering",
     "digest_of_blinded",
-    "fewest_covering",
     "in_denominations",
+    "spread",
 ]
 
 BOUGHT: Final = "bought"
 GRANTED: Final = "granted"
 CLASSES: Final = (BOUGHT, GRANTED)
-DENOMINATIONS: Final = (1_000, 10_000, 100_000, 1_000_000)
+DENOMINATIONS: Final = (100, 1_000, 10_000, 100_000, 1_000_000)
 """In microcredits."""
 SERIAL_SIZE: Final = 32
 KEY_ID_SIZE: Final = 32
 SEED_SIZE: Final = 32
 MAX_CREDITS_A_LANE: Final = 16
+MANY: Final = 20
+"""So many credits of one denomination, beside those that a lane takes, are more than are needed for anything."""
 
 _CREDIT_DOMAIN = b"peernet credit v1\x00"
 _SECRETS_DOMAIN = b"peernet credit secrets v1\x00"
@@ -157,18 +165,57 @@ def in_denominations(amount_microcredits: int) -> dict[int, int]:
     return counts
 
 
-def fewest_covering(available: Sequence[int], amount_microcredits: int) -> tuple[int, ...] | None:
-    """The fewest of these denominations that add up to at least this amount, and of those the least above it.
+def spread(amount_microcredits: int) -> dict[int, int]:
+    """The fewest credits, worth exactly this amount, that pay any lesser multiple of the smallest one exactly.
 
-    None where all of them, or `MAX_CREDITS_A_LANE`, do not.
+    How many of each denomination, the largest first: 9 to 18 of each but the largest, or as many as there is room
+    for. What does not fill the smallest denomination is left.
     """
-    owned = {denomination: list(available).count(denomination) for denomination in sorted(set(available))}
-    for count in range(1, min(len(available), MAX_CREDITS_A_LANE) + 1):
-        # The first that covers is the least above: were there a lesser one, it would be less by the first's smallest
-        # denomination or a multiple of it, since each divides the next, and the first would cover without that.
-        for chosen in combinations_with_replacement(owned, count):
-            if sum(chosen) >= amount_microcredits and all(
-                chosen.count(denomination) <= number for denomination, number in owned.items()
-            ):
-                return chosen
-    return None
+    left = max(0, amount_microcredits)
+    counts = {}
+    for small, large in pairwise(DENOMINATIONS):
+        fits, ratio = left // small, large // small
+        # Nine of them, and then as many as leave whole credits of the next denomination.
+        count = min(fits, ratio - 1 + (fits + 1) % ratio)
+        if count:
+            counts[small] = count
+        left -= count * small
+    if left // DENOMINATIONS[-1]:
+        counts[DENOMINATIONS[-1]] = left // DENOMINATIONS[-1]
+    return dict(reversed(counts.items()))
+
+
+def closest_covering(available: Sequence[int], amount_microcredits: int) -> tuple[int, ...] | None:
+    """Which of these denominations pay this amount: the least that they can be worth, and then the fewest.
+
+    The smallest ones are first. Where there are `MANY` of a denomination, some stand in for one of the next. None
+    where all of them, or `MAX_CREDITS_A_LANE`, do not cover the amount.
+    """
+    owned = Counter(available)
+    coverings: list[Counter[int]] = []
+    taken: Counter[int] = Counter()
+    left = max(1, amount_microcredits)
+    for denomination in sorted(owned, reverse=True):
+        # As many as fit are never too many: smaller ones that are worth as much would be more. Then either one more
+        # covers the rest, or smaller ones do.
+        fits = min(owned[denomination], left // denomination)
+        if left > 0 and owned[denomination] > fits:
+            coverings.append(taken + Counter({denomination: fits + 1}))
+        taken[denomination] = fits
+        left -= fits * denomination
+    if left <= 0:
+        coverings.append(taken)
+    few = [covering for covering in coverings if covering.total() <= MAX_CREDITS_A_LANE]
+    if not few:
+        return None
+    chosen = min(few, key=lambda covering: (sum(covering.elements()), covering.total()))
+    for small, large in pairwise(DENOMINATIONS):
+        ratio = large // small
+        while (
+            chosen[large] > 0
+            and owned[small] - chosen[small] >= MANY
+            and chosen.total() + ratio - 1 <= MAX_CREDITS_A_LANE
+        ):
+            chosen[small] += ratio
+            chosen[large] -= 1
+    return tuple(sorted(chosen.elements()))

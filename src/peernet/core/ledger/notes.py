@@ -21,6 +21,7 @@ Source: C2SP signed-note v1, and tlog-cosignature v1 for type 0x04.
 import base64
 import binascii
 import hashlib
+import re
 import struct
 from collections.abc import Sequence
 from typing import Final
@@ -56,6 +57,7 @@ MAX_SIGNATURES: Final = 64
 MAX_TIMESTAMP_S: Final = 2**63 - 1
 
 _LINE_START = "— "
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")
 _TIMESTAMP = struct.Struct(">Q")
 
 
@@ -155,7 +157,7 @@ def parse_note(data: bytes) -> Note:
         content = data.decode("utf-8")
     except UnicodeDecodeError as error:
         raise _bad("a note is not UTF-8") from error
-    if any(character < " " and character != "\n" for character in content):
+    if _CONTROL.search(content):
         raise _bad("a note has a control character")
     parting = content.rfind("\n\n")
     if parting < 0:
@@ -191,7 +193,7 @@ def sign_note(
 
     Raises `LocalProtocolError` for a text that cannot stand in a note.
     """
-    if not text.endswith("\n") or any(character < " " and character != "\n" for character in text):
+    if not text.endswith("\n") or _CONTROL.search(text):
         raise LocalProtocolError("the text of a note ends with a newline and has no other control character")
     public_key = suite.ed25519_public(seed)
     if timestamp_s is None:

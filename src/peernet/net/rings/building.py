@@ -19,10 +19,10 @@ from attrs import frozen
 from peernet.core.errors import ConnectionFailed, RemoteProtocolError
 from peernet.core.identity import PeerId
 from peernet.core.ring.arc import Arc, ArcCell, ArcEnded, ArcEvent, ArcHop
-from peernet.core.ring.cells import CellType, SealedCell, cut_cells
+from peernet.core.ring.cells import CELL_SIZE, CellType, SealedCell, cut_cells
 from peernet.core.ring.endings import Ending
 from peernet.core.ring.pacing import ring_end
-from peernet.core.ring.ring import BACK, NONCE_SIZE, OUT, Join, join_cookie
+from peernet.core.ring.ring import BACK, NONCE_SIZE, OUT, CellOut, Join, join_cookie
 from peernet.core.suite import CipherSuite
 from peernet.core.wire import encode
 from peernet.net.addresses import Address
@@ -96,6 +96,15 @@ class _ClientLeg:
             raise ConnectionFailed("the arc has ended")
         self.arc.send(kind, body)
         await self._flush()
+
+    def send_now(self, cells: Sequence[CellOut]) -> bool:
+        if not self.arc.built:
+            raise ConnectionFailed("the arc has ended")
+        if self._stream.room < len(cells) * CELL_SIZE:
+            return False
+        for cell in cells:
+            self.arc.send(cell.type, cell.body)
+        return self._stream.send_now(b"".join(self.arc.cells_to_send()))
 
     def close(self) -> None:
         self.arc.end()

@@ -2,16 +2,18 @@
 
 Rules:
 
-1. Reading and writing are tasks of their own, so that a caller who is cancelled breaks no cell.
-2. A ring on which nothing passes ends after `IDLE_TIMEOUT_S`. One that is ended lets its last cells leave for
-   `FAREWELL_S`, and no longer.
+1. Reading and writing are tasks of their own, so that a caller who is cancelled breaks no cell. What can leave without
+   waiting leaves in the turn of who has something to say, in one write for all cells that an arc has then: a task that
+   is woken for a few words costs as much as saying them. The writer does the rest, and all that a clock does.
+2. A ring on which nothing passes ends after `IDLE_TIMEOUT_S`, or a hundredth earlier. One that is ended lets its last
+   cells leave for `FAREWELL_S`, and no longer.
 3. A paced ring (`core.ring.pacing`) that is ended goes on up to its boundary, and for `FAREWELL_S` beyond at most.
    Only what comes counts as passing: what leaves by the clock shows nothing.
 4. A client's ring that ends with one arc hears what the other has to say of it, for `VERDICT_S` at most: the two
    together tell who ended it (`core.ring.endings`). Who reads from the ring is told at once.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import inf
 from typing import Final, Protocol
 
@@ -20,7 +22,7 @@ import trio
 from peernet.core.errors import ConnectionFailed, PeernetError, RemoteProtocolError
 from peernet.core.ring.cells import CellType, SealedCell
 from peernet.core.ring.endings import Ending
-from peernet.core.ring.ring import BACK, OUT, RingEnd
+from peernet.core.ring.ring import BACK, OUT, CellOut, RingEnd
 
 __all__ = ["FAREWELL_S", "IDLE_TIMEOUT_S", "VERDICT_S", "Leg", "RingChannel", "RingFailed"]
 
@@ -28,6 +30,8 @@ FAREWELL_S: Final = 5.0
 """How long the end of a ring waits for its last cells to leave."""
 
 IDLE_TIMEOUT_S: Final = 600.0
+_IDLE_GRAIN: Final = 0.01
+"""What passes within so much of the idle timeout moves its end once: a deadline costs more than a cell to move."""
 
 VERDICT_S: Final = 2.0
 """How long a client's ring that has ended with one arc waits for the other's end. On the way are two relays, which may
@@ -63,6 +67,13 @@ class Leg(Protocol):
         """Seals and sends one cell, one task at a time; raises `ConnectionFailed` when the leg has ended."""
         ...
 
+    def send_now(self, cells: Sequence[CellOut]) -> bool:
+        """Seals and sends all of these, where that goes without waiting; else False, and nothing is sealed.
+
+        No task may be within `send`. Raises `ConnectionFailed` when the leg has ended.
+        """
+        ...
+
     def close(self) -> None:
         """Gives up the stream and the keys."""
         ...
@@ -91,6 +102,9 @@ class RingChannel:
         self._reading = {OUT, BACK}
         self._silent = trio.Event()
         self._scope = trio.CancelScope()
+        self._bounded_s = -inf
+        self._unsent: list[CellOut] = []
+        """Cells that are due and could not leave at once: the writer's, and nothing is sent past them."""
         self._work = trio.Event()
         self._changed = trio.Event()
         self.finished = trio.Event()
@@ -130,8 +144,8 @@ class RingChannel:
             self._wake()
             self.finished.set()
 
-    async def send(self, message: bytes) -> None:
-        """Queues a message, waiting while an earlier one waits for the window.
+    async def send(self, *messages: bytes) -> None:
+        """Sends messages, which leave together, waiting while an earlier one waits for the window.
 
         Raises `RingFailed` once the ring has ended and all is read. Before that, a message is dropped: what the other
         end said last may be why it wants no more.
@@ -141,17 +155,24 @@ class RingChannel:
             await self._changed.wait()
         if self._end.ended is not None and not self._end.unread:
             raise RingFailed(f"the ring has ended: {self._end.ended}", reason=self._end.ended)
-        self._end.send(message)
-        self._work.set()
+        for message in messages:
+            self._end.send(message)
+        self._push()
 
     async def receive(self) -> bytes | None:
         """The next message, or None when the ring has ended and all is read."""
         await trio.lowlevel.checkpoint_if_cancelled()
-        while (message := self._end.next_message()) is None:
+        while (message := self.receive_nowait()) is None:
             if self._end.ended is not None:
                 return None
             await self._changed.wait()
-        self._work.set()  # a window may open now
+        return message
+
+    def receive_nowait(self) -> bytes | None:
+        """The next message, or None where none is here."""
+        message = self._end.next_message()
+        if message is not None:
+            self._push()  # a window may open now
         return message
 
     def end(self, reason: str = "done") -> None:
@@ -168,6 +189,7 @@ class RingChannel:
         """Sets how long `run` may go on without anything passing, and how long at all once the ring is ended."""
         now = trio.current_time()
         bound_s = self._idle_timeout_s if self._end.ended is None else FAREWELL_S + self._end.remaining_s(now)
+        self._bounded_s = now
         self._scope.deadline = now + bound_s
 
     async def _read(self, arc: int, leg: Leg) -> None:
@@ -178,8 +200,9 @@ class RingChannel:
                     self._end.receive(arc, cell, now)
                 if self._end.broken and (leg.ending is not None or not self._verdict_s):
                     break
-                self._note_progress()
-                self._wake()
+                self._note_progress(now)
+                self._push()
+                self._announce()
             self._end.lose(arc, "closed")
         except RemoteProtocolError as error:
             self._end.breach(arc, error.reason)
@@ -196,21 +219,54 @@ class RingChannel:
             self._bound()  # the endpoint's last word, on its other arc
         self._wake()
 
+    def _push(self) -> None:
+        """Sends what is due in this very turn, where that goes without waiting; else has the writer do it."""
+        if not self._end.paced and not self._unsent:
+            self._send_due()
+            if not self._unsent and not self._end.over:
+                return
+        self._work.set()
+
     async def _write(self) -> None:
-        while not self._end.over:
+        while not self._end.over or self._unsent:
             self._work = trio.Event()
-            cells = self._end.cells_to_send(trio.current_time())
-            for cell in cells:
-                try:
-                    await self._legs[cell.arc].send(cell.type, cell.body)
-                except ConnectionFailed:
-                    self._end.lose(cell.arc, "broken")
-            if cells:
-                if not self._end.paced:
-                    self._note_progress()
+            if self._unsent:
+                await self._send_unsent()
+            elif self._send_due():
                 self._announce()
             elif not self._end.over:
                 await self._wait_for_work()
+
+    def _send_due(self) -> bool:
+        """Sends the cells that are due; those that would have to wait are then in `_unsent`. Whether any were due."""
+        now = trio.current_time()
+        cells = self._end.cells_to_send(now)
+        if not cells:
+            return False
+        by_arc: dict[int, list[CellOut]] = {}
+        for cell in cells:
+            by_arc.setdefault(cell.arc, []).append(cell)
+        for arc, its in by_arc.items():
+            try:
+                if not self._legs[arc].send_now(its):
+                    self._unsent += its
+            except ConnectionFailed:
+                self._end.lose(arc, "broken")
+                self._wake()
+        if not self._end.paced:
+            self._note_progress(now)
+        return True
+
+    async def _send_unsent(self) -> None:
+        for cell in self._unsent:
+            try:
+                await self._legs[cell.arc].send(cell.type, cell.body)
+            except ConnectionFailed:
+                self._end.lose(cell.arc, "broken")
+        self._unsent.clear()
+        if not self._end.paced:
+            self._note_progress(trio.current_time())
+        self._announce()
 
     async def _wait_for_work(self) -> None:
         """Waits until there is something to say, or until a cell is due by the clock."""
@@ -221,8 +277,8 @@ class RingChannel:
         with trio.move_on_at(due_s):
             await self._work.wait()
 
-    def _note_progress(self) -> None:
-        if self._end.ended is None:
+    def _note_progress(self, now: float) -> None:
+        if self._end.ended is None and now - self._bounded_s >= self._idle_timeout_s * _IDLE_GRAIN:
             self._bound()
 
     def _wake(self) -> None:
@@ -230,5 +286,7 @@ class RingChannel:
         self._announce()
 
     def _announce(self) -> None:
-        self._changed.set()
-        self._changed = trio.Event()
+        """Wakes who waits to read or to send, where there is a reason to."""
+        if self._end.unread or self._end.ended is not None or not self._end.blocked:
+            self._changed.set()
+            self._changed = trio.Event()

@@ -13,7 +13,7 @@ Rules:
 
 import secrets
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Final
@@ -28,7 +28,7 @@ from peernet.core.ring.cells import CELL_SIZE, CellType, SealedCell, cut_cells
 from peernet.core.ring.endings import Ending
 from peernet.core.ring.hop import Extend, Hop, HopEvent, HopState, Joined, Opened, SendBack
 from peernet.core.ring.pacing import ring_end
-from peernet.core.ring.ring import BACK, OUT, Join, join_cookie
+from peernet.core.ring.ring import BACK, OUT, CellOut, Join, join_cookie
 from peernet.core.suite import CipherSuite
 from peernet.core.wire import decode
 from peernet.net.addresses import dialable
@@ -91,6 +91,13 @@ class _EndpointLeg:
         if self._hop.state is not HopState.ENDPOINT:
             raise ConnectionFailed("the arc has ended")
         await _send_back(self._stream, self._hop.send(kind, body))
+
+    def send_now(self, cells: Sequence[CellOut]) -> bool:
+        if self._hop.state is not HopState.ENDPOINT:
+            raise ConnectionFailed("the arc has ended")
+        if self._stream.room < len(cells) * CELL_SIZE:
+            return False
+        return self._stream.send_now(b"".join(_back([self._hop.send(cell.type, cell.body) for cell in cells])))
 
     async def wait_gone(self) -> None:
         """Waits until the neighbour has closed the leg; what came before is kept."""
@@ -376,6 +383,13 @@ async def _first_of(*waits: Callable[[], Awaitable[None]]) -> None:
 
 
 async def _send_back(stream: PeerStream, events: Sequence[HopEvent]) -> None:
-    for event in events:
-        assert isinstance(event, SendBack)
-        await stream.send_all(event.cell)
+    for cell in _back([events]):
+        await stream.send_all(cell)
+
+
+def _back(said: Sequence[Sequence[HopEvent]]) -> Iterator[bytes]:
+    """The cells in what a hop said, towards the client."""
+    for events in said:
+        for event in events:
+            assert isinstance(event, SendBack)
+            yield event.cell
