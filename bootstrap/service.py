@@ -8,8 +8,9 @@ It serves
 - `WITNESS_PROTOCOL`, by `ValidatorService`: other nodes' logs get cosignatures;
 - the directory, by `DirectoryService`.
 
-It never receives a prompt or an answer (promise P5). Submissions that arrive together are written together: one
-signature and one write to the disk for the batch. An answer waits a moment until its entry is final.
+It never receives a prompt or an answer (promise P5); the client beside it that measures hosts asks questions of its
+own (`hosts.trials`). Submissions that arrive together are written together: one signature and one write to the disk
+for the batch. An answer waits a moment until its entry is final.
 """
 
 from collections.abc import Awaitable, Callable, Mapping

@@ -181,10 +181,22 @@ async def _serve_portal(
     office.figures = NodeFigures(lambda: copy.directory, service.log, service.tokens, office.now_s)
     office.ledger = NodeLedger(service.log, service.read_file, policy, peer.suite)
     office.hosts = OverlayHosts(peer, service)
+    if config.measure_speed_minutes:
+        from peernet.client.host_trials import HostTrials
+        from peernet.node.home import Home
+
+        own = Home.at(home.state / "measuring")
+        office.trier = HostTrials(_network_for_clients(peer, policy), evolve(own, models=home.models))
     office.issuer = service.issuer
     office.settlements = LogSettlements(service.log)
     await nursery.start(run_portal, office)
     return office
+
+
+def _network_for_clients(peer: "Peer", policy: "LedgerPolicy") -> "NetworkConfig":
+    """The network as a client of it has it: the node that measures hosts is one, and asks as they do."""
+    bootstrap = peer.network.bootstrap or (str(peer.addresses[0]),)
+    return evolve(peer.network, bootstrap=bootstrap, policy=policy.text())
 
 
 @contextmanager

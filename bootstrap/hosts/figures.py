@@ -10,6 +10,7 @@ from typing import Any, Final
 from attrs import field, frozen
 
 from bootstrap.database import Transaction
+from bootstrap.hosts.speeds import Speed, network_speeds, speed_of_days
 from bootstrap.refusal import NotFound
 from peernet.core.errors import UserError
 from peernet.core.identity import PeerId
@@ -145,6 +146,8 @@ class Day:
 
     at_s: int
     served: Served
+    speed: Speed = field(factory=Speed)
+    """As this node's own questions found it."""
 
 
 @frozen
@@ -162,6 +165,8 @@ class NetworkStatus:
     """As claimed."""
     named: Sequence[tuple[str, bool]] = ()
     """Hosts whose operators want them named: name, and whether it is up."""
+    speeds: Mapping[str, Speed] = field(factory=dict)
+    """What this node's own questions of the last 24 hours found, by model, over all hosts."""
     hours: Sequence[tuple[int, float]] = field(factory=tuple)
     """The uptime of each of the last 48 hours that was measured."""
 
@@ -278,7 +283,8 @@ def days_of(transaction: Transaction, host_id: str, *, days: int, now_s: int) ->
         since=first * DAY_S,
     )
     found = _joined(measured, reported)
-    return [Day(day * DAY_S, found.get(day, Served())) for day in range(first, last + 1)]
+    speeds = speed_of_days(transaction, host_id, first * DAY_S)
+    return [Day(day * DAY_S, found.get(day, Served()), speeds.get(day, Speed())) for day in range(first, last + 1)]
 
 
 def total_of(parts: Sequence[Served]) -> Served:
@@ -335,6 +341,7 @@ def network_status(transaction: Transaction, now_s: int) -> NetworkStatus:
         models=[(name, count) for name, count in models],
         regions=[(region, count) for region, count in regions],
         named=[(name, answered > up_since) for name, answered in named],
+        speeds=network_speeds(transaction, now_s - DAY_S),
         hours=[(at, answers / tries) for at, tries, answers in hours if tries],
     )
 

@@ -17,6 +17,7 @@ from bootstrap.hosts.figures import Host, Served
 from bootstrap.hosts.ownership import owner_of_sanction
 from bootstrap.hosts.registering import Declared, DeclaredModel, Registration, register_host
 from bootstrap.hosts.reports import take_abuse_report, take_service_report
+from bootstrap.hosts.speeds import Speed
 from bootstrap.hosts.standing import retire_host
 from bootstrap.portal.access import EVERYBODY, Rule, owned
 from bootstrap.portal.bodies import many, text, whole
@@ -37,6 +38,7 @@ from bootstrap.portal.visit import Visit
 from bootstrap.refusal import NotFound, Refused
 from peernet.core.errors import UserError
 from peernet.core.host_statements import AbuseReport, HostAgreement, ServiceReport
+from peernet.core.host_trials import FAILURES
 from peernet.core.identity import PeerId
 from peernet.core.suite import MixedSuite
 
@@ -201,6 +203,7 @@ async def _status(visit: Visit) -> Response:
             "suspended": status.suspended,
             "uptime": status.uptime,
             "models": [{"name": name, "hosts": count} for name, count in status.models],
+            "measured": [{"model": model, **_told(speed)} for model, speed in status.speeds.items()],
             "claimed_regions": [{"region": region, "hosts": count} for region, count in status.regions],
             "named": [{"name": name, "up": up} for name, up in status.named],
         }
@@ -217,7 +220,7 @@ async def _list(visit: Visit) -> Response:
     hosts = [
         {
             **_facts(host, visit.now_s),
-            **_figures(overview.served.get(host.id, Served())),
+            **_figures(overview.served.get(host.id, Served()), overview.speeds.get(host.id, Speed())),
             "settled": asdict(overview.earned[host.id]) if host.id in overview.earned else None,
         }
         for host in overview.hosts
@@ -254,23 +257,47 @@ def _facts(host: Host, now_s: int) -> dict[str, Any]:
         "named_in_public": host.named_in_public,
         "standing": host.standing(now_s),
         "registered_at_s": host.registered_at_s,
-        "declared": {
+        "found_by_its_software": {
             "cores": host.cores,
             "memory_mib": host.memory_mib,
             "gpus": [gpu for gpu in host.gpus.split("\n") if gpu],
-            "engine": host.engine,
             "software": host.software,
+        },
+        "declared": {
+            "engine": host.engine,
             "region": host.region,
         },
     }
 
 
-def _figures(served: Served) -> dict[str, Any]:
+def _told(speed: Speed) -> dict[str, Any]:
+    """What this node's own questions to hosts found."""
+    return {
+        "questions": speed.tries,
+        "failure_rate": speed.failure_rate,
+        "first_token_ms": speed.first_token_ms,
+        "inter_token_ms": speed.inter_token_ms,
+        "answer_tokens_per_s": speed.answer_tokens_per_s,
+    }
+
+
+def _told_whole(speed: Speed) -> dict[str, Any]:
+    return {
+        **_told(speed),
+        "prompt_tokens_per_s": speed.prompt_tokens_per_s,
+        "slowest_first_token_ms": speed.slowest_first_ms,
+        "longest_gap_ms": speed.longest_gap_ms,
+        "failures": {word: getattr(speed, word) for word in FAILURES},
+    }
+
+
+def _figures(served: Served, speed: Speed) -> dict[str, Any]:
     return {
         "measured": {
             "pings": served.tries,
             "uptime": served.uptime,
             "round_trip_ms": served.round_trip_ms,
+            **_told_whole(speed),
         },
         "reported": {
             "requests": served.requests,
@@ -292,6 +319,8 @@ def _whole(one: OneHost, now_s: int) -> dict[str, Any]:
             {"name": name, "source": source, "digest": digest, "seen_at_s": at}
             for name, source, digest, at in details.models
         ],
+        "speeds": [{"model": model, **_told_whole(speed)} for model, speed in one.speeds],
+        "doubts": list(one.doubts),
         "agreements": [
             {"version": version, "digest": digest, "signed_at_s": at} for version, digest, at in details.agreements
         ],
@@ -299,7 +328,7 @@ def _whole(one: OneHost, now_s: int) -> dict[str, Any]:
         # Who decided is the operators' own business; that somebody did is not.
         "sanctions": [{key: value for key, value in each.items() if key not in hidden} for each in details.sanctions],
         "settled": asdict(one.earned),
-        "days": [{"at_s": day.at_s, **_figures(day.served)} for day in one.days],
+        "days": [{"at_s": day.at_s, **_figures(day.served, day.speed)} for day in one.days],
     }
 
 

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from bootstrap.database import Transaction
 from bootstrap.hosts.abuse import refuse_lane, reported_lanes
 from bootstrap.hosts.appeals import decide_appeal, open_appeals_of_all
-from bootstrap.hosts.figures import host_details, search_hosts
+from bootstrap.hosts.figures import DAY_S, host_details, search_hosts
 from bootstrap.hosts.forfeiting import (
     ask_forfeiture,
     due_at_s,
@@ -21,6 +21,7 @@ from bootstrap.hosts.forfeiting import (
     second_forfeiture,
     withdraw_forfeiture,
 )
+from bootstrap.hosts.speeds import trial_costs
 from bootstrap.hosts.standing import (
     APPEAL_WITHIN_S,
     REASONS,
@@ -46,6 +47,7 @@ __all__ = ["HOSTS_DESK_CARD", "ROUTES"]
 PAGE_SIZE: Final = 50
 MAX_PAGE: Final = 10_000
 LANE_PATTERN_LENGTH: Final = 64
+COST_DAYS: Final = 30
 STATES: Final = ("active", "suspended", "removed")
 
 OPERATORS: Final = with_role("operator", "auditor")
@@ -242,7 +244,15 @@ async def _withdraw_one(visit: Visit) -> Response:
 
 async def _card(visit: Visit) -> Mapping[str, object]:
     waiting = await visit.read(partial(_waiting, visit=visit))
-    return {"appeals": len(waiting["appeals"]), "forfeitures": len(waiting["forfeitures"])}
+    since_s = visit.now_s - COST_DAYS * DAY_S
+    return {
+        "appeals": len(waiting["appeals"]),
+        "forfeitures": len(waiting["forfeitures"]),
+        "minutes": visit.office.config.measure_speed_minutes,
+        "models": await visit.office.trier.models(),
+        "costs": await visit.read(partial(trial_costs, since_s=since_s)),
+        "days": COST_DAYS,
+    }
 
 
 HOSTS_DESK_CARD: Final = Card("Hosts", "hosts/desk_card.html", _card)

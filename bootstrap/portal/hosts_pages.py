@@ -30,6 +30,7 @@ from bootstrap.hosts.figures import (
 )
 from bootstrap.hosts.ownership import owner_of_host, owner_of_sanction
 from bootstrap.hosts.registering import checked_host_name
+from bootstrap.hosts.speeds import Speed, doubts_of, speeds_of_account, speeds_of_models, sum_of_speeds
 from bootstrap.hosts.standing import APPEAL_WITHIN_S, REASONS, retire_host
 from bootstrap.portal.access import EVERYBODY, SIGNED_IN, Rule, owned
 from bootstrap.portal.bodies import flag, from_form, text, whole
@@ -100,6 +101,8 @@ class Overview:
     served: Mapping[str, Served]
     """Of the last `OVERVIEW_DAYS`."""
     earned: Mapping[str, Earned]
+    speeds: Mapping[str, Speed]
+    """Of the same days."""
 
     @property
     def total(self) -> Served:
@@ -124,11 +127,23 @@ class OneHost:
     details: HostDetails
     days: Sequence[Day]
     earned: Earned
+    speeds: Sequence[tuple[str, Speed]]
+    """By model, over the same days."""
 
     @property
     def total(self) -> Served:
         """Over all days."""
         return total_of([day.served for day in self.days])
+
+    @property
+    def speed(self) -> Speed:
+        """Over all days and models."""
+        return sum_of_speeds([day.speed for day in self.days])
+
+    @property
+    def doubts(self) -> Sequence[str]:
+        """Where what is declared and what is measured hardly go together."""
+        return doubts_of(self.details.host.gpus, self.details.models, self.speed)
 
 
 def overview_of(transaction: Transaction, visit: Visit) -> Overview:
@@ -138,6 +153,7 @@ def overview_of(transaction: Transaction, visit: Visit) -> Overview:
         hosts_of(transaction, account_id),
         served_by(transaction, account_id, now_s - OVERVIEW_DAYS * DAY_S),
         visit.office.earnings.of_hosts(transaction, account_id, now_s),
+        speeds_of_account(transaction, account_id, now_s - OVERVIEW_DAYS * DAY_S),
     )
 
 
@@ -146,7 +162,8 @@ def look_at_host(transaction: Transaction, visit: Visit, host_id: str) -> OneHos
     details = host_details(transaction, host_id)
     earned = visit.office.earnings.of_hosts(transaction, details.host.account_id, visit.now_s)
     days = days_of(transaction, host_id, days=CHART_DAYS, now_s=visit.now_s)
-    return OneHost(details, days, earned.get(host_id, Earned()))
+    speeds = speeds_of_models(transaction, host_id, days[0].at_s)
+    return OneHost(details, days, earned.get(host_id, Earned()), speeds)
 
 
 def charts_of(days: Sequence[Day]) -> dict[str, Any]:
@@ -154,6 +171,9 @@ def charts_of(days: Sequence[Day]) -> dict[str, Any]:
 
     def points(value: Any) -> list[Point]:
         return [Point(_short(day.at_s), value(day.served)) for day in days]
+
+    def measured(value: Any) -> list[Point]:
+        return [Point(_short(day.at_s), value(day.speed)) for day in days]
 
     def percent(share: float | None) -> float | None:
         return None if share is None else 100 * share
@@ -164,6 +184,18 @@ def charts_of(days: Sequence[Day]) -> dict[str, Any]:
         ),
         "round_trip": line_chart(
             "round-trip", "Round trip of a ping, measured", points(lambda served: served.round_trip_ms), unit="ms"
+        ),
+        "first_token_measured": line_chart(
+            "first-token-measured",
+            "Time to the first token, measured by this node's questions",
+            measured(lambda speed: speed.first_token_ms),
+            unit="ms",
+        ),
+        "inter_token_measured": line_chart(
+            "inter-token-measured",
+            "Time between tokens, measured by this node's questions",
+            measured(lambda speed: speed.inter_token_ms),
+            unit="ms",
         ),
         "first_token": line_chart(
             "first-token", "Time to the first token, reported", points(lambda served: served.first_token_ms), unit="ms"

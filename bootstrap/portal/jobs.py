@@ -44,6 +44,8 @@ JOBS: Final[tuple[Job, ...]] = (
     Job("earnings", money_jobs.EARNINGS_EVERY_S, money_jobs.count_earnings),
     Job("withdrawals", money_jobs.WITHDRAWALS_EVERY_S, money_jobs.finish_withdrawals),
     Job("measure hosts", hosts_jobs.MEASURE_EVERY_S, hosts_jobs.measure_hosts),
+    Job("measuring client", hosts_jobs.TRIER_AGAIN_S, hosts_jobs.run_trier),
+    Job("speed of hosts", hosts_jobs.TRY_EVERY_S, hosts_jobs.try_hosts),
     Job("standing of hosts", hosts_jobs.TELL_EVERY_S, hosts_jobs.tell_network),
     Job("lapses of hosts", hosts_jobs.LAPSE_EVERY_S, hosts_jobs.lapse_and_carry_out),
     Job("deletions", 300.0, erase_due),

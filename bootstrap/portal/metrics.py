@@ -25,6 +25,10 @@ class PortalMetrics:
     """By method, route and status."""
     crashes: Counter[tuple[str, str]] = field(factory=Counter)
     """Requests and jobs that broke, by part and type of error."""
+    trials: Counter[str] = field(factory=Counter)
+    """Questions to hosts, by what became of them."""
+    trials_microcredits: int = 0
+    """What they cost."""
     _within: list[int] = field(factory=lambda: [0] * len(BUCKETS_S))
     seconds: float = 0.0
     """All times together."""
@@ -37,6 +41,11 @@ class PortalMetrics:
         self.seconds += seconds
         for number, bound in enumerate(BUCKETS_S):
             self._within[number] += seconds <= bound
+
+    def tried(self, outcome: str, price_microcredits: int) -> None:
+        """Notes a question to a host."""
+        self.trials[outcome] += 1
+        self.trials_microcredits += price_microcredits
 
     def collect(self) -> "Iterator[Metric]":
         """All of it, when somebody scrapes."""
@@ -56,3 +65,10 @@ class PortalMetrics:
         for (part, error), number in self.crashes.items():
             crashes.add_metric((part, error), number)
         yield crashes
+        trials = CounterMetricFamily("peernet_host_trials", "Questions to hosts, to measure.", labels=("outcome",))
+        for outcome, number in self.trials.items():
+            trials.add_metric((outcome,), number)
+        yield trials
+        yield CounterMetricFamily(
+            "peernet_host_trials_microcredits", "What these questions cost.", value=self.trials_microcredits
+        )

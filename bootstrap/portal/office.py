@@ -8,7 +8,7 @@ from attrs import define, field
 
 from bootstrap.database import Database
 from bootstrap.hosts.earnings import Earnings, NoEarnings
-from bootstrap.hosts.network import HostNetwork, NoNetwork
+from bootstrap.hosts.network import HostNetwork, HostTrier, NoNetwork, NoTrier
 from bootstrap.issuing import Issuing
 from bootstrap.mail.postman import Postman
 from bootstrap.money.cashier import Cashier
@@ -59,6 +59,8 @@ class Office:
     passwords: Passwords = field(factory=Passwords)
     hosts: HostNetwork = field(factory=NoNetwork)
     """The overlay, as the registry of hosts sees it."""
+    trier: HostTrier = field(factory=NoTrier)
+    """Who asks hosts questions, to see how fast they serve."""
     earnings: Earnings = field(factory=NoEarnings)
     """The part of money that is about hosts."""
     erasures: CopiedErasures = field(factory=CopiedErasures)

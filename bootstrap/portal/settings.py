@@ -3,6 +3,7 @@
 from urllib.parse import urlsplit
 
 from attrs import field, frozen
+from attrs.validators import ge, le
 
 __all__ = ["PortalConfig"]
 
@@ -41,6 +42,10 @@ class PortalConfig:
     """Who carries the mails, as `name, country`; empty for the operator itself. People read it at /providers."""
     hosting_provider: str = ""
     """Whose machine this runs on, likewise."""
+    measure_speed_minutes: int = field(default=60, validator=[ge(0), le(7 * 24 * 60)])
+    """How often each registered host is asked a question to see how fast it serves, on the average; 0 for never."""
+    measure_speed_microcredits: int = field(default=5_000, validator=[ge(1), le(1_000_000)])
+    """What such a question may cost at most; a host that asks for more is not asked."""
     gateway_url: str = "http://127.0.0.1:8080"
     """Where people's own gateways have their chat page, by default; without a slash. The portal only links to it."""
 

@@ -52,6 +52,7 @@ IMPORTED: Final = (
     "peernet.cli.gateway",
     "peernet.cli.local_swarm",
     "peernet.client.client",
+    "peernet.client.host_trials",
     "peernet.host.service",
     "peernet.node.checkup",
     "peernet.node.peer",

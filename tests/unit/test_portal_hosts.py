@@ -165,9 +165,9 @@ async def test_the_page_of_a_host_tells_figures_by_their_source(office: Office, 
     await browser.open(f"/hosts/{host}")
     for said in ("50.0 % uptime of 30 days, measured", "200 ms to the first token, reported by the host",
                  "900 answer tokens, reported", "2.50 credits in 30 days, settled in the ledger",
-                 "Region, as claimed eu-north", "Machine, as declared 8 cores"):  # fmt: skip
+                 "Region, as claimed eu-north", "software found it 8 cores"):  # fmt: skip
         assert said in browser.text
-    assert browser.page.text.count("<svg") == 5
+    assert browser.page.text.count("<svg") == 7
     assert "style=" not in browser.page.text
     await browser.open("/hosts")
     assert "50.0 %" in browser.text
