@@ -98,7 +98,7 @@ class MoneyConfig:
     @property
     def pays_more_than_it_takes(self) -> bool:
         """Whether credits cost less somewhere than they are paid out as: then people can buy and earn for a gain."""
-        sold = (*self.price_list, *self.plan_list)
+        sold: tuple[Pack | Plan, ...] = (*self.price_list, *self.plan_list)
         return any(self.payout_cents(each.microcredits) > each.cents for each in sold)
 
     def payout_cents(self, microcredits: int) -> int:
