@@ -44,10 +44,12 @@ AT_ONCE: Final = 8
 PAGE_TARGET_MS: Final = 50.0
 WRITER_TARGET_MS: Final = 100.0
 DAY_S: Final = 24 * 3600
+YEAR_S: Final = 360 * DAY_S
 DASHBOARDS: Final = ("/dashboard", "/credits", "/statements", "/hosts")
 """The pages that people come back to."""
 
 Rows = Iterable[Sequence[Any]]
+Adding = Callable[[str, str, Rows], None]
 
 
 def figures() -> Iterator[Figure]:
@@ -93,9 +95,14 @@ def _host(number: int) -> str:
 
 
 def _fill(where: str, now_s: int, notice_version: str) -> None:
-    year_ago_s = now_s - 360 * DAY_S
-    people = range(ACCOUNTS)
     add = _adding(where)
+    _fill_accounts(add, now_s, notice_version)
+    _fill_books(add, now_s)
+    _fill_hosts(add, now_s)
+
+
+def _fill_accounts(add: Adding, now_s: int, notice_version: str) -> None:
+    year_ago_s = now_s - YEAR_S
     add(
         "account",
         "id, email, email_key, display_name, profile, password_hash, state, created_at_s, notice_version, notice_at_s",
@@ -112,9 +119,14 @@ def _fill(where: str, now_s: int, notice_version: str) -> None:
                 notice_version,
                 1,
             )
-            for n in people
+            for n in range(ACCOUNTS)
         ),
     )
+
+
+def _fill_books(add: Adding, now_s: int) -> None:
+    year_ago_s = now_s - YEAR_S
+    people = range(ACCOUNTS)
     add(
         "book",
         "id, account_id, kind, unit, side, debits, credits",
@@ -163,6 +175,10 @@ def _fill(where: str, now_s: int, notice_version: str) -> None:
             for each in range(WITHDRAWALS_EACH)
         ),
     )
+
+
+def _fill_hosts(add: Adding, now_s: int) -> None:
+    year_ago_s = now_s - YEAR_S
     hosts = range(HOSTS)
     add(
         "host",
@@ -195,7 +211,7 @@ def _fill(where: str, now_s: int, notice_version: str) -> None:
     )
 
 
-def _adding(where: str) -> Callable[[str, str, Rows], None]:
+def _adding(where: str) -> Adding:
     """Adds many rows to a table, around the service, which never does."""
 
     def add_to_sqlite(table: str, columns: str, rows: Rows) -> None:

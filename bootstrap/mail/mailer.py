@@ -140,6 +140,9 @@ def mailer_for(where: str, sender: str, folder: Path) -> Mailer:
     if not host:
         raise UserError("[portal] mail is such as smtp://user:password@mail.example.org:587, or a folder")
     user, password = unquote(parts.username or ""), unquote(parts.password or "")
+    if not (user + password).isascii():
+        # Python's client for SMTP sends others to no server.
+        raise UserError("[portal] mail: the mail server's user and password can have letters of ASCII alone")
     return SmtpMailer(host, port, sender, parts.scheme == "smtps", user, password)
 
 

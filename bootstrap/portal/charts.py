@@ -133,21 +133,22 @@ def _figure(
 ) -> Markup:
     title, described = f"chart-{name}-title", f"chart-{name}-about"
     return Markup(  # noqa: S704  (what comes from outside is escaped: caption, labels, unit)
-        f'<figure class="chart-figure"><figcaption>{escape(caption)}</figcaption>'
+        f'<figure class="chart-figure"><figcaption>{escape(f"{caption} ({unit})" if unit else caption)}</figcaption>'
         f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-labelledby="{title} {described}">'
         f'<title id="{title}">{escape(caption)}</title><desc id="{described}">{escape(_said(points, unit))}</desc>'
-        f"{_axes(points, scale, unit)}{drawn}</svg>"
+        f"{_axes(points, scale)}{drawn}</svg>"
         f"<details><summary>The numbers</summary>{_table(caption, points, unit, x_label)}</details></figure>"
     )
 
 
-def _axes(points: Sequence[Point], scale: _Scale, unit: str) -> str:
+def _axes(points: Sequence[Point], scale: _Scale) -> str:
     parts = []
     for share in (0.0, 0.5, 1.0):
         y = scale.y(share * scale.top)
         kind = "axis" if not share else "grid"
         parts.append(f'<line class="{kind}" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        words = escape(f"{_number(share * scale.top)} {unit}".strip())
+        # The unit is in the caption: beside each number there is no room for it.
+        words = _tick(share * scale.top)
         parts.append(f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{words}</text>')
     for place in sorted({0, len(points) // 2, len(points) - 1} if points else set()):
         anchor = "start" if not place else "end" if place == len(points) - 1 else "middle"
@@ -186,5 +187,13 @@ def _cell(point: Point, unit: str) -> str:
     return "not known" if point.value is None else f"{_number(point.value)} {unit}".strip()
 
 
+def _tick(value: float) -> str:
+    """A number of the scale, in at most seven characters."""
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= 10 * size or (value >= size and letter != "k"):
+            return f"{value / size:g}\u202f{letter}"
+    return _number(value)
+
+
 def _number(value: float) -> str:
-    return f"{value:.0f}" if value >= 100 or value == int(value) else f"{value:.1f}"
+    return f"{value:,.0f}".replace(",", "\u202f") if value >= 100 or value == int(value) else f"{value:.1f}"

@@ -36,7 +36,15 @@ class Pages:
         )
         self._environment.globals["site"] = dict(site)
         self._environment.filters.update(
-            day=day, moment=moment, network=network, credits=credits_text, number=number, money=money
+            day=day,
+            moment=moment,
+            month=month_name,
+            network=network,
+            credits=credits_text,
+            credits_about=credits_about,
+            credits_column=credits_column,
+            number=number,
+            money=money,
         )
 
     def response(self, visit: "Visit", template: str, status: int, values: Mapping[str, Any]) -> Response:
@@ -86,6 +94,23 @@ def credits_text(microcredits: int) -> str:
     whole, rest = divmod(size, 1_000_000)
     fraction = f"{rest:06d}".rstrip("0")
     return f"{sign}{number(whole)}{'.' + fraction.ljust(2, '0') if fraction else ''}"
+
+
+def credits_about(microcredits: int) -> str:
+    """An amount at a glance: whole hundredths of a credit, and never more than there is."""
+    size = abs(microcredits) // 10_000 * 10_000
+    return credits_text(size if microcredits >= 0 else -size)
+
+
+def credits_column(microcredits: int) -> str:
+    """An exact amount with all six decimals, for a column whose points stand below each other."""
+    sign, size = ("\u2212" if microcredits < 0 else ""), abs(microcredits)
+    return f"{sign}{number(size // 1_000_000)}.{size % 1_000_000:06d}"
+
+
+def month_name(month: str) -> str:
+    """November 2026 for 2026-11."""
+    return f"{datetime.strptime(month, '%Y-%m').replace(tzinfo=UTC):%B %Y}"
 
 
 def money(cents: int, currency: str = "EUR") -> str:

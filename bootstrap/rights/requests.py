@@ -7,7 +7,7 @@ has it can be told what became of it.
 from collections.abc import Mapping
 from typing import Final
 
-from attrs import frozen
+from attrs import asdict, frozen
 
 from bootstrap.database import Row, Transaction
 from bootstrap.ids import new_id
@@ -124,53 +124,27 @@ def file_request(
 
     Raises `Refused` (`too_many`).
     """
-    row = transaction.row(
-        "SELECT count(*) FROM rights_request WHERE account_id = :account AND asked_at_s > :since",
-        account=account_id,
-        since=now_s - DAY_S,
-    )
-    if by is None and row is not None and row[0] >= MAX_A_DAY:
-        raise Refused("that were many requests for one day: go on tomorrow", reason="too_many", retry_after_s=DAY_S)
-    ended_at_s = now_s if state == "done" else None
+    if by is None:
+        _bound_asking(transaction, account_id, now_s)
     request = Request(
-        new_id(),
-        account_id,
-        kind,
-        subject,
-        state,
-        words,
-        "",
-        now_s,
-        now_s + DEADLINE_S,
-        acts_at_s,
-        ended_at_s,
-    )
-    transaction.execute(
-        "INSERT INTO rights_request (id, account_id, kind, subject, state, words, answer, asked_at_s, due_at_s,"
-        " acts_at_s, ended_at_s)"
-        " VALUES (:id, :account, :kind, :subject, :state, :words, '', :now, :due, :acts, :ended)",
-        id=request.id,
-        account=account_id,
+        id=new_id(),
+        account_id=account_id,
         kind=kind,
         subject=subject,
         state=state,
         words=words,
-        now=now_s,
-        due=request.due_at_s,
-        acts=acts_at_s,
-        ended=ended_at_s,
+        answer="",
+        asked_at_s=now_s,
+        due_at_s=now_s + DEADLINE_S,
+        acts_at_s=acts_at_s,
+        ended_at_s=now_s if state == "done" else None,
     )
-    note_event(transaction, request.id, "asked", by=by or account_id, now_s=now_s)
+    _insert(transaction, request)
+    asking, thing = by or account_id, f"rights_request/{request.id}"
+    note_event(transaction, request.id, "asked", by=asking, now_s=now_s)
     if state == "done":
         note_event(transaction, request.id, "done", by=None, now_s=now_s)
-    note_access(
-        transaction,
-        f"rights_{kind}",
-        now_s=now_s,
-        by=by or account_id,
-        about=account_id,
-        thing=f"rights_request/{request.id}",
-    )
+    note_access(transaction, f"rights_{kind}", now_s=now_s, by=asking, about=account_id, thing=thing)
     _write_to(transaction, account_id, f"Privacy request {request.id}", _receipt(request), now_s)
     return request
 
@@ -264,6 +238,23 @@ def owner_of_request(transaction: Transaction, parameters: Mapping[str, str]) ->
     """Whose request it is, for a route's rule."""
     row = transaction.row("SELECT account_id FROM rights_request WHERE id = :id", id=parameters["request"])
     return row[0] if row else None
+
+
+def _bound_asking(transaction: Transaction, account_id: str, now_s: int) -> None:
+    """Raises `Refused` (`too_many`) where the account has asked enough for a day."""
+    row = transaction.row(
+        "SELECT count(*) FROM rights_request WHERE account_id = :account AND asked_at_s > :since",
+        account=account_id,
+        since=now_s - DAY_S,
+    )
+    if row is not None and row[0] >= MAX_A_DAY:
+        raise Refused("that were many requests for one day: go on tomorrow", reason="too_many", retry_after_s=DAY_S)
+
+
+def _insert(transaction: Transaction, request: Request) -> None:
+    values = asdict(request)
+    columns, places = ", ".join(values), ", ".join(f":{name}" for name in values)
+    transaction.execute(f"INSERT INTO rights_request ({columns}) VALUES ({places})", **values)  # noqa: S608  (ours)
 
 
 def _requests(rows: list[Row]) -> list[Request]:

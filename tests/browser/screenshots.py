@@ -12,14 +12,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from attrs import frozen
+from attrs import evolve, frozen
 from PIL import Image
 from playwright.sync_api import Browser
 
+from bootstrap.people.sessions import begin_session
+from bootstrap.portal.office import Office
 from bootstrap.portal.visit import SESSION_COOKIE
 from tests.browser.chat_site import QUESTION, ChatSite, running_chat
 from tests.browser.chromium import PHONE, WIDE, chromium_path, open_context, running_chromium
-from tests.portal_site import Site, new_person, running_site
+from tests.month_of_use import live_a_month
+from tests.people_made import FROM
+from tests.portal_site import SITE_NOW_S, Site, new_person, running_site
 
 __all__ = ["PICTURES", "main"]
 
@@ -53,7 +57,12 @@ PICTURES: Final = (
     Picture("sign-up", "/sign-up"),
     Picture("dashboard", "/dashboard", person=True),
     Picture("dashboard-phone-dark", "/dashboard", person=True, size=PHONE, dark=True),
-    Picture("credits", "/credits", person=True),
+    Picture("credits", "/credits", person=True, whole=True),
+    Picture("hosts", "/hosts", person=True),
+    Picture("host", "/hosts/{host}", person=True, whole=True),
+    Picture("host-phone-dark", "/hosts/{host}", person=True, size=PHONE, dark=True),
+    Picture("earnings", "/earnings", person=True),
+    Picture("statements", "/statements?kind=earnings", person=True),
     Picture("desk", "/desk", person=True),
     Picture("privacy", "/privacy", person=True),
 )
@@ -76,9 +85,10 @@ def main(names: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory() as folder, running_chromium() as chromium:
         if portal:
             with running_site(Path(folder)) as site:
-                secret = new_person(site.office, "ann", "Ann Example", "host", "operator", "auditor")
+                secret, account = person_after_a_month(site.office)
                 for picture in portal:
-                    write(picture, taken(chromium, site, picture, secret))
+                    named = evolve(picture, path=picture.path.format(**account))
+                    write(named, taken(chromium, site, named, secret))
         if chat:
             with running_chat(Path(folder)) as gateway:
                 for picture in chat:
@@ -103,6 +113,27 @@ def taken_of_chat(chromium: Browser, site: ChatSite, picture: Picture) -> bytes:
         page.evaluate("document.activeElement.blur()")
         page.locator(".panel").evaluate("panel => panel.scrollIntoView({block: 'start'})")
         return page.screenshot()
+
+
+def person_after_a_month(office: Office) -> tuple[str, dict[str, str]]:
+    """Somebody who may see everything, after a month of use; the cookie, and what paths may name."""
+    secret = new_person(office, "ann", "Ann Example", "host", "operator", "auditor")
+    new_person(office, "olga", "Olga Example", "operator")
+    ids = {
+        name: office.database.read(
+            lambda transaction, email=f"{name}@example.org": transaction.row(
+                "SELECT id FROM account WHERE email = :email", email=email
+            )
+        )[0]
+        for name in ("ann", "olga")
+    }
+    live_a_month(office, ids["ann"], ids["olga"], SITE_NOW_S)
+    office.database.write(
+        lambda transaction: transaction.execute("DELETE FROM session WHERE account_id = :id", id=ids["ann"])
+    )
+    secret = office.database.write(lambda transaction: begin_session(transaction, ids["ann"], FROM, SITE_NOW_S))
+    host = office.database.read(lambda transaction: transaction.row("SELECT id FROM host WHERE name = 'cellar'"))[0]
+    return secret, {"host": host}
 
 
 def taken(chromium: Browser, site: Site, picture: Picture, secret: str) -> bytes:

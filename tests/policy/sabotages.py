@@ -427,8 +427,8 @@ SABOTAGES: Final = (
         (
             Change(
                 "bootstrap/hosts/appeals.py",
-                "    if by in {given_by, account_id} and other_operators(transaction, by):",
-                "    if by == account_id and other_operators(transaction, by):",
+                "    if by == given_by and other_operators(transaction, by, account_id):",
+                "    if False:",
             ),
         ),
     ),

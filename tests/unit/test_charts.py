@@ -51,3 +51,18 @@ def test_a_drawing_stays_inside_its_box():
     assert 0 <= float(rect.get("y", "-1")) <= 220
     with pytest.raises(AssertionError):
         line_chart("x", "Too many", [Point("a", 1.0)] * (MAX_POINTS + 1), unit="")
+
+
+@pytest.mark.parametrize(
+    ("largest", "ticks"),
+    [
+        (5.0, ["0", "2.5", "5"]),
+        (900.0, ["0", "500", "1\u202f000"]),
+        (150_000.0, ["0", "100\u202fk", "200\u202fk"]),
+        (1_700_000.0, ["0", "1\u202fM", "2\u202fM"]),
+    ],
+)
+def test_the_scale_has_room_for_its_numbers(largest: float, ticks: list[str]):
+    figure = ET.fromstring(str(bar_chart("x", "Left", [Point("a", largest)], unit="credits")))
+    assert [text.text for text in figure.iter("text") if text.get("text-anchor") == "end"][:3] == ticks
+    assert figure.findtext("figcaption") == "Left (credits)"

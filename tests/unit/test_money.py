@@ -11,7 +11,14 @@ from bootstrap.money.outbox import waiting_calls
 from bootstrap.money.payouts import ask_payout, payouts_of
 from bootstrap.money.provider import PaymentFact, PayoutFact
 from bootstrap.money.purchases import ProviderDisagrees, apply_payment, purchase, start_purchase
-from bootstrap.money.refunds import ask_refund, refunds_of, regret_purchase
+from bootstrap.money.refunds import (
+    REGRET_S,
+    ask_refund,
+    may_be_regretted,
+    note_refund,
+    refunds_of,
+    regret_purchase,
+)
 from bootstrap.money.settings import MICROCREDITS, MoneyConfig
 from bootstrap.money.standing import check_active
 from bootstrap.money.subscriptions import cancel_subscription, start_subscription, subscription
@@ -201,6 +208,22 @@ def test_a_purchase_is_given_back_while_it_is_not_spent(money: House):
     assert money.read(purchase, other).refunded_cents == 500
     with pytest.raises(Refused):
         money.write(regret_purchase, name, money.now_s + 15 * DAY_S)
+
+
+def test_a_purchase_is_given_back_for_14_days(money: House):
+    name = bought(money)
+    money.step(10)
+    bought_at_s = money.read(purchase, name).started_at_s
+    assert money.read(may_be_regretted, money.read(purchase, name), bought_at_s + REGRET_S)
+    assert not money.read(may_be_regretted, money.read(purchase, name), bought_at_s + REGRET_S + 1)
+
+
+def test_what_the_provider_did_not_refund_is_left_to_refund(money: House):
+    name = bought(money)
+    money.step(10)
+    refund = money.write(ask_refund, name, 500, "all", by="op", now_s=money.now_s)
+    money.write(note_refund, f"refund/{refund}", done=False)
+    assert money.write(ask_refund, name, 500, "once more", by="op", now_s=money.now_s)
 
 
 @pytest.mark.parametrize(("choice", "left"), [("pay_and_dispute_won", 10), ("pay_and_dispute_lost", 0)])

@@ -324,6 +324,13 @@ def test_somebody_is_always_an_operator(office: Office):
     assert sum(outcome is None for outcome in outcomes) == 1
 
 
+def test_whoever_is_suspended_is_no_operator_who_is_left(office: Office):
+    ann = add_account(office.database, roles=["operator"])
+    add_account(office.database, "bob@example.org", roles=["operator"], state="suspended")
+    with pytest.raises(Refused, match="nobody would be"):
+        office.do(roles.take_role, ann, "operator", NOW, by=ann)
+
+
 def test_a_suspension_has_a_reason_and_ends(office: Office):
     ann, eve = add_account(office.database), add_account(office.database, "eve@example.org", roles=["operator"])
     with pytest.raises(Refused, match="your own"):

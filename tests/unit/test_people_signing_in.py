@@ -17,6 +17,15 @@ from bootstrap.people.limits import (
     may_attempt,
 )
 from bootstrap.people.origin import Origin
+from bootstrap.people.sessions import (
+    GRACE_S,
+    IDLE_S,
+    LIFETIME_S,
+    ROTATE_AFTER_S,
+    begin_session,
+    rotate_session,
+    visitor_of_session,
+)
 from bootstrap.people.signing_in import begin_attempt, end_attempt, remember_browser
 from bootstrap.refusal import Refused
 from tests.people_made import FROM, add_account
@@ -195,3 +204,30 @@ def test_counts_that_are_over_are_gone(database: Database):
     guess(database)
     assert do(database, forget_old_counts, NOW + DAY - 1) == 0
     assert do(database, forget_old_counts, NOW + DAY) == 4
+
+
+# --- sessions --------------------------------------------------------------------------------------------------------
+
+
+def test_the_secret_before_is_good_for_a_minute(database: Database):
+    ann = add_account(database)
+    old = do(database, begin_session, ann, FROM, NOW)
+    later = NOW + ROTATE_AFTER_S
+    new = do(database, rotate_session, old, later)
+    assert new is not None
+
+    def holds(secret: str, at: int) -> bool:
+        return do(database, visitor_of_session, secret, at) is not None
+
+    assert holds(old, later + GRACE_S)
+    assert not holds(old, later + GRACE_S + 1)
+    assert holds(new, later + GRACE_S + 1)
+
+
+def test_a_session_ends_however_much_it_is_used(database: Database):
+    ann = add_account(database)
+    secret = do(database, begin_session, ann, FROM, NOW)
+    for at in range(NOW, NOW + LIFETIME_S + 1, IDLE_S):
+        assert do(database, visitor_of_session, secret, at) is not None
+        secret = do(database, rotate_session, secret, at) or secret
+    assert do(database, visitor_of_session, secret, NOW + LIFETIME_S + 1) is None

@@ -19,6 +19,7 @@ from bootstrap.money.settings import MICROCREDITS
 from bootstrap.money.statements import neutral
 from bootstrap.portal.money_jobs import count_earnings, finish_withdrawals, run_cashier
 from bootstrap.portal.office import Office
+from bootstrap.portal.pages import credits_about, credits_column, credits_text, month_name
 from bootstrap.refusal import Refused
 from tests.browsing import Browser, new_office
 from tests.money_house import KnownHosts, quiet
@@ -174,6 +175,7 @@ async def test_a_host_operator_is_paid(office: Office, ann: str):
 
 
 async def test_a_payout_asks_again_who_it_is(office: Office, ann: str):
+    give(office, ann, "earned", 100)
     browser = signed_in(office, ann)
     await browser.open("/earnings")
     office.database.write(lambda transaction: transaction.execute("UPDATE session SET proved_at_s = 1"))
@@ -432,6 +434,14 @@ def test_an_amount_that_is_none_is_refused(typed: str):
 
     with pytest.raises(Refused):
         microcredits_in(typed, "credits")
+
+
+def test_amounts_are_shown_exactly_or_as_less():
+    assert [credits_text(n) for n in (0, 1_250_000, 9_634_510)] == ["0", "1.25", "9.63451"]
+    assert [credits_about(n) for n in (9_999_999, 40_000_000, 4_999, -1_239_999)] == ["9.99", "40", "0", "\u22121.23"]
+    exact = ["9.634510", "\u22120.000001", "1\u202f234.000000"]
+    assert [credits_column(n) for n in (9_634_510, -1, 1_234_000_000)] == exact
+    assert month_name("2026-11") == "November 2026"
 
 
 def test_amounts_are_exact():
