@@ -326,6 +326,14 @@ def test_a_grant_has_a_reason_and_is_logged(money: House):
     assert logged == [("op", "ann", "credits_granted")]
 
 
+@pytest.mark.parametrize("state", ["unverified", "suspended", "restricted"])
+def test_nothing_is_given_to_an_account_that_is_not_in_use(money: House, state: str):
+    money.account("bob", state)
+    with pytest.raises(Refused, match=f"is {state}"):
+        money.write(grant_credits, "bob", 5, "for a talk", by="op", now_s=NOW_S)
+    assert money.has("granted", "bob") == 0
+
+
 def test_a_settlement_is_counted_once_and_waits_for_its_owner(money: House):
     money.earn("ann", 3)
     assert money.has("earned") == 3 * MICROCREDITS

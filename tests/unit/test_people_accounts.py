@@ -121,6 +121,15 @@ def test_a_link_is_for_one_purpose_and_one_account(office: Office):
     office.do(accounts.confirm_address, key, office.account().id, FROM, NOW + 1)  # nothing used it up
 
 
+def test_a_link_to_an_address_that_was_given_up_confirms_nothing(office: Office):
+    office.sign_up()
+    account, key = office.account(), office.key()
+    office.do(lambda transaction: transaction.execute("UPDATE account SET email_key = 'other@example.org'"))
+    with pytest.raises(Refused, match="another account"):
+        office.do(accounts.confirm_address, key, account.id, FROM, NOW + 1)
+    assert office.do(account_of, account.id).state == "unverified"
+
+
 def test_a_newer_link_ends_the_older(office: Office):
     office.sign_up()
     first, account = office.key(), office.account()
@@ -300,6 +309,16 @@ def test_an_address_that_was_taken_meanwhile_is_not_given_twice(office: Office):
     count = "SELECT count(*) FROM account WHERE email_key = 'new@example.org'"
     assert office.do(lambda transaction: transaction.row(count)) == (1,)
     assert outcomes[1] is None
+
+
+def test_whoever_comes_later_to_an_address_is_told_that_it_is_taken(office: Office):
+    ann = add_account(office.database)
+    office.do(accounts.start_email_change, LETTERS, ann, parse_address("new@example.org"), NOW)
+    key = key_in(next(body for to, _, body in office.mails() if to == "new@example.org"))
+    office.sign_up("NEW@example.org", NOW + 1)
+    with pytest.raises(Refused, match="has an account by now"):
+        office.do(accounts.confirm_new_address, LETTERS, key, ann, FROM, NOW + 2)
+    assert office.do(account_of, ann).email == "ann@example.org"
 
 
 def test_accepting_a_notice_is_kept_with_its_version_and_time(office: Office):

@@ -355,6 +355,33 @@ async def test_what_the_issuer_never_signs_comes_back(office: Office, ann: str):
     assert len(office.issuer.asked) == 1
 
 
+@define
+class LateIssuer(FakeIssuer):
+    """An issuer that signs, and is asked once more before its answer is there: that time it refuses for good."""
+
+    office: Office = field(kw_only=True)
+
+    async def sign(self, request_id: bytes, credit_class: str, denomination: int, blinded: Sequence[bytes]):
+        signatures = await super().sign(request_id, credit_class, denomination, blinded)
+        self.refusals.append(SigningRefused("over", reason="key_over"))
+        pass_time(self.office, 60)
+        await finish_withdrawals(self.office)
+        return signatures
+
+
+async def test_what_came_back_while_it_was_signed_is_handed_out_to_nobody(office: Office, ann: str):
+    """Else the credits would be in the account, and in the wallet as well."""
+    office.issuer = LateIssuer(office=office)
+    give(office, ann, "bought", 5)
+    token = f"Bearer {token_for(office, ann, 'credits')}"
+    for _ in range(2):
+        answer = await Browser(office).call("POST", WITHDRAW, asking(), authorization=token)
+        assert answer.json()["reason"] == "not_signed"
+    assert has(office, "bought", ann) == 5 * MICROCREDITS
+    kept = office.database.read(lambda transaction: transaction.rows("SELECT state, signatures FROM withdrawal"))
+    assert kept == [("returned", None)]
+
+
 async def test_without_an_issuer_nothing_is_withdrawn(office: Office, ann: str):
     token = f"Bearer {token_for(office, ann, 'credits')}"
     answer = await Browser(office).call("POST", WITHDRAW, asking(), authorization=token)

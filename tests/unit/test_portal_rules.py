@@ -144,6 +144,13 @@ def test_whatever_cannot_be_undone_is_asked_for_again():
     assert len(acts) > 15
 
 
+def test_whoever_is_suspended_or_restricted_begins_nothing_about_money():
+    begins = re.compile(r"(/api/v1/credits/withdrawals|(/api/v1)?/(purchases|subscriptions|codes|payouts|payee))")
+    acts = [route for route in ROUTES if begins.fullmatch(route.path) and route.method == "POST"]
+    assert len(acts) == 11
+    assert [name_of(route) for route in acts if route.rule.restricted] == []
+
+
 def test_auditors_decide_nothing_about_money_hosts_and_people():
     """They answer requests about data, and close what an operator has entered."""
     theirs = {route.path for route in ROUTES if "auditor" in route.rule.roles and route.method != "GET"}
