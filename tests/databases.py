@@ -28,7 +28,8 @@ def _migrated() -> bytes:
 
 
 def new_sqlite(folder: Path) -> str:
-    """The path of a new database in `folder`, with the schema and no rows."""
+    """The path of a new database in `folder`, which is made where it is missing, with the schema and no rows."""
+    folder.mkdir(parents=True, exist_ok=True)
     path = folder / OPERATORS
     path.touch(mode=0o600, exist_ok=False)
     path.write_bytes(_migrated())
