@@ -4,6 +4,7 @@ Rules:
 
 1. A backup is a folder: a copy of each database as it was at one moment, and `backup.json`, which names every file
    with its SHA-256 and says until when the backup may be kept. It is written last: a folder without it is no backup.
+   Until then, and from when the backup is deleted, `backup.json.part` says until when what is there may be kept.
 2. The ledger's copy is taken last. What the operator's database has heard of the ledger is then in it.
 3. Keys are left out unless they are asked for: whoever has them is the node. They never change, so one copy of
    `config/keys`, kept elsewhere, is enough.
@@ -13,7 +14,11 @@ Rules:
    older than what others mirror is found out when the node starts (`bootstrap.cosigning`), and signs nothing.
 6. Whoever was erased since the backup is erased again: as far as the database that is replaced still says who, and
    according to the copy of erasures on another disk (`bootstrap.rights.erasures_copy`).
-7. A backup holds data of people, and is past its time when the first class of data in it is. `prune` deletes it then.
+7. A backup holds data of people, and is past its time when the first class of data in it is. `prune` deletes it then,
+   and what an interrupted backup, or an interrupted deletion, has left as well. A running node does it by itself, and
+   in time, in the folder that its operator names (`BackupsFolder`).
+8. The purse of the client that measures hosts is in it: credits are bytes. Those that were spent since are refused
+   when they are spent again, and cost nothing.
 
 Source: SQLite's online backup; pg_dump's documentation of consistent dumps.
 """
@@ -29,7 +34,8 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 import apsw
-from attrs import asdict, frozen
+import structlog
+from attrs import asdict, define, frozen
 
 from bootstrap.database import open_database
 from bootstrap.issuing_store import IssuingStore
@@ -41,9 +47,13 @@ from peernet.core.errors import UserError
 from peernet.core.ledger.checkpoint import read_unverified
 from peernet.node.home import Home
 
-__all__ = ["Backup", "KeptFile", "back_up", "prune", "read_backup", "restore"]
+__all__ = ["PRUNE_EVERY_S", "Backup", "BackupsFolder", "KeptFile", "back_up", "prune", "read_backup", "restore"]
+
+log = structlog.get_logger()
 
 MANIFEST: Final = "backup.json"
+HALF: Final = f"{MANIFEST}.part"
+"""Says of what is no backup, not yet or no more, when it is past its time."""
 FORMAT: Final = 1
 LEDGER: Final = "state/ledger.sqlite"
 OPERATOR: Final = "operator.sqlite"
@@ -54,6 +64,9 @@ PORTAL_KEY: Final = "portal"
 POSTGRES_DUMP: Final = "postgres/{}.dump"
 BUFFER_BYTES: Final = 1 << 20
 OWNER_ONLY: Final = 0o700
+PRUNE_EVERY_S: Final = 3600
+PRUNE_AHEAD_S: Final = 2 * PRUNE_EVERY_S
+"""So early a running node deletes a backup: none is there any more when its time is over."""
 
 
 @frozen
@@ -112,12 +125,26 @@ def back_up(
         postgres: the URLs of databases that are in PostgreSQL.
         periods: for how many seconds this operator keeps each class of data, if not for as long as may be.
 
-    Raises `UserError`.
+    Raises `UserError`, and has then left nothing.
     """
     try:
         target.mkdir(mode=OWNER_ONLY, parents=True)
     except FileExistsError as error:
         raise UserError(f"{target} exists: name a new folder") from error
+    expires_at_s = now_s + min((periods or longest_periods()).values())
+    try:
+        _write_half(target, Backup(now_s, expires_at_s, None, ()))
+        _copy_all(home, target, postgres, with_keys=with_keys)
+        made = Backup(now_s, expires_at_s, _ledger_size(target / LEDGER), tuple(_kept(target)))
+        _write_half(target, made)
+        (target / HALF).rename(target / MANIFEST)
+    except BaseException:
+        shutil.rmtree(target, ignore_errors=True)
+        raise
+    return made
+
+
+def _copy_all(home: Home, target: Path, postgres: Sequence[str], *, with_keys: bool) -> None:
     root = home.state.parent
     databases = sorted(home.state.rglob("*.sqlite"), key=lambda path: path == root / LEDGER)
     databases = [path for path in databases if with_keys or path != root / ISSUING]
@@ -133,14 +160,6 @@ def back_up(
     for other in (path for path in others if path.exists()):
         folder = "config/keys" if other.suffix == ".key" else "state/mirrors"
         _copy_file(other, target / folder / other.name)
-    made = Backup(
-        now_s,
-        now_s + min((periods or longest_periods()).values()),
-        _ledger_size(target / LEDGER),
-        tuple(_kept(target)),
-    )
-    _write_manifest(target, made)
-    return made
 
 
 def read_backup(folder: Path) -> Backup:
@@ -221,21 +240,86 @@ def restore(
     return backup
 
 
-def prune(folder: Path, now_s: int) -> list[Path]:
-    """Deletes those backups directly below `folder` that are past their time; returns which."""
-    gone = []
-    for manifest in sorted(folder.glob(f"*/{MANIFEST}")):
-        if Backup.parse(manifest.read_text("utf-8"), manifest.parent).expires_at_s <= now_s:
-            # First what makes it a backup, so that half of one is none.
-            manifest.unlink()
-            shutil.rmtree(manifest.parent)
-            gone.append(manifest.parent)
-    return gone
+def prune(folder: Path, now_s: int) -> Iterator[Path]:
+    """Deletes those backups directly below `folder` that are past their time, and halves of such; yields which.
+
+    One that cannot be read or deleted does not keep the others: at the end `UserError` is raised for the first such.
+    """
+    try:
+        inside = sorted(path for path in folder.iterdir() if path.is_dir() and not path.is_symlink())
+    except OSError as error:
+        raise UserError(f"the folder of backups {folder} cannot be read: {error.strerror or error}") from error
+    trouble: UserError | None = None
+    for backup in inside:
+        try:
+            past = _is_past(backup, now_s)
+            if past:
+                _delete(backup)
+        except OSError as error:
+            trouble = trouble or UserError(f"{backup} cannot be deleted: {error.strerror or error}")
+        except UserError as error:
+            trouble = trouble or error
+        else:
+            if past:
+                yield backup
+    if trouble is not None:
+        raise trouble
+
+
+@define
+class BackupsFolder:
+    """The folder of backups that a running node keeps within their time."""
+
+    folder: Path | None = None
+    """None where the operator deletes them."""
+    trouble: str = ""
+    """What hinders it, in a few words; empty while nothing does."""
+
+    def prune(self, now_s: int) -> int:
+        """Deletes those that are past their time before the next round; returns how many.
+
+        Raises `UserError` as `prune`, and says so in `trouble` until it works again.
+        """
+        if self.folder is None:
+            return 0
+        gone = 0
+        try:
+            for _ in prune(self.folder, now_s + PRUNE_AHEAD_S):
+                gone += 1
+        except UserError:
+            self.trouble = "not every backup can be read, or deleted when it is past its time"
+            raise
+        finally:
+            if gone:
+                log.info("backups past their time are deleted", backups=gone)
+        self.trouble = ""
+        return gone
+
+
+def _is_past(folder: Path, now_s: int) -> bool:
+    """Whether this is a backup, or half of one, that is past its time."""
+    for manifest in (folder / MANIFEST, folder / HALF):
+        if manifest.is_file():
+            return Backup.parse(manifest.read_text("utf-8", "replace"), folder).expires_at_s <= now_s
+    return False
+
+
+def _delete(folder: Path) -> None:
+    """A backup: first it is none any more, and what says until when it may be kept goes last."""
+    if (folder / MANIFEST).exists():
+        (folder / MANIFEST).rename(folder / HALF)
+    for each in folder.iterdir():
+        if each.is_dir() and not each.is_symlink():
+            shutil.rmtree(each)
+        elif each.name != HALF:
+            each.unlink()
+    (folder / HALF).unlink()
+    folder.rmdir()
 
 
 def _copy_database(database: Path, copy: Path) -> None:
     """A copy of a database that may be in use, as it is at one moment."""
-    copy.parent.mkdir(mode=OWNER_ONLY, parents=True, exist_ok=True)
+    _make_folder(copy.parent)
     copy.touch(mode=0o600)
     source, target = apsw.Connection(str(database), flags=apsw.SQLITE_OPEN_READWRITE), apsw.Connection(str(copy))
     try:
@@ -289,7 +373,7 @@ def _erase_again(where: str, account_ids: Sequence[str], copy: ErasuresCopy | No
 
 
 def _copy_file(source: Path, target: Path) -> None:
-    target.parent.mkdir(mode=OWNER_ONLY, parents=True, exist_ok=True)
+    _make_folder(target.parent)
     descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file, source.open("rb") as data:
         shutil.copyfileobj(data, file, BUFFER_BYTES)
@@ -297,8 +381,15 @@ def _copy_file(source: Path, target: Path) -> None:
         os.fsync(file.fileno())
 
 
+def _make_folder(folder: Path) -> None:
+    """The folder, and those above it that are missing, for their owner alone: `mkdir` gives only the last its mode."""
+    if not folder.is_dir():
+        _make_folder(folder.parent)
+        folder.mkdir(mode=OWNER_ONLY)
+
+
 def _dump(url: str, target: Path) -> None:
-    target.parent.mkdir(mode=OWNER_ONLY, parents=True, exist_ok=True)
+    _make_folder(target.parent)
     _postgres_program("pg_dump", "--format=custom", "--no-owner", f"--file={target}", f"--dbname={url}")
 
 
@@ -319,7 +410,7 @@ def _postgres_program(name: str, *arguments: str) -> None:
 
 
 def _kept(folder: Path) -> Iterator[KeptFile]:
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+    for path in sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / HALF):
         yield KeptFile(str(path.relative_to(folder)), path.stat().st_size, _sha256(path))
 
 
@@ -328,15 +419,13 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _write_manifest(folder: Path, backup: Backup) -> None:
+def _write_half(folder: Path, backup: Backup) -> None:
     said = {"format": FORMAT, **asdict(backup)}
-    part = folder / f"{MANIFEST}.part"
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    descriptor = os.open(folder / HALF, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         json.dump(said, file, indent=1)
         file.flush()
         os.fsync(file.fileno())
-    part.rename(folder / MANIFEST)
 
 
 def _ledger_size(ledger: Path) -> int | None:

@@ -35,7 +35,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     purge = actions.add_parser("purge", help="delete the data that are past their time, as the running node does")
     add_home(purge)
     purge.add_argument("--dry-run", action="store_true", help="only count them")
-    prune = actions.add_parser("prune", help="delete the backups that are past their time")
+    prune = actions.add_parser("prune", help="delete the backups that are past their time, as the running node does")
     prune.add_argument("folder", type=Path, metavar="FOLDER", help="the folder that the backups are in")
 
 

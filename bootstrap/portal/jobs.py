@@ -7,10 +7,11 @@ import structlog
 import trio
 from attrs import frozen
 
+from bootstrap.backups import PRUNE_EVERY_S
 from bootstrap.database import DatabaseBusy
 from bootstrap.people.tidying import tidy
 from bootstrap.portal import hosts_jobs, money_jobs
-from bootstrap.portal.rights_jobs import confirm_erasures, erase_due, purge_old, tell_of_new_notice
+from bootstrap.portal.rights_jobs import confirm_erasures, erase_due, prune_backups, purge_old, tell_of_new_notice
 
 if TYPE_CHECKING:
     from bootstrap.portal.office import Office
@@ -52,6 +53,7 @@ JOBS: Final[tuple[Job, ...]] = (
     Job("receipts of deletions", 5.0, confirm_erasures),
     Job("notices", 600.0, tell_of_new_notice),
     Job("purge", 3600.0, purge_old),
+    Job("backups", PRUNE_EVERY_S, prune_backups),
 )
 
 

@@ -6,6 +6,7 @@ from typing import Final
 import trio
 from attrs import define, field
 
+from bootstrap.backups import BackupsFolder
 from bootstrap.database import Database
 from bootstrap.hosts.earnings import Earnings, NoEarnings
 from bootstrap.hosts.network import HostNetwork, HostTrier, NoNetwork, NoTrier
@@ -65,6 +66,8 @@ class Office:
     """The part of money that is about hosts."""
     erasures: CopiedErasures = field(factory=CopiedErasures)
     """How far the copy is of who was erased."""
+    backups: BackupsFolder = field(factory=BackupsFolder)
+    """Which backups the node itself keeps within their time."""
     threads: trio.CapacityLimiter = field(factory=lambda: trio.CapacityLimiter(DATABASE_THREADS))
 
     hashing: trio.CapacityLimiter = field(factory=lambda: trio.CapacityLimiter(HASHING_THREADS))

@@ -44,6 +44,9 @@ class Pages:
             credits_about=credits_about,
             credits_column=credits_column,
             number=number,
+            counted=counted,
+            noun=noun,
+            in_credits=in_credits,
             money=money,
         )
 
@@ -88,12 +91,28 @@ def number(value: float) -> str:
     return f"{value:,}".replace(",", "\u202f")
 
 
+def noun(count: int | str, one: str, more: str = "") -> str:
+    """The word behind a number as it is shown: `one` behind 1, behind any other `more`, by default with an s."""
+    return one if str(count) == "1" else more or f"{one}s"
+
+
+def counted(count: int, one: str, more: str = "") -> str:
+    """So many of something: 1 host, 2 hosts, 0 entries."""
+    return f"{number(count)} {noun(count, one, more)}"
+
+
 def credits_text(microcredits: int) -> str:
     """An amount in credits, exactly: 1.25 for 1,250,000 microcredits."""
     sign, size = ("\u2212" if microcredits < 0 else ""), abs(microcredits)
     whole, rest = divmod(size, 1_000_000)
     fraction = f"{rest:06d}".rstrip("0")
     return f"{sign}{number(whole)}{'.' + fraction.ljust(2, '0') if fraction else ''}"
+
+
+def in_credits(microcredits: int) -> str:
+    """An exact amount with its unit: 1 credit, 1.25 credits."""
+    shown = credits_text(microcredits)
+    return f"{shown} {noun(shown, 'credit')}"
 
 
 def credits_about(microcredits: int) -> str:

@@ -1,4 +1,4 @@
-"""What is done about rights and retention without anybody asking: deletions and their receipts, notices, the purge."""
+"""What is done about rights and retention unasked: deletions and their receipts, notices, the purge, old backups."""
 
 from functools import partial
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ from bootstrap.rights.notices import tell_of_notice, untold_of_notice
 if TYPE_CHECKING:
     from bootstrap.portal.office import Office
 
-__all__ = ["confirm_erasures", "erase_due", "purge_old", "tell_of_new_notice"]
+__all__ = ["confirm_erasures", "erase_due", "prune_backups", "purge_old", "tell_of_new_notice"]
 
 PAUSE_S = 0.02
 """Between two batches of the purge, in which others write."""
@@ -52,3 +52,8 @@ async def purge_old(office: "Office") -> None:
         if await trio.to_thread.run_sync(next, batches, None, limiter=office.threads) is None:
             return
         await trio.sleep(PAUSE_S)
+
+
+async def prune_backups(office: "Office") -> None:
+    """Deletes the backups that are past their time, where the operator wants that."""
+    await trio.to_thread.run_sync(office.backups.prune, office.now_s(), limiter=office.threads)

@@ -11,6 +11,7 @@ import trio
 from hypercorn.config import Config
 from hypercorn.trio import serve
 
+from bootstrap.backups import BackupsFolder
 from bootstrap.database import Database, open_database
 from bootstrap.hosts.ownership import RegisteredHosts
 from bootstrap.mail.mailer import mailer_for
@@ -67,6 +68,8 @@ def open_office(config: PortalConfig, state: Path, key: bytes, money: MoneyConfi
     office.earnings = HostEarnings(cashier.config)
     if config.erasures_copy:
         office.erasures = CopiedErasures(ErasuresCopy(Path(config.erasures_copy), erasures_key(key)))
+    if config.backups:
+        office.backups = BackupsFolder(Path(config.backups))
     return office
 
 

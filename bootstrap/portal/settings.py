@@ -35,6 +35,8 @@ class PortalConfig:
     """Whether to believe the X-Forwarded-For and -Proto of a reverse proxy."""
     erasures_copy: str = ""
     """A file on another disk that says, in keyed hashes, who was erased: for restoring after this disk is lost."""
+    backups: str = ""
+    """The folder that backups are taken into: the node deletes them in time. Empty where the operator does."""
     mail: str = field(default="", repr=False)
     """smtp://user:password@host:port, smtps://..., or a folder; by default `mail` in the node's state folder."""
     mail_from: str = "peernet@localhost"

@@ -767,6 +767,13 @@ SABOTAGES: Final = (
         (Change("bootstrap/backups.py", "min((periods or", "max((periods or"),),
     ),
     Sabotage(
+        "backups-are-not-pruned",
+        6,
+        "the node leaves all backups where they are, though it was told where",
+        "test_p06_retention.py::test_a_node_that_knows_the_folder_has_no_backup_when_its_time_is_over",
+        (Change("bootstrap/portal/jobs.py", '    Job("backups", PRUNE_EVERY_S, prune_backups),\n', ""),),
+    ),
+    Sabotage(
         "reporter-is-kept",
         8,
         "what a reporter wrote of a child stays after the decision",
@@ -807,6 +814,13 @@ SABOTAGES: Final = (
         "there are no days in which a deletion can be called off",
         "test_p09_rights.py::test_after_a_deletion_nothing_says_who_it_was",
         (Change("bootstrap/rights/deletion.py", "COOLING_OFF_S: Final = 7 * DAY_S", "COOLING_OFF_S: Final = 0"),),
+    ),
+    Sabotage(
+        "receipts-do-not-wait-for-the-copy",
+        9,
+        "a deletion is confirmed before another disk knows of it",
+        "test_p09_rights.py::test_a_deletion_is_confirmed_once_it_is_written_down_on_the_other_disk",
+        (Change("bootstrap/rights/deletion.py", "now_s=now_s, held=True)", "now_s=now_s)"),),
     ),
     Sabotage(
         "rights-without-proof",

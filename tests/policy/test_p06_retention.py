@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bootstrap.backups import back_up, prune
+from bootstrap.backups import PRUNE_EVERY_S, back_up, prune
 from bootstrap.database import Database, open_database
 from bootstrap.portal.jobs import JOBS
 from bootstrap.retention.classes import CLASSES, COLUMNS, PURGES
@@ -73,5 +73,16 @@ def test_no_backup_outlives_what_is_in_it(tmp_path: Path, name: str) -> None:
     home = Home.at(tmp_path / "node")
     open_database(str(home.state / "operator.sqlite"), create=True).close()
     back_up(home, tmp_path / "backups" / "one", NOW)
-    prune(tmp_path / "backups", NOW + periods()[name])
+    list(prune(tmp_path / "backups", NOW + periods()[name]))
+    assert list((tmp_path / "backups").iterdir()) == []
+
+
+async def test_a_node_that_knows_the_folder_has_no_backup_when_its_time_is_over(tmp_path: Path) -> None:
+    office = new_office(tmp_path / "state", backups=str(tmp_path / "backups"))
+    made = back_up(Home.at(tmp_path), tmp_path / "backups" / "one", NOW)
+    office.now_s = lambda: made.expires_at_s - PRUNE_EVERY_S
+    for job in JOBS:
+        if job.name == "backups":
+            await job.run(office)
+    office.database.close()
     assert list((tmp_path / "backups").iterdir()) == []

@@ -14,7 +14,7 @@ from bootstrap.people.origin import Origin
 from bootstrap.people.sessions import begin_session
 from bootstrap.portal.crossing import TOKEN_HEADER
 from bootstrap.portal.office import Office
-from bootstrap.portal.rights_jobs import erase_due
+from bootstrap.portal.rights_jobs import confirm_erasures, erase_due
 from bootstrap.portal.visit import SESSION_COOKIE
 from bootstrap.rights.deletion import COOLING_OFF_S
 from tests.accounts import everything, make_account, make_host
@@ -156,6 +156,30 @@ async def test_after_a_deletion_nothing_says_who_it_was(office: Office) -> None:
     for word in ("ann@mail.example", "ann of example", "lake", "gpu of ann", "hash of ann", FROM.ip_prefix):
         assert word not in told, word
     assert (await person.browser.http.get("/privacy")).headers["location"].startswith("/sign-in")
+
+
+async def test_a_deletion_is_confirmed_once_it_is_written_down_on_the_other_disk(tmp_path: Path) -> None:
+    office = new_office(tmp_path, erasures_copy=str(tmp_path / "share" / "erasures"))
+    office.now_s = lambda: NOW
+    person = Person(office)
+    await person.ask("/privacy/deletion", "/privacy/deletion")
+    office.now_s = lambda: NOW + COOLING_OFF_S
+    await erase_due(office)
+
+    async def confirmed() -> int:
+        await office.postman.deliver(office.now_s())
+        mails = [path.read_text("utf-8") for path in (tmp_path / "mail").glob("*")]
+        return sum("Your account is deleted" in mail for mail in mails)
+
+    with pytest.raises(OSError, match="No such file"):
+        await confirm_erasures(office)
+    assert await confirmed() == 0
+    (tmp_path / "share").mkdir()
+    await confirm_erasures(office)
+    assert await confirmed() == 1
+    assert office.erasures.copy is not None
+    assert office.erasures.copy.holding([person.id]) == [person.id]
+    office.database.close()
 
 
 @pytest.mark.parametrize("path", ["data", "export", "details", "objection", "consent", "restriction", "deletion"])

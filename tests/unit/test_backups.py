@@ -3,18 +3,21 @@
 import json
 import stat
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from bootstrap.backups import MANIFEST, back_up, prune, read_backup, restore
+from bootstrap.backups import HALF, MANIFEST, back_up, prune, read_backup, restore
 from bootstrap.database import Database, open_database
 from bootstrap.log import Log
 from bootstrap.store import LedgerStore
+from peernet.client.purse import Purse
 from peernet.core.errors import UserError
 from peernet.core.metering import GrantRequest, LaneTerms
 from peernet.core.suite import MixedSuite
 from peernet.node.home import Home
+from tests.issuers import TestIssuer
 
 SUITE = MixedSuite()
 SEED = b"\x01" * 32
@@ -180,16 +183,83 @@ def test_a_damaged_ledger_is_not_called_a_backup(home: Home, tmp_path: Path):
         connection.execute("DELETE FROM entry WHERE position = 2")
     with pytest.raises(UserError, match="damaged"):
         back_up(home, tmp_path / "backup", NOW_S)
-    with pytest.raises(UserError, match="is no backup"):
-        read_backup(tmp_path / "backup")
+    assert not (tmp_path / "backup").exists()
 
 
 def test_backups_past_their_time_are_deleted_and_no_others(home: Home, tmp_path: Path):
     for number, at_s in enumerate((NOW_S, NOW_S + 1000)):
         made = back_up(home, tmp_path / "backups" / str(number), at_s)
     (tmp_path / "backups" / "mine").mkdir()
-    assert prune(tmp_path / "backups", made.expires_at_s - 1) == [tmp_path / "backups" / "0"]
+    assert list(prune(tmp_path / "backups", made.expires_at_s - 1)) == [tmp_path / "backups" / "0"]
     assert sorted(path.name for path in (tmp_path / "backups").iterdir()) == ["1", "mine"]
+
+
+def test_one_backup_that_cannot_be_read_does_not_keep_the_others(home: Home, tmp_path: Path):
+    for name in ("0", "1"):
+        made = back_up(home, tmp_path / "backups" / name, NOW_S)
+    (tmp_path / "backups" / "0" / MANIFEST).write_bytes(b"\xff{")
+    with pytest.raises(UserError, match="cannot be read"):
+        list(prune(tmp_path / "backups", made.expires_at_s))
+    assert [path.name for path in (tmp_path / "backups").iterdir()] == ["0"]
+
+
+def test_a_folder_of_backups_that_is_not_there_is_an_error(tmp_path: Path):
+    with pytest.raises(UserError, match="cannot be read"):
+        list(prune(tmp_path / "share", NOW_S))
+
+
+def test_what_a_link_names_is_not_deleted_twice(home: Home, tmp_path: Path):
+    made = back_up(home, tmp_path / "backups" / "one", NOW_S)
+    (tmp_path / "backups" / "newest").symlink_to("one")
+    assert list(prune(tmp_path / "backups", made.expires_at_s)) == [tmp_path / "backups" / "one"]
+
+
+def test_a_deletion_that_was_interrupted_goes_on(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    made = back_up(home, tmp_path / "backups" / "one", NOW_S)
+
+    def fail(_: Path) -> None:
+        raise PermissionError(13, "not allowed")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("shutil.rmtree", fail)
+        with pytest.raises(UserError, match="cannot be deleted: not allowed"):
+            list(prune(tmp_path / "backups", made.expires_at_s))
+    with pytest.raises(UserError, match="is no backup"):
+        read_backup(tmp_path / "backups" / "one")
+    assert list(prune(tmp_path / "backups", made.expires_at_s)) == [tmp_path / "backups" / "one"]
+    assert list((tmp_path / "backups").iterdir()) == []
+
+
+def test_what_an_interrupted_backup_left_goes_in_time(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def die(_: Path) -> None:
+        raise KeyboardInterrupt
+
+    folder = tmp_path / "backups"
+    with monkeypatch.context() as killed:
+        killed.setattr("bootstrap.backups._ledger_size", die)
+        killed.setattr("shutil.rmtree", lambda *_, **__: None)
+        with pytest.raises(KeyboardInterrupt):
+            back_up(home, folder / "one", NOW_S)
+    assert sorted(path.name for path in (folder / "one").iterdir()) == [HALF, "state"]
+    made = back_up(home, folder / "two", NOW_S + 1)
+    assert list(prune(folder, made.expires_at_s - 2)) == []
+    assert list(prune(folder, made.expires_at_s - 1)) == [folder / "one"]
+
+
+def test_the_purse_of_the_measuring_client_is_kept_for_the_owner_alone(home: Home, tmp_path: Path):
+    inside = Path("measuring", "state", "purse.sqlite")
+    issuer = TestIssuer()
+    with closing(Purse(home.state / inside)) as purse:
+        purse.add_keys("log.example/one", [issuer.key])
+        purse.add_credits(issuer.credits(3))
+        had = purse.balance()
+    back_up(home, tmp_path / "backup", NOW_S)
+    for path in (tmp_path / "backup").rglob("*"):
+        assert not stat.S_IMODE(path.stat().st_mode) & 0o077, path
+    other = Home.at(tmp_path / "other")
+    restore(tmp_path / "backup", other)
+    with closing(Purse(other.state / inside)) as purse:
+        assert purse.balance() == had != {}
 
 
 def test_a_database_in_postgresql_is_dumped_and_put_back(postgres, home: Home, tmp_path: Path):

@@ -154,7 +154,7 @@ def test_every_class_leaves_the_backups_within_its_period(tmp_path: Path):
     open_database(str(home.state / "operator.sqlite"), create=True).close()
     for name, period_s in periods().items():
         back_up(home, tmp_path / "backups" / name, NOW)
-        prune(tmp_path / "backups", NOW + period_s)
+        list(prune(tmp_path / "backups", NOW + period_s))
         assert list((tmp_path / "backups").iterdir()) == [], name
 
 
