@@ -5,7 +5,7 @@ from typing import Final
 from bootstrap.database import Transaction
 from bootstrap.ids import new_id
 from bootstrap.money.journal import house, move, person
-from bootstrap.money.letters import credits_said, write_to
+from bootstrap.money.letters import in_credits_said, write_to
 from bootstrap.money.standing import check_active
 from bootstrap.people.access_log import note_access
 from bootstrap.people.sessions import Origin
@@ -53,6 +53,6 @@ def grant_credits(
     mine = person("granted", account_id)
     move(transaction, key, microcredits, debit=house("given"), credit=mine, about=key, now_s=now_s)
     note_access(transaction, "credits_granted", now_s=now_s, by=by, about=account_id, thing=key, origin=origin)
-    body = f"The operator has given you {credits_said(microcredits)} credits: {reason}"
+    body = f"The operator has given you {in_credits_said(microcredits)}: {reason}"
     write_to(transaction, account_id, "You have been given credits", body, now_s)
     return name

@@ -3,7 +3,7 @@
 from bootstrap.database import Transaction
 from bootstrap.mail.outbox import queue_mail
 
-__all__ = ["credits_said", "money_said", "write_to"]
+__all__ = ["credits_said", "in_credits_said", "money_said", "write_to"]
 
 
 def write_to(transaction: Transaction, account_id: str, subject: str, body: str, now_s: int) -> None:
@@ -18,6 +18,12 @@ def credits_said(microcredits: int) -> str:
     whole, rest = divmod(microcredits, 1_000_000)
     fraction = f"{rest:06d}".rstrip("0")
     return f"{whole}.{fraction}" if fraction else str(whole)
+
+
+def in_credits_said(microcredits: int) -> str:
+    """An amount of credits with its unit: 1 credit, 12.5 credits."""
+    shown = credits_said(microcredits)
+    return f"{shown} {'credit' if shown == '1' else 'credits'}"
 
 
 def money_said(cents: int, currency: str) -> str:

@@ -14,7 +14,7 @@ from bootstrap.database import Transaction
 from bootstrap.ids import new_id
 from bootstrap.money.earnings import Hosts, earnings_of
 from bootstrap.money.journal import balance_of, house, money_book, move, person
-from bootstrap.money.letters import credits_said, money_said, write_to
+from bootstrap.money.letters import in_credits_said, money_said, write_to
 from bootstrap.money.outbox import queue_call, unwatch, watch
 from bootstrap.money.provider import PayeeFact, PayoutFact
 from bootstrap.money.purchases import ProviderDisagrees
@@ -218,7 +218,7 @@ def _post(transaction: Transaction, ours: Payout, key: str, now_s: int) -> None:
     spent, funds = money_book("payouts", ours.currency), money_book("funds", ours.currency)
     move(transaction, f"{key}/money", ours.cents, debit=spent, credit=funds, about=key, now_s=now_s)
     _finish(transaction, ours, "paid", key, now_s)
-    body = f"{money_said(ours.cents, ours.currency)} for {credits_said(ours.microcredits)} credits are on their way."
+    body = f"{money_said(ours.cents, ours.currency)} for {in_credits_said(ours.microcredits)} are on their way."
     write_to(transaction, ours.account_id, "Your payout", body, now_s)
 
 

@@ -16,7 +16,7 @@ from attrs import frozen
 from bootstrap.database import Transaction
 from bootstrap.ids import new_id
 from bootstrap.money.journal import balance_of, house, money_book, move, person
-from bootstrap.money.letters import credits_said, money_said, write_to
+from bootstrap.money.letters import credits_said, in_credits_said, money_said, write_to
 from bootstrap.money.outbox import queue_call, unwatch, watch
 from bootstrap.money.provider import PaymentFact
 from bootstrap.money.settings import MoneyConfig
@@ -102,7 +102,7 @@ def start_purchase(transaction: Transaction, config: MoneyConfig, account_id: st
         now_s=now_s,
         amount=chosen.cents,
         currency=config.currency,
-        description=f"{credits_said(chosen.microcredits)} credits",
+        description=in_credits_said(chosen.microcredits),
     )
     return name
 
@@ -212,7 +212,7 @@ def _go_forward(transaction: Transaction, bought: Purchase, fact: PaymentFact, n
         move(transaction, f"{key}/income", cents, debit=uncleared, credit=income, about=about, now_s=now_s)
         move(transaction, f"{key}/cleared", cents, debit=ours, credit=clearing, about=about, now_s=now_s)
         paid_debt = _give(transaction, bought.account_id, key, bought.microcredits, about, now_s)
-        said = f"{credits_said(bought.microcredits)} credits for {money_said(cents, bought.currency)}"
+        said = f"{in_credits_said(bought.microcredits)} for {money_said(cents, bought.currency)}"
         body = f"Thank you. You have bought {said}."
         if paid_debt:
             body += f"\n\n{credits_said(paid_debt)} of them paid what you owed after an earlier refund or dispute."
@@ -276,7 +276,7 @@ def _take(transaction: Transaction, bought: Purchase, key: str, microcredits: in
     there = min(balance_of(transaction, mine), microcredits)
     if there:
         move(transaction, f"{key}/taken", there, debit=mine, credit=sold, about=about, now_s=now_s)
-    body = f"{credits_said(microcredits)} credits were taken back, since the payment for them went back to you."
+    body = f"We have taken {in_credits_said(microcredits)} back, since the payment for that went back to you."
     if microcredits > there:
         spent = microcredits - there
         move(transaction, f"{key}/owed", spent, debit=debt, credit=sold, about=about, now_s=now_s)

@@ -12,7 +12,7 @@ from attrs import frozen
 
 from bootstrap.database import Transaction
 from bootstrap.ids import new_id
-from bootstrap.money.letters import credits_said, write_to
+from bootstrap.money.letters import in_credits_said, write_to
 from bootstrap.money.outbox import queue_call, unwatch, watch
 from bootstrap.money.provider import SubscriptionFact, period_key
 from bootstrap.money.purchases import add_period
@@ -97,7 +97,7 @@ def start_subscription(transaction: Transaction, config: MoneyConfig, account_id
         now_s=now_s,
         amount=chosen.cents,
         currency=config.currency,
-        description=f"{credits_said(chosen.microcredits)} credits a month",
+        description=f"{in_credits_said(chosen.microcredits)} a month",
     )
     return name
 

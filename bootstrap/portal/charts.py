@@ -163,8 +163,9 @@ def _said(points: Sequence[Point], unit: str) -> str:
     if not known:
         return "There are no values yet."
     values = [point.value for point in known if point.value is not None]
+    many = "1 value" if len(known) == 1 else f"{len(known)} values"
     return (
-        f"{len(known)} values from {known[0].label} to {known[-1].label}, between {_number(min(values))} and "
+        f"{many} from {known[0].label} to {known[-1].label}, between {_number(min(values))} and "
         f"{_number(max(values))} {unit}; the last is {_number(values[-1])} {unit}."
     )
 

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from bootstrap.database import Transaction
 from bootstrap.money.codes import redeem_code
 from bootstrap.money.journal import PERSON_KINDS, balance_of, person
-from bootstrap.money.letters import credits_said
+from bootstrap.money.letters import credits_said, in_credits_said
 from bootstrap.money.purchases import purchase, purchase_owner, purchases_of, start_purchase
 from bootstrap.money.refunds import may_be_regretted, refunds_of, regret_purchase
 from bootstrap.money.settings import MICROCREDITS
@@ -150,7 +150,7 @@ def _chart(days: Sequence[UsageDay], now_s: int) -> Markup | None:
     points = []
     for at_s in range(_first_day_s(now_s), now_s + 1, DAY_S):
         found = by_day.get(at_s, UsageDay(at_s, 0, 0))
-        shown = f"{credits_said(found.withdrawn)} credits"
+        shown = in_credits_said(found.withdrawn)
         if found.returned:
             shown += f", {credits_said(found.returned)} of them came back"
         points.append(Point(day(at_s), (found.withdrawn - found.returned) / MICROCREDITS, shown))

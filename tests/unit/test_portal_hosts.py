@@ -195,7 +195,7 @@ async def test_a_host_is_named_in_public_only_where_its_operator_wants_that(offi
     )
     stranger, browser = browse(office), browse(office, "ann")
     await stranger.open("/status")
-    assert "1 hosts answer now" in stranger.text
+    assert "1 host answers now" in stranger.text
     assert "cellar" not in stranger.text
     await browser.open(f"/hosts/{host}")
     await browser.submit(f"/hosts/{host}/settings", name="<i>Attic</i>", named_in_public="yes")
@@ -344,7 +344,7 @@ async def test_a_forfeiture_waits_for_a_second_operator_and_the_delay(office: Of
     assert taken == [host]
     ann = browse(office, "ann")
     await ann.open(f"/hosts/{host}")
-    assert "1 credits were forfeited" in ann.text
+    assert "1 credit was forfeited" in ann.text
 
 
 async def test_an_auditor_sees_and_decides_nothing(office: Office, host: str):
@@ -387,7 +387,7 @@ async def test_a_registered_host_is_measured_by_itself(office: Office, host: str
     await measure_hosts(office)  # it is not due again
     browser = browse(office)
     await browser.open("/status")
-    assert "1 hosts answer now" in browser.text
+    assert "1 host answers now" in browser.text
     assert "small" in browser.text
     assert one(office, "SELECT tries FROM host_measured") == 1
 
@@ -397,8 +397,8 @@ async def test_the_dashboard_and_the_desk_have_a_card_of_hosts(office: Office, h
     office.database.write(lambda transaction: make_appeal(transaction, sanction, "ann", "It was not so.", NOW_S))
     ann, bob, olga = (browse(office, name) for name in ("ann", "bob", "olga"))
     await ann.open("/dashboard")
-    assert "0 of 1 hosts of yours answer" in ann.text
+    assert "0 of 1 host of yours answers" in ann.text
     await bob.open("/dashboard")
     assert "You run no host here." in bob.text
     await olga.open("/desk")
-    assert "1 appeals and 0 forfeitures wait for a person." in olga.text
+    assert "1 appeal and 0 forfeitures wait for a person." in olga.text
