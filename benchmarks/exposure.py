@@ -218,10 +218,8 @@ def _decisions(name: str, found: Sequence[Seen]) -> Iterator[Figure]:
 
 def _shares(found: Sequence[Seen]) -> Iterator[Figure]:
     divisible = [seen for seen in found if seen.prompt.divisible and seen.sent]
-    shares = [seen.largest_share() for seen in divisible]
     told = [seen.answered.exposure.largest_share for seen in divisible if seen.answered]
     conditions: dict[str, Any] = {
-        "prompts": len(divisible),
         "fragments": sum(seen.fragments for seen in divisible),
         "over_target": [
             seen.prompt.id for seen in divisible if seen.largest_share() > LARGEST_TARGET and not seen.prompt.held_back
@@ -229,13 +227,25 @@ def _shares(found: Sequence[Seen]) -> Iterator[Figure]:
         "over_target_held_back": sum(
             seen.largest_share() > LARGEST_TARGET for seen in divisible if seen.prompt.held_back
         ),
-        "furthest_from_the_receipt": round(max(abs(a - b) for a, b in zip(shares, told, strict=True)), 4),
+        "furthest_from_the_receipt": round(
+            max(abs(s.largest_share() - t) for s, t in zip(divisible, told, strict=True)), 4
+        ),
     }
-    for what, value, target in (
-        ("median", statistics.median(shares), MEDIAN_TARGET),
-        ("largest", max(shares), LARGEST_TARGET),
+    can_be_less = [seen for seen in divisible if seen.prompt.least_share <= LARGEST_TARGET]
+    for what, of, target in (
+        ("median", divisible, MEDIAN_TARGET),
+        ("largest", divisible, LARGEST_TARGET),
+        ("largest_of_split", [seen for seen in divisible if seen.split], LARGEST_TARGET),
+        ("largest_where_parts_allow", can_be_less, LARGEST_TARGET),
+        ("largest_of_split_where_parts_allow", [seen for seen in can_be_less if seen.split], LARGEST_TARGET),
     ):
-        yield _figure(f"share.{what}", value, "share of words", "all words of the prompt", target, conditions)
+        shares = [seen.largest_share() for seen in of]
+        value = statistics.median(shares) if what == "median" else max(shares)
+        over = sum(share > LARGEST_TARGET for share in shares)
+        counted = {"prompts": len(of), "over_largest_target": over}
+        yield _figure(
+            f"share.{what}", value, "share of words", "all words of the prompt", target, conditions | counted
+        )
     named = [seen for seen in found if seen.prompt.names and seen.sent]
     planted = sum(len(seen.prompt.names) for seen in named)
     yield _figure(

@@ -2,10 +2,14 @@
 
 import re
 import tomllib
+from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from attrs import field, frozen
+
+from privacy.exposure import sentence_spans, share
 
 __all__ = ["CORPUS", "Document", "Prompt", "read_prompts"]
 
@@ -33,7 +37,7 @@ class Document:
         return self.before + self.join.join(self.records)
 
 
-@frozen
+@frozen(slots=False)
 class Prompt:
     """One prompt with its labels."""
 
@@ -57,6 +61,35 @@ class Prompt:
     def divisible(self) -> bool:
         """Whether a person would take it apart."""
         return self.kind != "whole"
+
+    @cached_property
+    def least_share(self) -> float:
+        """The share of words that the host of the largest part gets at least, as far as the labels tell.
+
+        A part of tasks goes from its own words to those of the next; what it has in common with others goes with it.
+        """
+        if self.document is not None and self.kind == "shards":
+            instruction = self.text.replace(self.document.text, self.document.before, 1)
+            return max(share(self.text, [f"{instruction}\n{record}"]) for record in self.document.records)
+        places = [_places(self.text, part, self.parts) for part in self.parts]
+        begins = sorted(min(own) for own, _ in places)
+        ends = dict(zip(begins, [*begins[1:], len(self.text)], strict=True))
+        return max(
+            share(self.text, ["\n".join([self.text[min(own) : ends[min(own)]], *_sentences(self.text, common)])])
+            for own, common in places
+        )
+
+
+def _places(text: str, part: Sequence[str], parts: Sequence[Sequence[str]]) -> tuple[list[int], list[int]]:
+    """Where the words of a part begin that no other has, or all of them where it has none, and where the others do."""
+    matches = {words: re.search(re.escape(words), text, re.IGNORECASE) for words in part}
+    found = {words: match.start() for words, match in matches.items() if match is not None}
+    own = [place for words, place in found.items() if sum(words in other for other in parts) == 1]
+    return own or list(found.values()), [place for place in found.values() if own and place not in own]
+
+
+def _sentences(text: str, places: Sequence[int]) -> list[str]:
+    return [text[start:end] for start, end in sentence_spans(text) if any(start <= place < end for place in places)]
 
 
 def read_prompts() -> list[Prompt]:

@@ -19,6 +19,7 @@ from bootstrap.hosts.network import SeenHost
 from bootstrap.hosts.registering import Declared, DeclaredModel, register_host
 from bootstrap.hosts.reports import take_abuse_report, take_service_report
 from bootstrap.hosts.standing import give_strike
+from bootstrap.hosts.trials import record_trial
 from bootstrap.money.earnings import Settlement, count_settlements, cursor_of
 from bootstrap.money.offline import OfflineProvider
 from bootstrap.money.payouts import ask_payout, start_payee
@@ -30,6 +31,7 @@ from bootstrap.rights.choices import object_to
 from bootstrap.rights.contact import write_message
 from bootstrap.rights.requests import file_request
 from peernet.core.host_statements import AbuseReport, ServiceReport, sign
+from peernet.core.host_trials import ANSWERED, TIMED_OUT, HostTrial
 from tests.people_made import FROM, add_account
 from tests.registered_hosts import SUITE, HostKeys, keys_of, registration
 
@@ -40,6 +42,7 @@ DAY_S: Final = 24 * 3600
 HOUR_S: Final = 3600
 PINGS_EVERY_S: Final = HOUR_S
 REPORTS_EVERY_S: Final = 6 * HOUR_S
+TRIALS_EVERY_S: Final = 4 * HOUR_S
 CREDIT: Final = 1_000_000
 LOG: Final = "alder.example/peernet"
 
@@ -166,6 +169,17 @@ class _Month:
             seen[key] = SeenHost(machine.region, {each.name: each.digest for each in machine.declared.models})
         self.write(record_round, measured, seen, self.now_s)
 
+    def is_asked(self, machine: Machine, day: int) -> None:
+        """One question of the node's own, to see how fast it is: a little slower than the host says."""
+        swing = 1.1 + 0.2 * math.sin(day * 1.1 + self.now_s + machine.number)
+        gap_s = machine.inter_token_ms * swing / 1000
+        prompt_tokens = 20 + self.now_s // TRIALS_EVERY_S * 37 % 150
+        first_token_s = machine.first_token_ms * swing * (0.9 + prompt_tokens / 900) / 1000
+        trial = HostTrial(ANSWERED, prompt_tokens, 60, first_token_s, 59, 59 * gap_s, 3 * gap_s, 300)
+        down = day == machine.down_on and 2 <= self.now_s % DAY_S // HOUR_S < 9
+        model = machine.declared.models[0].name
+        self.write(record_trial, self.hosts[machine.name], model, HostTrial(TIMED_OUT) if down else trial, self.now_s)
+
     def reports(self, machine: Machine, day: int) -> None:
         """What a host says of its last hours."""
         share = REPORTS_EVERY_S / DAY_S * (1 + 0.4 * math.sin(day * 0.9 + machine.number))
@@ -222,6 +236,9 @@ class _Month:
         while self.now_s < end_s:
             self.now_s = (self.now_s // PINGS_EVERY_S + 1) * PINGS_EVERY_S
             self.is_measured(day)
+            if self.now_s % TRIALS_EVERY_S == 0:
+                for machine in MACHINES:
+                    self.is_asked(machine, day)
             if self.now_s % REPORTS_EVERY_S == 0:
                 for machine in MACHINES:
                     self.reports(machine, day)

@@ -6,13 +6,15 @@ import pytest
 from attrs import evolve
 
 from benchmarks.exposure import Seen, answer_of, measure
-from benchmarks.exposure_prompts import read_prompts
+from benchmarks.exposure_prompts import Document, read_prompts
 from peernet.client.events import Answered
 from privacy.detection import Detector
 from privacy.exposure import ExposureReceipt
 
 PROMPTS = {prompt.id: prompt for prompt in read_prompts()}
 WORKED_ON = [prompt for prompt in PROMPTS.values() if not prompt.held_back]
+TABLE = next(p for p in WORKED_ON if p.merge == "text" and p.document is not None and ";" in p.document.before)
+TASKS = next(p for p in WORKED_ON if p.kind == "tasks" and len(p.parts) == 3)
 
 
 def test_the_corpus_is_large_mixed_and_labelled() -> None:
@@ -46,13 +48,24 @@ def test_a_label_speaks_of_its_prompt(name: str) -> None:
     assert "<<" not in prompt.text
 
 
+def test_the_least_share_is_that_of_the_largest_part_with_what_it_needs() -> None:
+    text = "Our bakery sells rye. Name one bread. Draft two long friendly letters about yeast. Count sheep."
+    alone = evolve(TASKS, text=text, parts=(("one bread",), ("long friendly letters",), ("Count sheep",)))
+    assert alone.least_share == pytest.approx(4 / 14)
+    needing = evolve(alone, parts=(("bakery", "one bread"), ("bakery", "long friendly letters"), ("Count sheep",)))
+    assert needing.least_share == pytest.approx(7 / 14)
+
+
+def test_the_least_share_of_a_text_is_that_of_its_longest_record_with_the_instruction() -> None:
+    document = Document(("Four words of yeast.", "Rye bread, wheat bread, oat bread."), "\n")
+    text = f"Translate into Polish:\n{document.text}"
+    prompt = evolve(TABLE, text=text, document=document, parts=tuple((record,) for record in document.records))
+    assert prompt.least_share == pytest.approx(8 / 11)
+
+
 def answered(text: str) -> Answered:
     receipt = ExposureReceipt((), "tasks", "standard", "private")
     return Answered(text, receipt, (), {}, "log", 0, None, 0.0)
-
-
-TABLE = next(p for p in WORKED_ON if p.merge == "text" and p.document is not None and ";" in p.document.before)
-TASKS = next(p for p in WORKED_ON if p.kind == "tasks" and len(p.parts) == 3)
 
 
 @pytest.mark.parametrize(

@@ -2,22 +2,27 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
+from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.exposure_prompts import read_prompts
 from peernet.core.errors import UserError
 from privacy.mention import Mention
-from privacy.planning import ChatMessage, ExposurePolicy, Level, Plan, PlanRefused, _deciding, _judge, plan
+from privacy.planning import ChatMessage, ExposurePolicy, Level, Plan, PlanRefused, _deciding, _judge, merge, plan
 from privacy.planning._atoms import MAX_CHARS, atoms_of
-from privacy.planning._deciding import Division
-from privacy.planning._judge import DESCRIPTION, MODEL_FOLDER, WEIGHTS, Trees, Verdict, load, packaged
+from privacy.planning._deciding import Division, by_rules
+from privacy.planning._dividing import Group
+from privacy.planning._judge import DESCRIPTION, MODEL_FOLDER, WEIGHTS, Judge, Trees, Verdict, load, packaged
+from privacy.planning._measures import LABELS
+from privacy.planning._narrowing import CUT_OVER
+from privacy.planning._source import Source
 from privacy.planning._traits import hashed, read, traits_of
 from training.planning import train as train_module
 from training.planning.composing import composed
@@ -102,56 +107,162 @@ def test_what_is_joined_without_a_mark_goes_to_different_hosts() -> None:
         assert sum(words in fragment.prompt.text for fragment in made.fragments) == 1
 
 
-def test_a_context_goes_to_every_task_and_a_wish_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def with_judge(monkeypatch: pytest.MonkeyPatch, divisible: float, shards: float = -5.0, **more: object) -> None:
+    class Sure(Judge):
+        def verdict(self, text: str, holds: Sequence[tuple[int, int]] = ()) -> Verdict | None:
+            said = packaged().verdict(text, holds)
+            return None if said is None else evolve(said, divisible=divisible, shards=shards, **more)
+
+    monkeypatch.setattr(_deciding, "packaged", lambda: Sure({}, {}, {}))
+
+
+def without_rules(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rules keep everything whole."""
     monkeypatch.setattr(_deciding, "by_rules", lambda *_: Division(why_whole="dependent"))
-    made = planned(
-        "Context: we are a small bakery in Leeds that opens on Sundays.\n"
-        "- write a post about our new rye bread\n- answer a guest who found a hair in a bun\n"
-        "- a sign for the door about the queue\nKeep all of them friendly and short."
-    )
-    assert made.mode == "tasks"
-    for words in ("small bakery in Leeds", "friendly and short"):
-        assert all(words in fragment.prompt.text for fragment in made.fragments)
-
-
-def verdict_of(text: str, *, divisible: float, shards: float = -5.0) -> Verdict:
-    said = packaged().verdict(text)
-    assert said is not None
-    return Verdict(said.message, said.labels, said.places, said.first, divisible, shards)
-
-
-def with_judge(monkeypatch: pytest.MonkeyPatch, divisible: float, shards: float = -5.0) -> None:
-    class Judge:
-        def verdict(self, text: str, holds: object = ()) -> Verdict:
-            return verdict_of(text, divisible=divisible, shards=shards)
-
-    monkeypatch.setattr(_deciding, "packaged", Judge)
 
 
 def test_what_the_rules_divide_stays_whole_where_the_judge_takes_it_for_one_matter(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     text = "1. Name three noble gases.\n2. Write a haiku about rust.\n3. Why do cats purr?"
-    with_judge(monkeypatch, divisible=5.0)
+    with_judge(monkeypatch, divisible=_deciding.KEEP_UNDER + 0.1)
     assert planned(text).mode == "tasks"
-    with_judge(monkeypatch, divisible=0.0)
+    with_judge(monkeypatch, divisible=_deciding.KEEP_UNDER - 0.1)
     assert planned(text).why_whole == "one_matter"
     assert planned(text).reason == "one matter"
 
 
-def test_between_the_bounds_the_rules_decide(monkeypatch: pytest.MonkeyPatch) -> None:
-    between = (_deciding.KEEP_UNDER + _deciding.DIVIDE_OVER) / 2
-    with_judge(monkeypatch, divisible=between)
-    assert planned("1. Name three noble gases.\n2. Write a haiku about rust.\n3. Why do cats purr?").mode == "tasks"
-    with_judge(monkeypatch, divisible=between)
-    assert planned(TASKS.replace(", also", " and")).mode == planned_by_rules(TASKS.replace(", also", " and"))
+def test_what_the_rules_keep_whole_is_divided_where_the_judge_is_sure(monkeypatch: pytest.MonkeyPatch) -> None:
+    without_rules(monkeypatch)
+    with_judge(monkeypatch, divisible=_deciding.DIVIDE_OVER + 0.1)
+    assert planned(TASKS).mode == "tasks"
+    with_judge(monkeypatch, divisible=_deciding.DIVIDE_OVER - 0.1)
+    assert planned(TASKS).why_whole == "dependent"
 
 
-def planned_by_rules(text: str) -> str:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_deciding, "DIVIDE_OVER", 1e9)
-        patch.setattr(_deciding, "KEEP_UNDER", -1e9)
-        return planned(text).mode
+def test_where_the_rules_give_a_host_too_much_the_judge_may_give_it_less(monkeypatch: pytest.MonkeyPatch) -> None:
+    haiku, cats = places_of(THREE, "Write a haiku", "Why do cats")
+    with_judge(monkeypatch, divisible=5.0, first=0, places={haiku: 5.0, cats: 5.0})
+    joined = by_rules(Source([ChatMessage("user", THREE)], [()]), 8, ExposurePolicy())
+    first, second, third = joined.groups
+    joined = evolve(joined, groups=(Group([*first.tasks, *second.tasks], set()), third))
+    monkeypatch.setattr(_deciding, "by_rules", lambda *_: joined)
+    assert len(planned(THREE).fragments) == 3
+    assert len(planned(THREE, ExposurePolicy(max_share=0.9)).fragments) == 2
+
+
+def places_of(text: str, *words: str) -> list[int]:
+    """The atoms that begin with some words."""
+    starts = [atom.start for atom in atoms_of(text)]
+    return [starts.index(text.index(one)) for one in words]
+
+
+THREE = (
+    "Name three noble gases.\nWrite a haiku about rust in the harbour of Gdynia.\nWhy do cats purr when they sleep?"
+)
+
+
+def test_a_matter_that_is_too_large_is_cut_where_another_one_may_begin(monkeypatch: pytest.MonkeyPatch) -> None:
+    without_rules(monkeypatch)
+    haiku, cats = places_of(THREE, "Write a haiku", "Why do cats")
+    unsure = CUT_OVER + 0.1
+    with_judge(monkeypatch, divisible=5.0, first=0, places={haiku: 1.0, cats: unsure})
+    assert [fragment.prompt.text for fragment in planned(THREE).fragments] == THREE.split("\n")
+    loose = planned(THREE, ExposurePolicy(max_share=0.9))
+    assert [fragment.prompt.text for fragment in loose.fragments] == THREE.split("\n", 1)
+
+
+def test_a_matter_is_not_cut_where_hardly_another_one_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    without_rules(monkeypatch)
+    haiku, cats = places_of(THREE, "Write a haiku", "Why do cats")
+    with_judge(monkeypatch, divisible=5.0, first=0, places={haiku: 1.0, cats: CUT_OVER - 0.1})
+    made = planned(THREE)
+    assert [fragment.prompt.text for fragment in made.fragments] == THREE.split("\n", 1)
+    assert made.exceeds_max_share
+    assert any("more than the policy's share" in notice for notice in made.notices)
+
+
+LETTER = "\n\n".join(
+    f"The {thing} in flat {number} has been broken since the storm, and nobody from the office came to look at it."
+    for number, thing in enumerate(("window", "boiler", "front door", "kitchen tap", "balcony rail", "lift"), start=1)
+)
+LONG_AMONG_SHORT = f"1. What is rust?\n2. Translate this letter into Polish:\n\n{LETTER}"
+
+
+def test_a_task_over_a_long_text_goes_in_runs_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    without_rules(monkeypatch)
+    (letter,) = places_of(LONG_AMONG_SHORT, "2. Translate")
+    with_judge(monkeypatch, divisible=5.0, first=0, places={letter: 5.0})
+    made = planned(LONG_AMONG_SHORT)
+    rust, *runs = [fragment.prompt.text for fragment in made.fragments]
+    assert (made.mode, rust) == ("tasks", "What is rust?")
+    assert len(runs) > 1
+    assert all("Translate this letter into Polish:" in run for run in runs)
+    assert [sum(line in run for run in runs) for line in LETTER.split("\n\n")] == [1] * 6
+    assert not made.exceeds_max_share
+    assert made.reason == f"a task of one instruction over 6 paragraphs, in {len(runs)} runs"
+
+
+def test_the_answers_to_a_task_in_runs_stand_under_its_heading_as_its_text_did(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (letter,) = places_of(LONG_AMONG_SHORT, "2. Translate")
+    with_judge(monkeypatch, divisible=5.0, first=0, places={letter: 5.0})
+    made = planned(LONG_AMONG_SHORT)
+    answers = {0: "Iron oxide.", **{n: f"Run {n}." for n in range(1, len(made.fragments))}}
+    runs = "\n\n".join(f"Run {n}." for n in range(1, len(made.fragments)))
+    translated = f"**2. Translate this letter into Polish:**\n\n{runs}"
+    assert merge(made, answers) == f"**1. What is rust?**\n\nIron oxide.\n\n{translated}"
+
+
+def test_who_only_leads_in_is_left_out_where_a_host_gets_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    without_rules(monkeypatch)
+    lead = "It rained all day so I have three things for you."
+    text = f"{lead} Why do cats purr? Write a haiku about rust in the harbour of Gdynia."
+    cats, haiku = places_of(text, "Why do cats", "Write a haiku")
+    with_judge(monkeypatch, divisible=5.0, first=cats, places={haiku: 5.0}, labels=(LABELS.index("context"), 1, 1))
+    assert all(lead in fragment.prompt.text for fragment in planned(text, ExposurePolicy(max_share=0.9)).fragments)
+    assert planned(text, ExposurePolicy(max_share=0.6)).fragments[1].prompt.text == text.split("? ")[1]
+
+
+def test_a_context_goes_to_every_task_and_a_wish_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = (
+        "Context: we are a small bakery in Leeds that opens on Sundays.",
+        "- write a post about our new rye bread",
+        "- answer a guest who found a hair in a bun",
+        "- a sign for the door about the queue",
+        "Keep all of them friendly and short.",
+    )
+    text = "\n".join(lines)
+    starts = places_of(text, *lines)
+    said = dict(zip(starts, ("context", "task", "task", "task", "wish"), strict=True))
+    labels = tuple(LABELS.index(said.get(place, "goes_on")) for place in range(len(atoms_of(text))))
+    without_rules(monkeypatch)
+    with_judge(monkeypatch, divisible=5.0, first=starts[1], places=dict.fromkeys(starts[2:4], 5.0), labels=labels)
+    made = planned(text)
+    assert len(made.fragments) == 3
+    for words in ("small bakery in Leeds", "friendly and short"):
+        assert all(words in fragment.prompt.text for fragment in made.fragments)
+
+
+def test_what_is_told_in_a_matter_goes_to_it_and_to_those_behind_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    without_rules(monkeypatch)
+    text = "Why do cats purr?\nWe moved to Gdynia in May.\nName a museum for children.\nName a quiet beach."
+    labels = tuple(LABELS.index(label) for label in ("task", "context", "task", "task"))
+    with_judge(monkeypatch, divisible=5.0, first=0, places={2: 5.0, 3: 5.0}, labels=labels)
+    told = ["moved to Gdynia" in fragment.prompt.text for fragment in planned(text).fragments]
+    assert told == [True, True, True]
+    with_judge(monkeypatch, divisible=5.0, first=0, places={1: 5.0, 3: 5.0}, labels=(1, 1, 2, 1))
+    told = ["a museum" in fragment.prompt.text for fragment in planned(text).fragments]
+    assert told == [False, True, True]
+
+
+def test_who_asks_for_the_poem_goes_where_a_poem_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    without_rules(monkeypatch)
+    text = "Write a poem about the sea.\nWhy do cats purr?\nTranslate the poem into Polish."
+    with_judge(monkeypatch, divisible=5.0, first=0, places={1: 5.0, 2: 5.0})
+    sea, cats, poem = text.split("\n")
+    assert [fragment.prompt.text for fragment in planned(text).fragments] == [f"{sea}\n\n{poem}", cats]
 
 
 def test_what_speaks_of_all_that_was_said_is_never_parted_from_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from benchmarks.exposure_prompts import Prompt, read_prompts
 from privacy.planning._atoms import MAX_ATOMS, MAX_CHARS, atoms_of
+from privacy.planning._kinds import announces_tasks, kind_of
 from privacy.planning._measures import LABELS
 from privacy.planning._traits import Read, hashed, opening_traits, read, traits_of
 from training.planning.corpus import Labelled, Part
@@ -19,6 +20,7 @@ __all__ = ["Example", "examples_of", "older"]
 TASK: Final = LABELS.index("task")
 RECORD: Final = LABELS.index("record")
 GOES_ON: Final = LABELS.index("goes_on")
+_WITHIN_SENTENCE: Final = frozenset({"comma", "and", "word", "run", "dash"})
 _BETWEEN: Final = " \t\n,;:.-–—/|+"
 """What may stand between the mark of a part and the atom that begins it."""
 
@@ -88,7 +90,7 @@ def examples_of(prompts: Sequence[Labelled], weight: float = 1.0) -> list[Exampl
 def older() -> list[Labelled]:
     """The prompts of the exposure corpus that the rules were written with; never those that are held back.
 
-    Of their tasks only some words are known, so that they have no parts.
+    Of their tasks only some words are known: a matter begins with the sentence that they stand in.
     """
     return [_relabelled(prompt) for prompt in read_prompts() if not prompt.held_back]
 
@@ -107,4 +109,36 @@ def _relabelled(prompt: Prompt) -> Labelled:
         behind = prompt.text[place:]
         if behind.strip():
             parts.append(Part("instruction", place + len(behind) - len(behind.lstrip()), len(prompt.text)))
+    if prompt.kind == "tasks":
+        parts = _matters_of(prompt)
     return Labelled(prompt.kind, prompt.text, tuple(parts), "older")
+
+
+def _matters_of(prompt: Prompt) -> list[Part]:
+    """The tasks of a prompt of which some words are known; none where these are out of order, or in one sentence."""
+    atoms = atoms_of(prompt.text)
+    begins: list[int] = []
+    last = -1
+    for part in prompt.parts:
+        own = [words for words in part if sum(words in other for other in prompt.parts) == 1]
+        places = [prompt.text.casefold().find(words.casefold()) for words in own]
+        if not places or min(places) < 0:
+            return []
+        holding = max(n for n, atom in enumerate(atoms) if atom.start <= min(places))
+        begin = holding
+        while begin > last + 1 and atoms[begin].joint in _WITHIN_SENTENCE:
+            begin -= 1
+        if begin <= last:
+            return []
+        begins.append(begin)
+        last = max(n for n, atom in enumerate(atoms) if atom.start <= max(places))
+    if begins != sorted(set(begins)):
+        return []
+    starts = [atoms[begin].start for begin in begins]
+    leads = [(prompt.text[atom.start : atom.end], atom) for atom in atoms[: begins[0]]]
+    parts = [
+        Part("social" if kind_of(said) == "courtesy" or announces_tasks(said) else "context", atom.start, atom.end)
+        for said, atom in leads
+    ]
+    ends = [*starts[1:], len(prompt.text)]
+    return [*parts, *(Part("task", a, a + len(prompt.text[a:b].rstrip())) for a, b in zip(starts, ends, strict=True))]

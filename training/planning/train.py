@@ -102,21 +102,42 @@ def train(examples: Sequence[Example]) -> Trained:
         for example, own, number in zip(examples, told, folds, strict=True):
             if number == fold:
                 own.proposed, own.doubted = part.of_atoms(example.message)
-                own.signs = signs(example.message, own.proposed, own.doubted)
+                own.signs = _signs_of(example, own)
                 own.numbers = part.of_message(example.message, own.proposed, own.doubted, {})
     for fold in range(FOLDS):
         grown = _place_trees([(e, t) for e, t, n in zip(examples, told, folds, strict=True) if n != fold])
-        for own, number in zip(told, folds, strict=True):
+        part = Judge({}, {"doubt": grown}, {"place": asked_of_places(told)})
+        for example, own, number in zip(examples, told, folds, strict=True):
             if number == fold:
-                scores = [grown.score([numbers[name] for name in sorted(numbers)]) for _, numbers in own.signs]
-                own.numbers = with_places(own.numbers, scores)
+                places = part.of_places(example.message, own.proposed, own.doubted, "doubt")
+                own.numbers = with_places(own.numbers, list(places.values()))
     asked = tuple(sorted(told[0].numbers))
-    trees = _message_trees(examples, told, asked) | {"place": _place_trees(list(zip(examples, told, strict=True)))}
+    shown = list(zip(examples, told, strict=True))
+    trees = _message_trees(examples, told, asked) | {
+        "doubt": _place_trees(shown),
+        "place": _place_trees([(example, own) for example, own in shown if example.labelled.mode == "tasks"]),
+    }
     return Trained(
         examples,
         Judge(_linear(examples), trees, {"place": asked_of_places(told), "divisible": asked, "shards": asked}),
         told,
     )
+
+
+def _signs_of(example: Example, told: Told) -> list[tuple[int, dict[str, float]]]:
+    """The numbers of each place, where matters begin as they truly do."""
+    found: list[tuple[int, dict[str, float]]] = []
+
+    def begins(place: int, numbers: dict[str, float]) -> bool:
+        found.append((place, numbers))
+        return _begins_at(example, place)
+
+    signs(example.message, told.proposed, told.doubted, begins)
+    return found
+
+
+def _begins_at(example: Example, place: int) -> bool:
+    return bool(example.labelled.parts) and bool(example.allowed[place, TASK])
 
 
 def _short(examples: Sequence[Example]) -> list[Example]:
@@ -172,7 +193,7 @@ def _place_trees(shown: Sequence[tuple[Example, Told]]) -> Trees:
             continue
         for place, numbers in told.signs:
             rows.append([numbers[name] for name in sorted(numbers)])
-            labels.append(bool(example.labelled.parts) and bool(example.allowed[place, TASK]))
+            labels.append(_begins_at(example, place))
             weights.append(example.weight)
     return _bagged(np.array(rows), np.array(labels, dtype=float), np.array(weights), PLACE_TREES)
 

@@ -81,11 +81,17 @@ def _structure_tuple(value: object, kind: Any) -> object:
 def _structure_attrs(value: object, kind: Any) -> object:
     if type(value) is not list:
         raise TypeError(f"expected an array, got {type(value).__name__}")
-    fields = attrs.fields(kind)
+    fields = _fields(kind)
     if len(value) != len(fields):
         raise ValueError(f"{kind.__name__} has {len(fields)} fields, got {len(value)}")
+    return kind(*[structure(item, wanted) for item, (structure, wanted) in zip(value, fields, strict=True)])
+
+
+@cache
+def _fields(kind: type) -> tuple[tuple[Callable[[object, Any], object], Any], ...]:
+    """How each field of an attrs class is read, and as what: looked up once, which takes longer than reading it."""
     converter = _converter()
-    return kind(*(converter.structure(item, field.type) for item, field in zip(value, fields, strict=True)))
+    return tuple((converter.get_structure_hook(field.type), field.type) for field in attrs.fields(kind))
 
 
 def _is_optional(kind: Any) -> bool:

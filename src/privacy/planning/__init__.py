@@ -17,7 +17,8 @@ them, `_sharding` makes of these what `_planner` plans.
 
 Beside the rules stands a small trained judge (`_deciding` says which of the two holds): `_atoms` cuts a message by its
 marks alone, `_traits`, `_signs` and `_measures` say what can be seen of it, `_judge` what follows, and `_judged` makes
-the same groups and segments of it. How it was trained: `training/planning`.
+the same groups and segments of it. `_narrowing` cuts further what one host would get too much of. How the judge was
+trained: `training/planning`.
 
 Rules (promise P3; design section 6, steps 4 and 6):
 
@@ -41,6 +42,9 @@ Rules (promise P3; design section 6, steps 4 and 6):
 
 8. The judge may keep whole what the rules would divide, and, where it is sure, divide what they would keep. In doubt
    a request stays whole.
+
+9. Tasks of which one is over `max_share` are cut further where their own content allows it, and lose what none of them
+   needs. Where that is not enough, the plan says so.
 
 Shares are taken before masking, and so are upper bounds of what the receipt will say.
 """

@@ -23,11 +23,11 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from attrs import frozen
+from attrs import field, frozen
 
 from peernet.core.errors import UserError
 from privacy.planning._atoms import MAX_ATOMS, MAX_CHARS, atoms_of
-from privacy.planning._measures import measures, with_places
+from privacy.planning._measures import LABELS, measures, with_places
 from privacy.planning._signs import places_of, signs
 from privacy.planning._traits import Read, hashed, opening_traits, read, traits_of
 
@@ -41,7 +41,11 @@ DESCRIPTION: Final = "model.json"
 DEPTH: Final = 3
 """Of each tree."""
 LINEAR: Final = ("proposing", "doubting", "opening")
-TREES: Final = ("place", "divisible", "shards")
+TREES: Final = ("doubt", "place", "divisible", "shards")
+WISH: Final = LABELS.index("wish")
+WISH_OVER: Final = 0.35
+PLACE_OVER: Final = 0.0
+"""The log odds over which a matter begins at a place."""
 
 
 @frozen(eq=False)
@@ -72,8 +76,10 @@ class Verdict:
     message: Read
     labels: tuple[int, ...]
     """What each atom most likely is, by its number in `LABELS`."""
+    chances: Sequence[Sequence[float]] = field(repr=False)
+    """How likely each label is of each atom."""
     places: Mapping[int, float]
-    """The atoms at which a second matter may begin, with the log odds that it does."""
+    """The atoms at which a further matter may begin, with the log odds that it does if the request is divided."""
     first: int
     """The atom at which the first matter begins."""
     divisible: float
@@ -99,14 +105,13 @@ class Judge:
             return None
         message = read(text, atoms)
         proposed, doubted = self.of_atoms(message)
-        places = self.of_places(message, proposed, doubted)
-        numbers = self.of_message(message, proposed, doubted, places)
+        numbers = self.of_message(message, proposed, doubted, self.of_places(message, proposed, doubted, "doubt"))
+        places = self.of_places(message, proposed, doubted, "place")
         row = [numbers.get(name, 0.0) for name in self.names["divisible"]]
-        labels = tuple(max(range(len(chances)), key=chances.__getitem__) for chances in proposed)
+        labels = tuple(label_of(chances) for chances in proposed)
         first = next(iter(places_of(proposed, doubted)), 0)
-        return Verdict(
-            message, labels, places, first, self.trees["divisible"].score(row), self.trees["shards"].score(row)
-        )
+        divisible, shards = self.trees["divisible"].score(row), self.trees["shards"].score(row)
+        return Verdict(message, labels, proposed, places, first, divisible, shards)
 
     def of_atoms(self, message: Read) -> tuple[list[list[float]], list[list[float]]]:
         """How likely each label is of each atom, as proposed and as doubted."""
@@ -117,13 +122,20 @@ class Judge:
         return proposed, doubted
 
     def of_places(
-        self, message: Read, proposed: Sequence[Sequence[float]], doubted: Sequence[Sequence[float]]
+        self, message: Read, proposed: Sequence[Sequence[float]], doubted: Sequence[Sequence[float]], trees: str
     ) -> dict[int, float]:
-        """The log odds of each place."""
-        return {
-            place: self.trees["place"].score([numbers[name] for name in self.names["place"]])
-            for place, numbers in signs(message, proposed, doubted)
-        }
+        """The log odds of each place; what is said of one depends on where those before it begin a matter.
+
+        The trees `place` have learned from divisible requests alone, `doubt` from all.
+        """
+        found: dict[int, float] = {}
+
+        def begins(place: int, numbers: dict[str, float]) -> bool:
+            found[place] = self.trees[trees].score([numbers[name] for name in self.names["place"]])
+            return found[place] > PLACE_OVER
+
+        signs(message, proposed, doubted, begins)
+        return found
 
     def of_message(
         self,
@@ -144,6 +156,13 @@ class Judge:
     def _sums(self, name: str, buckets: Sequence[int]) -> list[float]:
         found: list[float] = (self.linear[name][list(buckets)].sum(axis=0) / math.sqrt(len(buckets))).tolist()
         return found
+
+
+def label_of(chances: Sequence[float]) -> int:
+    """The likeliest label; what may well be wished for all is taken for that, since it then reaches every host."""
+    if chances[WISH] >= WISH_OVER:
+        return WISH
+    return max(range(len(chances)), key=chances.__getitem__)
 
 
 def _chances(sums: Sequence[float]) -> list[float]:

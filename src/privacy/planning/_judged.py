@@ -4,8 +4,10 @@ Rules:
 
 1. A matter begins at the first place, and at each other whose log odds are over `PLACE_OVER`; at the likeliest one if
    none is. What stands between two of them stays together, in doubt, whatever it looks like.
-2. What is told before the first matter, and what is wished for all, goes to every host; a greeting to nobody.
-3. What speaks of all that was said before ("combine them") is never parted from it: then there is no division.
+2. What is told goes to the matter that it is told in and to all that follow; what is wished for all, to all;
+   greetings and thanks to nobody.
+3. What speaks of all that was said before ("combine them") is never parted from it: then there is no division. What
+   speaks of "the poem" goes with the matter that asks for "a poem".
 4. An instruction stands before the records, or behind them, or both; what lies between is the text.
 """
 
@@ -15,16 +17,18 @@ from typing import Final
 
 from privacy.planning._atoms import MARK, Atom
 from privacy.planning._dividing import Group
-from privacy.planning._judge import Verdict
+from privacy.planning._judge import PLACE_OVER, Verdict
 from privacy.planning._kinds import Kind, first_word, is_generic, kind_of
 from privacy.planning._measures import LABELS
 from privacy.planning._piecewise import Manner, Way, manner_of
-from privacy.planning._references import reference_of
+from privacy.planning._references import made_by, meant_by, reference_of
 from privacy.planning._segments import Segments, instructions_of, lines_of, material_lines
 from privacy.planning._units import Unit
 from privacy.planning._words import CREATING
 
-PLACE_OVER: Final = 0.0
+TAIL_OVER: Final = 0.25
+"""How likely what stands behind a text must be of its instruction."""
+_OF_INSTRUCTION: Final = tuple(LABELS.index(name) for name in ("instruction", "wish", "social"))
 _LISTING: Final = re.compile(
     r"\W*(?:please\s+)?(?:extract|list|find|pull|pick|collect|get|which|who|what|name|identify|gather|note|search|show)\b",
     re.IGNORECASE,
@@ -33,9 +37,17 @@ _SUMMING: Final = re.compile(r"\b(?:summar\w+|condense|tl;?dr|gist|sum up|recap)
 _KINDS: Final[dict[str, Kind]] = {"wish": "remark", "context": "context"}
 
 
-def groups_of(text: str, verdict: Verdict) -> tuple[list[Unit], list[Group]]:
+def begins_of(verdict: Verdict) -> list[int]:
+    """The atoms at which matters begin; fewer than two are no division."""
+    later = [place for place, score in verdict.places.items() if score > PLACE_OVER]
+    if not later and verdict.places:
+        later = [max(verdict.places, key=lambda place: verdict.places[place])]
+    begins = [verdict.first, *later]
+    return begins[1:] if len(begins) > 2 and _only_tells(verdict, *begins[:2]) else begins
+
+
+def groups_of(text: str, verdict: Verdict, begins: Sequence[int]) -> tuple[list[Unit], list[Group]]:
     """The units of a message and the groups that different hosts may get; fewer than two groups are no division."""
-    begins = _begins(verdict)
     units: list[Unit] = []
     owners: list[int] = []
     for number, (start, end) in enumerate(zip(begins, [*begins[1:], len(verdict.labels)], strict=True)):
@@ -44,23 +56,33 @@ def groups_of(text: str, verdict: Verdict) -> tuple[list[Unit], list[Group]]:
             owners.append(number)
     leading = [_leading(text, verdict, place) for place in range(begins[0])] if begins else []
     units[:0], owners[:0] = leading, [-1] * len(leading)
-    shared = {n for n, unit in enumerate(units) if unit.kind in {"context", "remark"}}
-    groups = [
-        Group([n for n, unit in enumerate(units) if owners[n] == number and unit.kind == "task"], set(shared))
-        for number in range(len(begins))
-    ]
+    wished = {n for n, unit in enumerate(units) if unit.kind == "remark"}
+    groups = []
+    for number in range(len(begins)):
+        own = [n for n, unit in enumerate(units) if owners[n] == number and unit.kind == "task"]
+        told = {n for n, unit in enumerate(units) if owners[n] <= number and unit.kind == "context"}
+        groups.append(Group(own, wished | told))
     for group in groups[1:]:
         if any(reference_of(units[task]) == "all" for task in group.tasks):
             return units, groups[:1]
-    return units, groups
+    return units, _joined(units, groups)
 
 
-def _begins(verdict: Verdict) -> list[int]:
-    later = [place for place, score in verdict.places.items() if score > PLACE_OVER]
-    if not later and verdict.places:
-        later = [max(verdict.places, key=lambda place: verdict.places[place])]
-    begins = [verdict.first, *later]
-    return begins[1:] if len(begins) > 2 and _only_tells(verdict, *begins[:2]) else begins
+def _joined(units: Sequence[Unit], groups: Sequence[Group]) -> list[Group]:
+    """The groups, those together of which a later one speaks of what an earlier one makes."""
+    found: list[Group] = []
+    made: list[set[str]] = []
+    for group in groups:
+        said = " ".join(units[task].text for task in group.tasks)
+        meant = meant_by(said)
+        maker = next((place for place, stems in enumerate(made) if stems & meant), None)
+        if maker is None:
+            found.append(group)
+            made.append(set(made_by(said)))
+        else:
+            found[maker].tasks = sorted([*found[maker].tasks, *group.tasks])
+            made[maker] |= made_by(said)
+    return found
 
 
 def _only_tells(verdict: Verdict, first: int, following: int) -> bool:
@@ -75,7 +97,9 @@ def _parts(verdict: Verdict, start: int, end: int) -> list[tuple[int, int, Kind]
     found: list[tuple[int, int, Kind]] = [(start, start + 1, "task")]
     for place in range(start + 1, end):
         label = LABELS[verdict.labels[place]]
-        kind = found[-1][2] if label == "goes_on" else _KINDS.get(label, "task")
+        kind: Kind = found[-1][2] if label == "goes_on" else _KINDS.get(label, "task")
+        if label == "social" and verdict.message.seen[place].kind == "courtesy":
+            kind = "courtesy"
         if kind == found[-1][2]:
             found[-1] = (found[-1][0], place + 1, kind)
         else:
@@ -107,9 +131,10 @@ def segments_of(text: str, verdict: Verdict) -> Segments | None:
     first = names.index("record")
     last = len(names)
     for place in range(len(names) - 1, first, -1):
-        if names[place] in {"instruction", "wish", "social"} and atoms[place].joint in {"line", "blank", "rule"}:
+        asks = sum(verdict.chances[place][label] for label in _OF_INSTRUCTION) >= TAIL_OVER
+        if asks and atoms[place].joint in {"line", "blank", "rule"}:
             last = place
-        elif names[place] not in {"goes_on", "instruction", "wish", "social"}:
+        elif not asks and names[place] != "goes_on":
             break
     behind = atoms[first].start if first else 0
     until = atoms[last].start if last < len(atoms) else len(text)

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from itertools import combinations, pairwise
 from typing import Final
 
+from attrs import frozen
+
 from privacy.planning._atoms import Atom
 from privacy.planning._kinds import announces_tasks, is_plea
 from privacy.planning._piecewise import manner_of, needs_together
@@ -88,84 +90,159 @@ def measures(
     return found
 
 
+@frozen
+class _Matters:
+    """The matters that a message may have: where each begins, and what its atoms say together."""
+
+    begins: Sequence[int]
+    spans: list[range]
+    """The atoms of each, up to the next part of any kind."""
+    stems: list[frozenset[str]]
+    names: list[frozenset[str]]
+    topics: list[frozenset[int]]
+    pairs: list[tuple[int, int]]
+    """Two matters each, by their numbers."""
+
+    @classmethod
+    def of(cls, seen: Sequence[Seen], labels: Sequence[int], begins: Sequence[int]) -> "_Matters":
+        ends = [*begins[1:], len(labels)] if begins else []
+        spans = [
+            range(a, next((n for n in range(a + 1, b) if labels[n]), b)) for a, b in zip(begins, ends, strict=True)
+        ]
+        return cls(
+            begins,
+            spans,
+            [frozenset().union(*(seen[n].stems for n in span)) for span in spans],
+            [frozenset().union(*(seen[n].names for n in span)) for span in spans],
+            [frozenset().union(*(seen[n].topics for n in span)) for span in spans],
+            list(combinations(range(len(spans)), 2))[:MAX_PAIRS],
+        )
+
+    @property
+    def count(self) -> int:
+        return max(1, len(self.begins))
+
+
+MAX_PAIRS: Final = 60
+
+
+def _part(holds: Sequence[bool], of: int) -> float:
+    return sum(holds) / max(1, of)
+
+
 def _of_tasks(
     atoms: Sequence[Atom], seen: Sequence[Seen], words: Sequence[int], labels: Sequence[int], begins: Sequence[int]
 ) -> dict[str, float]:
-    ends = [*begins[1:], len(atoms)] if begins else []
-    spans = [range(a, next((n for n in range(a + 1, b) if labels[n]), b)) for a, b in zip(begins, ends, strict=True)]
-    stems = [frozenset().union(*(seen[n].stems for n in span)) for span in spans]
-    names = [frozenset().union(*(seen[n].names for n in span)) for span in spans]
-    topics = [frozenset().union(*(seen[n].topics for n in span)) for span in spans]
-    known = [(topics[a], topics[b]) for a, b in combinations(range(len(spans)), 2) if topics[a] and topics[b]][:60]
+    matters = _Matters.of(seen, labels, begins)
+    found = _of_topics(matters) | _of_novelty(matters, seen) | _of_sharing(matters, seen, labels)
+    found |= _of_sizes(matters, words) | _of_joints(atoms, seen, begins) | _of_asking(matters, seen)
+    return found | _of_all(seen, words, begins)
+
+
+def _of_topics(matters: _Matters) -> dict[str, float]:
+    topics = matters.topics
+    every = combinations(range(len(topics)), 2)
+    known = [(topics[a], topics[b]) for a, b in every if topics[a] and topics[b]][:MAX_PAIRS]
     next_known = [(a, b) for a, b in pairwise(topics) if a and b]
+    return {
+        "topics_apart": _part([not a & b for a, b in known], len(known)),
+        "topics_apart_count": float(sum(not a & b for a, b in known)),
+        "topics_same_count": float(sum(bool(a & b) for a, b in known)),
+        "topics_same": _part([bool(a & b) for a, b in known], len(known)),
+        "topics_next": _part([not a & b for a, b in next_known], len(next_known)),
+        "topics_known": len(known) / max(1, len(matters.pairs)),
+        "topics_all": float(len(frozenset().union(*topics)) if topics else 0),
+    }
+
+
+def _of_novelty(matters: _Matters, seen: Sequence[Seen]) -> dict[str, float]:
+    """How many new words each matter has."""
     before: set[str] = set()
     novel: list[int] = []
-    for span, own in zip(spans, stems, strict=True):
+    for span, own in zip(matters.spans, matters.stems, strict=True):
         before |= frozenset().union(*(seen[n].stems for n in range(span[0]))) if not novel else frozenset()
         novel.append(len(own - before))
         before |= own
-    sizes = [sum(words[n] for n in span) for span in spans] or [0]
-    pairs = list(combinations(range(len(spans)), 2))[:60]
+    return {
+        "novel_min": float(min(novel, default=0)),
+        "novel_mean": sum(novel) / matters.count,
+        "novel_later": float(min(novel[1:], default=0)),
+        "novel_last": float(novel[-1] if novel else 0),
+    }
+
+
+def _of_sharing(matters: _Matters, seen: Sequence[Seen], labels: Sequence[int]) -> dict[str, float]:
+    """What matters have in common with each other, and with what is told besides."""
+    stems, names, pairs = matters.stems, matters.names, matters.pairs
     shared = [len(stems[a] & stems[b]) / max(1, min(len(stems[a]), len(stems[b]))) for a, b in pairs] or [0.0]
-    count = max(1, len(begins))
-    rest = begins[1:]
-
-    def part(holds: Sequence[bool], of: int) -> float:
-        return sum(holds) / max(1, of)
-
-    others = [n for n in range(len(atoms)) if LABELS[labels[n]] == "context"]
+    others = [n for n in range(len(seen)) if LABELS[labels[n]] == "context"]
     told = frozenset().union(*(seen[n].stems for n in others)) if others else frozenset()
     told_topics = frozenset().union(*(seen[n].topics for n in others)) if others else frozenset()
     return {
-        "topics_apart": part([not a & b for a, b in known], len(known)),
-        "topics_apart_count": float(sum(not a & b for a, b in known)),
-        "topics_same_count": float(sum(bool(a & b) for a, b in known)),
-        "topics_same": part([bool(a & b) for a, b in known], len(known)),
-        "topics_next": part([not a & b for a, b in next_known], len(next_known)),
-        "topics_known": len(known) / max(1, len(pairs)),
-        "topics_all": float(len(frozenset().union(*topics)) if topics else 0),
-        "topics_told": part([bool(told_topics & own) for own in topics], count),
-        "novel_min": float(min(novel, default=0)),
-        "novel_mean": sum(novel) / count,
-        "novel_later": float(min(novel[1:], default=0)),
-        "novel_last": float(novel[-1] if novel else 0),
-        "short_part": part([size <= 6 for size in sizes], count),
-        "the_part": part([THE_THING.search(seen[n].text) is not None for n in rest], len(rest)),
-        "you_part": part([TO_YOU.search(seen[n].text) is not None for n in rest], len(rest)),
-        "same_first": part([seen[a].bare[:1] == seen[b].bare[:1] for a, b in pairwise(begins)], len(rest)),
         "shared_mean": sum(shared) / len(shared),
         "shared_max": max(shared),
-        "shared_some": part([share > 0 for share in shared], len(shared)),
-        "names_shared": part([bool(names[a] & names[b]) for a, b in pairs], len(pairs)),
-        "told_shared": part([bool(told & own) for own in stems], count),
+        "shared_some": _part([share > 0 for share in shared], len(shared)),
+        "names_shared": _part([bool(names[a] & names[b]) for a, b in pairs], len(pairs)),
+        "told_shared": _part([bool(told & own) for own in stems], matters.count),
+        "topics_told": _part([bool(told_topics & own) for own in matters.topics], matters.count),
+    }
+
+
+def _of_sizes(matters: _Matters, words: Sequence[int]) -> dict[str, float]:
+    sizes = [sum(words[n] for n in span) for span in matters.spans] or [0]
+    return {
+        "short_part": _part([size <= 6 for size in sizes], matters.count),
         "size_min": float(min(sizes)),
         "size_max": float(max(sizes)),
         "size_mean": sum(sizes) / len(sizes),
-        "question_part": part([any(seen[n].question for n in span) for span in spans], count),
-        "kind_part": part([seen[n].kind == "task" for n in begins], count),
-        "first_is_task": float(bool(seen) and seen[0].kind == "task"),
-        "marked_part": part([bool(atoms[n].mark) or atoms[n].joint == "inline" for n in begins], count),
-        "line_part": part([atoms[n].joint in {"line", "blank", "rule"} for n in rest], len(rest)),
-        "stop_part": part([atoms[n].joint in {"stop", "small_stop"} for n in rest], len(rest)),
-        "loose_part": part([atoms[n].joint in {"comma", "and", "run", "dash"} for n in rest], len(rest)),
-        "word_part": part([OPENS_MORE.match(seen[n].text) is not None for n in rest], len(rest)),
+        "largest_part": max(sizes) / max(1, sum(words)),
+    }
+
+
+def _of_joints(atoms: Sequence[Atom], seen: Sequence[Seen], begins: Sequence[int]) -> dict[str, float]:
+    """How the later matters begin."""
+    rest = begins[1:]
+    return {
+        "the_part": _part([THE_THING.search(seen[n].text) is not None for n in rest], len(rest)),
+        "you_part": _part([TO_YOU.search(seen[n].text) is not None for n in rest], len(rest)),
+        "same_first": _part([seen[a].bare[:1] == seen[b].bare[:1] for a, b in pairwise(begins)], len(rest)),
+        "line_part": _part([atoms[n].joint in {"line", "blank", "rule"} for n in rest], len(rest)),
+        "stop_part": _part([atoms[n].joint in {"stop", "small_stop"} for n in rest], len(rest)),
+        "loose_part": _part([atoms[n].joint in {"comma", "and", "run", "dash"} for n in rest], len(rest)),
+        "word_part": _part([OPENS_MORE.match(seen[n].text) is not None for n in rest], len(rest)),
         "word_count": float(sum(OPENS_MORE.match(seen[n].text) is not None for n in rest)),
-        "refers_part": part([seen[n].reference != "none" for n in rest], len(rest)),
-        "back_part": part([seen[n].back for n in rest], len(rest)),
-        "me_part": part([any(seen[n].me for n in span) for span in spans], count),
-        "me_all": part([one.me for one in seen], len(seen)),
+        "refers_part": _part([seen[n].reference != "none" for n in rest], len(rest)),
+        "back_part": _part([seen[n].back for n in rest], len(rest)),
+        "marked_part": _part([bool(atoms[n].mark) or atoms[n].joint == "inline" for n in begins], len(begins)),
+    }
+
+
+def _of_asking(matters: _Matters, seen: Sequence[Seen]) -> dict[str, float]:
+    """What the matters ask for."""
+    begins, spans, count = matters.begins, matters.spans, matters.count
+    return {
+        "question_part": _part([any(seen[n].question for n in span) for span in spans], count),
+        "kind_part": _part([seen[n].kind == "task" for n in begins], count),
+        "me_part": _part([any(seen[n].me for n in span) for span in spans], count),
         "verbs": len({" ".join(seen[n].bare[:1]) for n in begins}) / count,
         "verb_kinds": len({seen[n].verb for n in begins}) / count,
-        "asks_part": part([seen[n].verb in {"wh", "aux"} for n in begins], count),
-        "makes_part": part([seen[n].verb in {"create", "transform", "ask"} for n in begins], count),
+        "asks_part": _part([seen[n].verb in {"wh", "aux"} for n in begins], count),
+        "makes_part": _part([seen[n].verb in {"create", "transform", "ask"} for n in begins], count),
+        "ones": _part([ONE_THING.search(seen[n].text) is not None for n in begins], count),
+        "first_one": float(bool(begins) and ONE_THING.search(seen[begins[0]].text) is not None),
+    }
+
+
+def _of_all(seen: Sequence[Seen], words: Sequence[int], begins: Sequence[int]) -> dict[str, float]:
+    """What all of the message says, whatever begins where."""
+    return {
+        "first_is_task": float(bool(seen) and seen[0].kind == "task"),
+        "me_all": _part([one.me for one in seen], len(seen)),
         "then_count": float(sum(STEPS.search(one.text) is not None for one in seen)),
         "different": float(sum(ANOTHER.search(one.text) is not None for one in seen)),
         "choice_count": float(sum(_CHOICE.search(one.text) is not None for one in seen)),
-        "ones": part([ONE_THING.search(seen[n].text) is not None for n in begins], count),
-        "first_one": float(bool(begins) and ONE_THING.search(seen[begins[0]].text) is not None),
         "announced": float(any(announces_tasks(one.text) or is_plea(one.text) for one in seen[:4])),
         "before_first": float(sum(words[: begins[0]]) if begins else sum(words)),
-        "largest_part": max(sizes) / max(1, sum(words)),
     }
 
 

@@ -71,9 +71,16 @@ class Merger:
             freed.append(self._shown(self._unrepeated("", last=True)))
             self._current += 1
             self._current_shown = self._settled = False
+            self._forget_opening()
             self._spaces = ""
             freed.append(self._shown(self._unrepeated("".join(self._waiting.pop(self._current, ())))))
         return "".join(freed)
+
+    def _forget_opening(self) -> None:
+        """An answer that repeats no lines may be the first over another table."""
+        following = self._plan.fragments[self._current : self._current + 1]
+        if self._opening is not None and following and not following[0].repeated_lines:
+            self._opening = ""
 
     def _check(self, ordinal: int) -> None:
         if ordinal in self._finished or not 0 <= ordinal < len(self._plan.fragments):

@@ -123,7 +123,7 @@ class Plan:
 
     @property
     def reason(self) -> str:
-        """Why the request was planned as it is, for people; empty for tasks."""
+        """Why the request was planned as it is, for people; empty for tasks of which none was cut."""
         return self.why_shards or self.why_whole.replace("_", " ")
 
     @property
@@ -136,7 +136,7 @@ class Plan:
                 self.mode != "whole" and self.exceeds_max_share
             ),
             "Each host got the instruction and a part of the text: what one part says of another, no host saw.": (
-                self.mode == "shards"
+                bool(self.why_shards)
             ),
             "Earlier turns went only to the hosts that had them before.": self.history_dropped,
             "The system message went to every host.": bool(self.system) and self.mode != "whole",

@@ -9,13 +9,16 @@ import textwrap
 from collections.abc import Sequence
 from typing import Final
 
+from attrs import evolve, field, frozen
+
 from peernet.core.errors import LocalProtocolError
 from privacy.mention import Mention
-from privacy.planning._deciding import decide
-from privacy.planning._dividing import Group
+from privacy.planning._deciding import Division, decide
 from privacy.planning._history import History
 from privacy.planning._model import (
+    GLUE,
     ChatMessage,
+    Excerpt,
     ExposurePolicy,
     Fragment,
     Level,
@@ -57,7 +60,7 @@ def plan(
         return _shards(source, division.shards, hosts, policy, history)
     if division.why_whole:
         return _whole(source, division.why_whole, hosts, policy, history)
-    return _tasks(source, division.units, division.groups, hosts, policy, history)
+    return _tasks(source, division, hosts, policy, history)
 
 
 def _whole(source: Source, why: WhyWhole, hosts: int, policy: ExposurePolicy, history: History | None) -> Plan:
@@ -98,65 +101,79 @@ def _drops_history(source: Source, used: set[int], history: History | None) -> b
     return len(known) != 1 or used != known
 
 
-def _tasks(
-    source: Source,
-    units: Sequence[Unit],
-    groups: Sequence[Group],
-    hosts: int,
-    policy: ExposurePolicy,
-    history: History | None,
-) -> Plan:
-    _want_hosts(hosts, len(groups))
-    prompts = [source.excerpt([_range(units[i]) for i in (*g.tasks, *g.background)], source.last) for g in groups]
-    slots = _slots(source, [prompt.text for prompt in prompts], hosts)
+@frozen
+class _Draft:
+    """A fragment before its slot is known."""
+
+    prompt: Excerpt = field(repr=False)
+    context: tuple[tuple[int, int], ...]
+    heading: str = field(default="", repr=False)
+    joint: str = field(default=GLUE, repr=False)
+    repeated_lines: int = 0
+
+
+def _tasks(source: Source, division: Division, hosts: int, policy: ExposurePolicy, history: History | None) -> Plan:
+    """A fragment for each group, or for each run of the text that its task is done on."""
+    units, groups = division.units, division.groups
     listed = all(units[group.tasks[0]].item is not None for group in groups)
-    fragments = tuple(
-        Fragment(
-            ordinal=ordinal,
-            slot=slots[ordinal],
-            prompt=prompt,
-            context=tuple(Piece(source.last, *_range(units[index])) for index in sorted(group.background)),
-            share=source.share([prompt.text]),
-            heading=_heading([units[index] for index in group.tasks], listed=listed),
-        )
-        for ordinal, (group, prompt) in enumerate(zip(groups, prompts, strict=True))
-    )
-    return Plan(
-        mode="tasks",
-        policy=policy,
-        fragments=fragments,
-        structure="list" if listed else "paragraphs",
-        system=source.system(),
-        largest_share=_largest(source, fragments, hosts, policy),
-        history_dropped=_drops_history(source, set(slots), history),
-    )
+    drafts: list[_Draft] = []
+    for number, group in enumerate(groups):
+        heading = _heading([units[index] for index in group.tasks], listed=listed)
+        if number in division.runs:
+            drafts += _drafts_of_runs(division.runs[number], heading)
+        else:
+            prompt = source.excerpt([_range(units[i]) for i in (*group.tasks, *group.background)], source.last)
+            drafts.append(_Draft(prompt, tuple(_range(units[index]) for index in sorted(group.background)), heading))
+    slots = _slots(source, [draft.prompt.text for draft in drafts], hosts)
+    cut = "; ".join(f"a task of {shards.why}" for shards in division.runs.values())
+    made = Plan("tasks", policy, (), "list" if listed else "paragraphs", source.system(), 0.0, why_shards=cut)
+    return _filled(made, source, drafts, slots, hosts, history)
 
 
 def _shards(source: Source, shards: Shards, hosts: int, policy: ExposurePolicy, history: History | None) -> Plan:
     """A fragment for each run, dealt out in turn: the runs are of one size."""
-    _want_hosts(hosts, len(shards.runs))
-    fragments = tuple(
-        Fragment(
-            ordinal=ordinal,
-            slot=ordinal % hosts,
+    drafts = _drafts_of_runs(shards)
+    slots = [ordinal % hosts for ordinal in range(len(drafts))]
+    made = Plan("shards", policy, (), shards.structure, source.system(), 0.0, why_shards=shards.why)
+    return _filled(made, source, drafts, slots, hosts, history)
+
+
+def _drafts_of_runs(shards: Shards, heading: str = "") -> list[_Draft]:
+    return [
+        _Draft(
             prompt=run.prompt,
-            context=tuple(Piece(source.last, start, end) for start, end in shards.shared),
-            share=source.share([run.prompt.text]),
-            heading=_bold(run.titles),
-            joint=run.joint,
+            context=shards.shared,
+            heading=_bold(run.titles) or ("" if ordinal else heading),
+            joint=run.joint if ordinal else GLUE,
             repeated_lines=shards.header_lines if ordinal else 0,
         )
         for ordinal, run in enumerate(shards.runs)
+    ]
+
+
+def _filled(
+    made: Plan, source: Source, drafts: Sequence[_Draft], slots: Sequence[int], hosts: int, history: History | None
+) -> Plan:
+    """The plan with its fragments, and what follows from them."""
+    _want_hosts(hosts, len(drafts))
+    fragments = tuple(
+        Fragment(
+            ordinal=ordinal,
+            slot=slots[ordinal],
+            prompt=draft.prompt,
+            context=tuple(Piece(source.last, start, end) for start, end in draft.context),
+            share=source.share([draft.prompt.text]),
+            heading=draft.heading,
+            joint=draft.joint,
+            repeated_lines=draft.repeated_lines,
+        )
+        for ordinal, draft in enumerate(drafts)
     )
-    return Plan(
-        mode="shards",
-        policy=policy,
+    return evolve(
+        made,
         fragments=fragments,
-        structure=shards.structure,
-        system=source.system(),
-        largest_share=_largest(source, fragments, hosts, policy),
-        why_shards=shards.why,
-        history_dropped=_drops_history(source, {fragment.slot for fragment in fragments}, history),
+        largest_share=_largest(source, fragments, hosts, made.policy),
+        history_dropped=_drops_history(source, set(slots), history),
     )
 
 

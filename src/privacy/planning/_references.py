@@ -131,6 +131,30 @@ def stems(text: str) -> frozenset[str]:
     return frozenset(_stem(word) for word in content_words(text) if word not in TASK_VERBS and word not in GENERIC)
 
 
+_MADE: Final = re.compile(
+    r"(?<!\w)(?=(?:write|draft|compose|make|give me|suggest|invent|create|tell me|i need|i want)\s+"
+    r"(?:me\s+)?(?:an?|some|one)\s+((?:[\w'’-]+\s+){0,3}[\w'’-]+))",
+    re.IGNORECASE,
+)
+_MEANT: Final = re.compile(
+    r"\b(?:the|that|this|those|these|its|their|your)\s+([\w'’-]+(?:\s+[\w'’-]+)?)", re.IGNORECASE
+)
+
+
+def made_by(text: str) -> frozenset[str]:
+    """The stems of what `text` asks to be made: of "a poem"."""
+    return _phrase_stems(_MADE, text)
+
+
+def meant_by(text: str) -> frozenset[str]:
+    """The stems of what `text` speaks of as known: of "the poem"."""
+    return _phrase_stems(_MEANT, text)
+
+
+def _phrase_stems(pattern: re.Pattern[str], text: str) -> frozenset[str]:
+    return frozenset().union(*(stems(match[1]) for match in pattern.finditer(text)))
+
+
 _Reference = Literal["none", "previous", "person", "all"]
 
 

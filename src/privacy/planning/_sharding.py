@@ -70,8 +70,17 @@ def find_shards(source: Source, hosts: int, policy: ExposurePolicy) -> Shards | 
     return None if segments is None else shards_of(source, segments, hosts, policy)
 
 
-def shards_of(source: Source, segments: Segments, hosts: int, policy: ExposurePolicy) -> Shards | None:
-    """The runs of a text under its instruction; None where to cut it would hide little."""
+def shards_of(
+    source: Source,
+    segments: Segments,
+    hosts: int,
+    policy: ExposurePolicy,
+    background: Sequence[tuple[int, int]] | None = None,
+) -> Shards | None:
+    """The runs of a text under its instruction; None where to cut it would hide little.
+
+    `background`, of a text that is one task among others, is what else of the message its task needs.
+    """
     headed = header_of(source.text, segments.lines)
     lines = segments.lines[headed:]
     holds = [(mention.start, mention.end) for mention in source.mentions[source.last]]
@@ -79,11 +88,14 @@ def shards_of(source: Source, segments: Segments, hosts: int, policy: ExposurePo
     if not _is_worth_it(segments, found):
         return None
     header = [(segments.lines[0].start, segments.lines[headed - 1].end)] if headed else []
-    shared = (*segments.instruction, *header)
+    shared = (*(background or ()), *segments.instruction, *header)
     shared_share = source.share([GLUE.join(source.text[start:end] for start, end in shared)])
     if shared_share > SHARED_LIMIT:
         return None
-    rows = _rows(found, hosts, max(policy.max_share - shared_share, 0.0))
+    allowed = max(policy.max_share - shared_share, 0.0)
+    if background is not None:
+        allowed /= max(source.share([source.text[lines[0].start : lines[-1].end]]), allowed)
+    rows = _rows(found, hosts, allowed)
     if len(rows) < 2:
         return None
     return _shards(source, segments, found, rows, shared, headed)

@@ -1,10 +1,10 @@
 """What speaks for and against a second matter at one place of a message, in numbers.
 
-Rules: places are proposed freely, and doubted one by one; linear in the message, as each place is seen beside the one
-before it and beside all that was said until then.
+Rules: places are proposed freely, and doubted one by one, in order: each is seen beside the one before it, beside the
+matter that it would end, and beside all that was said until then. Linear in the message.
 """
 
-from collections.abc import Sequence, Set
+from collections.abc import Callable, Sequence, Set
 from typing import Final
 
 from attrs import define, field
@@ -18,6 +18,7 @@ FLOOR: Final = 0.25
 _JOINTS: Final[tuple[Joint, ...]] = ("inline", "stop", "small_stop", "comma", "and", "run", "word", "dash")
 _MAKING: Final = frozenset({"create", "transform", "ask", "address"})
 _ASKING: Final = frozenset({"wh", "aux"})
+_QUOTES: Final = "\"'“„«‘>"
 
 
 @define
@@ -30,6 +31,8 @@ class Said:
     words: int = 0
     me: bool = False
     question: bool = False
+    asks: bool = False
+    """Whether any of them is a question or an instruction."""
 
     def add(self, message: Read, places: range) -> "Said":
         """Adds those atoms, and returns itself."""
@@ -41,6 +44,7 @@ class Said:
             self.words += len(one.words)
             self.me |= one.me
             self.question |= one.question
+            self.asks |= one.question or one.kind == "task"
         return self
 
 
@@ -50,18 +54,21 @@ def places_of(proposed: Sequence[Sequence[float]], doubted: Sequence[Sequence[fl
 
 
 def signs(
-    message: Read, proposed: Sequence[Sequence[float]], doubted: Sequence[Sequence[float]]
-) -> list[tuple[int, dict[str, float]]]:
-    """For each place but the first, its numbers by name."""
+    message: Read,
+    proposed: Sequence[Sequence[float]],
+    doubted: Sequence[Sequence[float]],
+    begins: Callable[[int, dict[str, float]], bool],
+) -> None:
+    """Asks of each place but the first, by its numbers, whether a matter begins there; what follows depends on it."""
     places = places_of(proposed, doubted)
     if len(places) < 2:
-        return []
+        return
     ends = [*places[1:], len(message.atoms)]
     parts = [Said().add(message, range(*ends_of)) for ends_of in zip(places, ends, strict=True)]
     told = Said().add(message, range(ends[0]))
+    matter, matters, since = Said().add(message, range(places[0], ends[0])), 1, 1
     lead_words = sum(len(one.words) for one in message.seen[: places[0]])
     own = sorted((doubted[place][1] for place in places), reverse=True)
-    found = []
     for order in range(1, len(places)):
         place, before = places[order], places[order - 1]
         numbers = _of_judges(proposed, doubted, place, before)
@@ -73,13 +80,33 @@ def signs(
             "count": float(len(message.atoms)),
             "place": place / len(message.atoms),
             "first_words": float(lead_words),
+            "matters": float(matters),
+            "since": float(since),
+            "me_told": float(told.me),
+            "asks_told": float(told.asks),
         }
         numbers |= _of_form(message, place, before)
         numbers |= _of_words(parts[order], parts[order - 1], told)
-        numbers["me_told"] = float(told.me)
-        found.append((place, numbers))
-        told.add(message, range(place, ends[order]))
-    return found
+        numbers |= _beside(parts[order], matter)
+        following = range(place, ends[order])
+        if begins(place, numbers):
+            matter, matters, since = Said(), matters + 1, 0
+        matter.add(message, following)
+        told.add(message, following)
+        since += 1
+
+
+def _beside(own: Said, matter: Said) -> dict[str, float]:
+    """What is said at a place beside the matter that would end there."""
+    return {
+        "asks_matter": float(matter.asks),
+        "me_matter": float(matter.me),
+        "matter_words": float(matter.words),
+        "shared_matter": float(len(own.stems & matter.stems)),
+        "names_matter": float(len(own.names & matter.names)),
+        "topics_matter": float(bool(own.topics & matter.topics)),
+        "topics_apart_matter": float(_apart(own.topics, matter.topics)),
+    }
 
 
 def _of_judges(
@@ -92,6 +119,9 @@ def _of_judges(
         "own_on": doubted[place][0],
         "seg_prev": proposed[before][1],
         "own_prev": doubted[before][1],
+        "context": proposed[place][2],
+        "wish": proposed[place][3],
+        "context_prev": proposed[before][2],
     }
 
 
@@ -122,6 +152,7 @@ def _of_form(message: Read, place: int, before: int) -> dict[str, float]:
         "back": one.back,
         "colon_prev": above.colon,
         "question_before": above.question,
+        "quotes": one.text[:1] in _QUOTES,
     }
     found = {name: float(value) for name, value in holds.items()}
     return found | {joint: float(atom.joint == joint) for joint in _JOINTS}
@@ -131,6 +162,8 @@ def _of_words(own: Said, previous: Said, told: Said) -> dict[str, float]:
     return {
         "question": float(own.question),
         "question_prev": float(previous.question),
+        "asks": float(own.asks),
+        "asks_prev": float(previous.asks),
         "me": float(own.me),
         "words": float(own.words),
         "words_prev": float(previous.words),
