@@ -8,6 +8,7 @@ from peernet.core.errors import UserError
 BENCHMARKS = {
     "overlay": "connections and streams against raw trio TCP",
     "ring": "what a ring adds to a round trip, and what a relay can carry",
+    "ring-stages": "CPU time of an exchange over a ring: by stage to its first token, and a token by the length",
     "failover": "a stall noticed, the answer continued, a cancel at the engine, over real rings",
     "floods": "a good peer's echo while others flood the node, against quiet",
     "growth": "time of detection by the length of one line, 1 KB to 1 MB, for lines made to be slow",
@@ -42,7 +43,7 @@ def main() -> int:
         return 2
     try:
         for name in names:
-            module = import_module(f"benchmarks.{name}")
+            module = import_module(f"benchmarks.{name.replace('-', '_')}")
             for figure in module.figures(options) if options else module.figures():
                 print(figure.line(), flush=True)
     except UserError as error:

@@ -2,17 +2,16 @@
 
 from collections.abc import Sequence
 
-from inference.engine import Engine, Message
+from inference.engine import AnswerCounter, Engine, Message
 
 __all__ = ["EngineTokens"]
 
 
 class EngineTokens:
-    """Counts as `engine` does; stands for `inference.tokenizer.Tokenizer`, and for its incremental counter."""
+    """Counts as `engine` does; stands for `inference.tokenizer.Tokenizer`."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._text = ""
         self.digest = engine.models()[0].tokenizer_digest
 
     def count_messages(self, messages: Sequence[Message]) -> int:
@@ -23,11 +22,6 @@ class EngineTokens:
         """The tokens of a text."""
         return self._engine.count_text_tokens(text)
 
-    def incremental(self) -> "EngineTokens":
+    def incremental(self) -> AnswerCounter:
         """A counter of a text that grows."""
-        return EngineTokens(self._engine)
-
-    def feed(self, delta: str) -> int:
-        """The tokens of all that came so far."""
-        self._text += delta
-        return self.count_text(self._text)
+        return self._engine.answer_counter()

@@ -10,7 +10,7 @@ import statistics
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final, cast
@@ -43,7 +43,7 @@ from peernet.node.config import HostConfig
 from privacy.pseudonyms import Conversation
 from privacy.screening import Screen
 
-__all__ = ["answer_figures"]
+__all__ = ["PROMPT", "Asking", "Took", "Watch", "answer_figures", "at_once", "lanes_here"]
 
 JOIN_S: Final = 0.1
 """By then a join has reached the host: the ring is warm."""
@@ -75,7 +75,7 @@ class Took:
 _FIELDS: Final = ("first_s", "whole_s", "cpu_s", "tokens")
 
 
-class _Watch:
+class Watch:
     """Takes the times of one answer."""
 
     def start(self) -> None:
@@ -96,10 +96,14 @@ class _Watch:
 Ask = Callable[[], Awaitable[Took]]
 
 
+def lanes_here() -> AbstractContextManager[object]:
+    """Within it clients' lanes are granted here; else they come from a ledger, over a ring."""
+    return mock.patch.object(fragment, "fund_lane", _fund)
+
+
 def answer_figures() -> Iterator[Figure]:
     """First token and tokens a second, of a scripted engine at a fixed pace and of a model where there is one."""
-    # A client's lanes come from a ledger, over a ring.
-    with mock.patch.object(fragment, "fund_lane", _fund):
+    with lanes_here():
         yield from _answers()
 
 
@@ -121,7 +125,7 @@ async def _compared(name: str, engine: Engine, tokens: int, rounds: int) -> list
     await engine.load()
     try:
         async with world() as w:
-            asking = _Asking(w, engine, tokens)
+            asking = Asking(w, engine, tokens)
             for streams in STREAMS:
                 direct: list[Took] = []
                 bare: list[Took] = []
@@ -130,7 +134,7 @@ async def _compared(name: str, engine: Engine, tokens: int, rounds: int) -> list
                 for number in range(rounds):
                     for way, found in ways:
                         asking.expect(streams)
-                        answers = await _at_once(way, streams)
+                        answers = await at_once(way, streams)
                         if number:
                             found.append(_median(answers))
                 conditions: dict[str, Any] = {"streams": streams, "tokens": tokens, "rounds": len(direct)}
@@ -180,7 +184,8 @@ def _figures(name: str, conditions: dict[str, Any], direct: Sequence[Took], by_r
     ]
 
 
-async def _at_once(ask: Ask, streams: int) -> list[Took]:
+async def at_once(ask: Ask, streams: int) -> list[Took]:
+    """So many answers, asked for at once."""
     took: list[Took] = []
 
     async def one() -> None:
@@ -192,11 +197,12 @@ async def _at_once(ask: Ask, streams: int) -> list[Took]:
     return took
 
 
-class _Asking:
+class Asking:
     """A host with the engine, and the two ways to ask it."""
 
-    def __init__(self, w: World, engine: Engine, tokens: int) -> None:
+    def __init__(self, w: World, engine: Engine, tokens: int, watch: Callable[[], Watch] = Watch) -> None:
         self._world = w
+        self._watch = watch
         self._parameters = Parameters(max_tokens=tokens, temperature_thousandths=0, seed=1)
         self._engine = engine
         host = w.host
@@ -216,7 +222,7 @@ class _Asking:
 
     async def directly(self) -> Took:
         """The engine's own answer."""
-        watch = _Watch()
+        watch = self._watch()
         watch.start()
         text = ""
         async with self._generation() as generation:
@@ -228,7 +234,7 @@ class _Asking:
     async def over_bare_ring(self) -> Took:
         """The engine's answer over a ring, with nothing else that hosts and clients do."""
         ring = await self._open_ring(None, BARE)
-        watch = _Watch()
+        watch = self._watch()
         watch.start()
         await ring.send(PROMPT.encode())
         text = ""
@@ -248,7 +254,7 @@ class _Asking:
 
     async def over_ring(self) -> Took:
         """The client's exchange with the host's service: from when its prompt leaves to when the answer is whole."""
-        watch = _Watch()
+        watch = self._watch()
         whole: list[Took] = []
 
         def hear(event: Event) -> None:

@@ -58,6 +58,16 @@ async def an_answer_streams_and_ends_once(engine: Engine) -> None:
         await generation.__anext__()
 
 
+async def an_answer_is_counted_as_it_grows(engine: Engine) -> None:
+    deltas, _ = await answer(engine, QUESTION)
+    counter, text = engine.answer_counter(), ""
+    for piece in (*(delta.text for delta in deltas), " 12", "3", ",", "\n", " ", "né", "é" * 20):
+        text += piece
+        assert counter.feed(piece) == engine.count_text_tokens(text)
+    # Each answer has a counter of its own.
+    assert engine.answer_counter().feed("a river") == engine.count_text_tokens("a river")
+
+
 async def the_engine_counts_as_we_do_or_says_that_it_does_not(engine: Engine) -> None:
     counts = []
     for messages in (
@@ -186,6 +196,7 @@ async def closing_ends_what_goes_on(engine: Engine) -> None:
 
 CONTRACT = (
     an_answer_streams_and_ends_once,
+    an_answer_is_counted_as_it_grows,
     the_engine_counts_as_we_do_or_says_that_it_does_not,
     a_seed_repeats_an_answer,
     a_stop_text_ends_the_answer_before_it,

@@ -48,6 +48,7 @@ from inference.engine import (
     COUNTED,
     PREFIX,
     SEED,
+    AnswerCounter,
     ContextOverflow,
     Delta,
     EngineCrashed,
@@ -139,6 +140,9 @@ class EmbeddedEngine:
 
     def count_text_tokens(self, text: str) -> int:
         return self._loaded_tokenizer().count_text(text)
+
+    def answer_counter(self) -> AnswerCounter:
+        return self._loaded_tokenizer().incremental()
 
     @asynccontextmanager
     async def generate(

@@ -8,6 +8,8 @@ Rules:
    is known.
 3. What may cost a token is counted by the model's own tokenizer: `count_tokens` for a conversation as it will be
    prompted, `count_text_tokens` for an answer or a prefix. The prompt's price is the first plus the prefix's second.
+   An answer that grows is counted by an `answer_counter`: always what the whole of it would count, at the cost of
+   what is new.
    An engine on somebody's server may count with a tokenizer that is not the model's: then it lacks `COUNTED`.
 4. With `prefix` the answer goes on where that text ends; only models whose `capabilities` hold `PREFIX` take one.
 5. No prompt and no answer is in an exception's message, in a `repr`, in a log or in a file.
@@ -31,6 +33,7 @@ __all__ = [
     "PREFIX",
     "ROLES",
     "SEED",
+    "AnswerCounter",
     "ContextOverflow",
     "Delta",
     "Engine",
@@ -218,6 +221,17 @@ class Generation(Protocol):
         ...
 
 
+class AnswerCounter(Protocol):
+    """Counts one answer as it grows."""
+
+    def feed(self, delta: str) -> int:
+        """Takes the next piece, and gives the tokens of all that came so far.
+
+        The total may fall, where a piece completes a token.
+        """
+        ...
+
+
 class Engine(Protocol):
     """Inference under one roof. Every method but the first needs a loaded engine."""
 
@@ -235,6 +249,10 @@ class Engine(Protocol):
 
     def count_text_tokens(self, text: str) -> int:
         """Tokens of a text on its own."""
+        ...
+
+    def answer_counter(self) -> AnswerCounter:
+        """A counter of one answer, whose total is always `count_text_tokens` of the whole so far."""
         ...
 
     def generate(

@@ -33,6 +33,7 @@ from inference._http import Answer, Endpoint, EventReader, Reply, ask, exchange,
 from inference.engine import (
     COUNTED,
     PREFIX,
+    AnswerCounter,
     ContextOverflow,
     Delta,
     EngineCrashed,
@@ -141,6 +142,9 @@ class OpenAIEngine:
 
     def count_text_tokens(self, text: str) -> int:
         return self._loaded_tokenizer().count_text(text)
+
+    def answer_counter(self) -> AnswerCounter:
+        return self._loaded_tokenizer().incremental()
 
     @asynccontextmanager
     async def generate(

@@ -21,6 +21,7 @@ from inference.engine import (
     EMBED,
     PREFIX,
     SEED,
+    AnswerCounter,
     ContextOverflow,
     Delta,
     EngineCrashed,
@@ -98,6 +99,10 @@ class ScriptedEngine:
         self._require_loaded()
         return len(_PIECE.findall(text))
 
+    def answer_counter(self) -> AnswerCounter:
+        self._require_loaded()
+        return _PieceCounter()
+
     @asynccontextmanager
     async def generate(
         self, messages: Sequence[Message], parameters: Parameters, prefix: str | None = None
@@ -172,6 +177,19 @@ class ScriptedEngine:
     def _require_loaded(self) -> None:
         if self._down is None:
             raise LocalProtocolError("the engine is not loaded")
+
+
+class _PieceCounter:
+    """Counts a text that grows: nothing that follows changes a piece but the last."""
+
+    def __init__(self) -> None:
+        self._settled = 0
+        self._tail = ""
+
+    def feed(self, delta: str) -> int:
+        *settled, self._tail = _PIECE.findall(self._tail + delta) or [""]
+        self._settled += len(settled)
+        return self._settled + bool(self._tail)
 
 
 class _ScriptedGeneration:

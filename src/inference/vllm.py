@@ -39,6 +39,7 @@ from inference._http import Endpoint, ask
 from inference.engine import (
     PREFIX,
     SEED,
+    AnswerCounter,
     EngineCrashed,
     EngineError,
     Generation,
@@ -139,6 +140,9 @@ class VllmEngine:
 
     def count_text_tokens(self, text: str) -> int:
         return self._loaded().count_text_tokens(text)
+
+    def answer_counter(self) -> AnswerCounter:
+        return self._loaded().answer_counter()
 
     @asynccontextmanager
     async def generate(

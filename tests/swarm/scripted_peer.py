@@ -22,7 +22,7 @@ from attrs import asdict, evolve, field, frozen
 import peernet.cli.host
 import peernet.cli.local_swarm
 import peernet.cli.main
-from inference.engine import Message, ModelInfo
+from inference.engine import AnswerCounter, Message, ModelInfo
 from inference.models import InstalledModel, read_installed
 from inference.scripted import ScriptedEngine, echo
 from inference.tokenizer import Tokenizer
@@ -96,6 +96,9 @@ class ScriptedModel(ScriptedEngine):
 
     def count_text_tokens(self, text: str) -> int:
         return self._tokenizer.count_text(text)
+
+    def answer_counter(self) -> AnswerCounter:
+        return self._tokenizer.incremental()
 
     async def pace(self, position: int, down: trio.Event) -> None:
         if position == self._script.stall_after and self._takes_stall():

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
@@ -11,11 +12,14 @@ from attrs import frozen
 
 import bootstrap.directory as signing
 import peernet.client.arcs as arcs_module
+import peernet.client.network as network_module
 import peernet.node.directory_mirror as mirror
 from peernet.client.network import HostChoice, NetworkView
 from peernet.core import serving
+from peernet.core.identity import PeerId
 from peernet.core.ring.paths import RingPath
-from peernet.net.rings import RingFailed
+from peernet.core.ring.ring import OUT
+from peernet.net.rings import RingChannel, RingFailed
 from tests.directory_network import MODEL, Network, until
 
 RELAYS = 8
@@ -135,3 +139,58 @@ async def test_a_guards_restart_costs_no_request(tmp_path: Path) -> None:
         assert await w.says(path) == b"hello"
         assert w.view.troubles.counters["warm:died"] >= 1
         await until(lambda: w.view.ready_arcs >= 2 * WAYS)
+
+
+async def test_a_ring_is_the_arcs_that_were_ready_and_their_way_to_the_host(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(arcs_module, "REFILL_PAUSE_S", (30.0, 30.0))
+    async with world(tmp_path) as w:
+        ready = w.legs()
+        (path,) = w.view.plan_rings([w.host], "private")
+        ring = await w.view.open_ring(path, serving.INFER)
+        # The host's own two, and none for guards and middles.
+        assert w.legs() == ready + 2
+        ring.end()
+        await ring.finished.wait()
+        await until(lambda: w.legs() == ready - 4)
+
+
+async def test_an_arc_that_was_taken_and_had_ended_counts_against_its_guard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spoilt: list[RingFailed | None] = []
+    async with world(tmp_path) as w:
+        (path,) = w.view.plan_rings([w.host], "private")
+        died = w.view.troubles.counters
+
+        async def open_later(*args: Any, warm: dict[int, Any], **options: Any) -> RingChannel:
+            await w.network.stop(w.name(path.out[1].peer))
+            try:
+                return await open_ring(*args, warm=warm, **options)
+            finally:
+                spoilt.append(warm[OUT].failure)
+
+        open_ring = network_module.open_ring
+        monkeypatch.setattr(network_module, "open_ring", open_later)
+        with pytest.raises(RingFailed):
+            await w.says(path)
+        assert spoilt[0] is not None
+        # The one that was taken, and its twin that was not.
+        await until(lambda: died["warm:died"] == 2, timeout_s=3)
+        assert w.view._arcs._guards[path.out[0].peer].died >= 2
+
+
+async def test_a_guard_that_is_about_to_end_is_not_kept_by_arcs_that_stand_by(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        guard = w.view._arcs.ways[0][0].peer
+        swarm = w.network.peers[w.name(guard)].swarm
+        swarm.on_draining.clear()  # one that ends none of them itself
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(swarm.drain)
+            await until(lambda: w.view.swarm.connections[PeerId.parse(guard)].draining)
+            w.view.plan_rings([w.host], "private")
+            assert guard not in {way[0].peer for way in w.view._arcs.ways}
+            assert w.view.troubles.counters["warm:unlisted"]
+            with trio.fail_after(3):
+                await until(lambda: swarm.counters["drain:done"] == 1)

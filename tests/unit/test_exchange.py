@@ -80,6 +80,23 @@ async def test_wherever_a_host_dies_the_text_is_the_one_without_the_failure(auto
             assert done.answer_tokens == outcome.answer_tokens
 
 
+async def test_of_an_answer_only_what_is_new_is_counted_and_both_ends_count_the_whole(
+    autojump_clock: object, monkeypatch: pytest.MonkeyPatch
+):
+    counted: list[str] = []
+    count = ScriptedEngine.count_text_tokens
+    monkeypatch.setattr(
+        ScriptedEngine, "count_text_tokens", lambda self, text: (counted.append(text), count(self, text))[1]
+    )
+    engine = ScriptedEngine(lambda _: "naïve words, one by one " * 10)
+    async with hosts_of(engine) as (client, (host,)):
+        await client.ask(host)
+    (settled,) = host.settler.taken
+    assert settled.receipt.voucher.answer_tokens == host.service.record.answer_tokens == client.outcome.answer_tokens
+    assert client.outcome.answer_tokens == count(engine, client.outcome.answer) == 51
+    assert not [text for text in counted if "naïve" in text]
+
+
 async def test_a_stop_text_ends_the_answer_whichever_host_comes_to_it(autojump_clock: object):
     stop = ("good of you", "never")
     calm = await undisturbed(stop=stop)

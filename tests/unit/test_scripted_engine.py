@@ -1,5 +1,7 @@
 import pytest
 import trio
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from inference.engine import Engine, EngineCrashed, Health, Message, Parameters
 from inference.scripted import ScriptedEngine, echo
@@ -13,6 +15,22 @@ async def test_the_scripted_engine_keeps_the_contract():
     engine: Engine = ScriptedEngine(lambda messages: "Over  the river\nstand " * 200, context_tokens=600)
     await engine.load()
     await run_contract(engine)
+
+
+@given(deltas=st.lists(st.text("abé \n\t1,日", max_size=9), max_size=12))
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_counting_by_pieces_is_counting_the_whole(loaded, deltas):
+    counter, text = loaded.answer_counter(), ""
+    for delta in deltas:
+        text += delta
+        assert counter.feed(delta) == loaded.count_text_tokens(text)
+
+
+@pytest.fixture(scope="module")
+def loaded():
+    engine = ScriptedEngine()
+    trio.run(engine.load)
+    return engine
 
 
 async def test_it_echoes_and_stops():

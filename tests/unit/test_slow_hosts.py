@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -68,7 +69,7 @@ async def test_a_host_that_gives_a_word_just_before_each_deadline_is_left_for_an
 
 async def test_words_that_are_no_tokens_draw_nothing_out(autojump_clock: object, monkeypatch: pytest.MonkeyPatch):
     async with hosts_of(ScriptedEngine(answer, seconds_per_token=NEXT_TOKEN_DEFAULT_S - 1)) as (client, (host,)):
-        monkeypatch.setattr(ScriptedEngine, "count_text_tokens", lambda *_: 0)
+        monkeypatch.setattr(ScriptedEngine, "answer_counter", lambda _: SimpleNamespace(feed=lambda _: 0))
         assert "gave 0 tokens in 80 s" in str(await left(client, host))
 
 

@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from itertools import pairwise
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -93,6 +94,16 @@ def test_counting_by_pieces_is_counting_the_whole(tiny, deltas):
 @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_counting_by_pieces_is_counting_the_whole_with_the_real_one(real, deltas):
     feed_all(real.incremental(), real, deltas)
+
+
+@given(
+    numbers=st.lists(st.integers(0, 49_151), max_size=40),
+    cuts=st.lists(st.integers(0, 200), max_size=30).map(sorted),
+)
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_what_the_model_says_is_counted_alike_wherever_it_is_cut(real, numbers, cuts):
+    text = real._encoder.decode(numbers, skip_special_tokens=False)
+    feed_all(real.incremental(), real, [text[low:high] for low, high in pairwise([0, *cuts, len(text)])])
 
 
 def test_counting_by_pieces_looks_at_the_tail_only(tiny):

@@ -291,7 +291,7 @@ class _Exchange:
         self._meter = meter
         self._prompt_tokens = prompt_tokens
         self._answer_tokens = 0
-        self._text = ""
+        self._counter = engine.answer_counter()
         self._first_at: float | None = None
         self._first_tokens = 0
         self._last_at = 0.0
@@ -383,8 +383,7 @@ class _Exchange:
 
     async def _send(self, text: str) -> bool:
         """Sends the next piece once it is paid for; False where the lane's grant does not stand for it."""
-        self._text += text
-        total = max(self._answer_tokens, self._engine.count_text_tokens(self._text))
+        total = max(self._answer_tokens, self._counter.feed(text))
         if self._meter.covered_tokens < total:
             with trio.move_on_after(FINALITY_TIMEOUT_S):
                 await self._wait_until(lambda: self._meter.covered_tokens >= total)
