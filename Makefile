@@ -7,7 +7,7 @@
 #   make blindrsa another implementation of blind signatures, for the tests that talk with it: needs node and npm
 #   make presidio an environment with Presidio, which detection is measured beside: 400 MB
 #   make attack   the same swarm, attacked in five ways, with what catches each
-#   make test     the tests, in two processes                                          (make test PROCESSES=4)
+#   make test     the tests: those without swarms in two processes, then the swarms    (make test PROCESSES=4)
 #   make browser  the portal's pages and the chat page in a real browser, and one person's whole way (Debian: chromium)
 #   make fuzz     hostile input to every parser, fifty times as much as 'make test' has      (make fuzz TIMES=500)
 #   make check    lint, format, types, architecture, dependencies
@@ -62,12 +62,17 @@ blindrsa: $(BLINDRSA)/node_modules
 attack: setup
 	$(BIN)/peernet demo --attack --models $(MODELS) $(OPTIONS)
 
-# One process of tests has the swarms, the other ones have the rest (tests/side_by_side.py).
+# Where swarms are among the tests, one process has them all, and the other ones have the rest (tests/side_by_side.py).
 SIDE_BY_SIDE = -n $(or $(PROCESSES),2) --dist loadfile
 
 # Some hundred processes are started, which would each compile all of our code where bytecode may not be written.
 test: $(VENV)/.test $(MODEL)
-	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest $(or $(PYTEST),-m 'not browser' $(SIDE_BY_SIDE))
+ifdef PYTEST
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest $(PYTEST)
+else
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -m 'not browser and not swarm' $(SIDE_BY_SIDE)
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -m 'swarm and not browser'
+endif
 
 browser: $(VENV)/.test $(MODEL)
 	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest $(or $(PYTEST),tests/browser)
