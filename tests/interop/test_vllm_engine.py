@@ -17,6 +17,9 @@ from tests.engine_contract import MARKER, answer, run_contract
 from tests.interop.test_kept_server import folder_of, is_running, processes_under
 from tests.model_files import pulled_model
 
+# Its processes take both cores.
+pytestmark = pytest.mark.swarm
+
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = ROOT / ".venv-vllm" / "bin" / "python"
 LISTENS = "0A"

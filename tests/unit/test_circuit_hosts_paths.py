@@ -56,7 +56,7 @@ def relays_used(view: NetworkView, host: Listing) -> set[str]:
     return used
 
 
-def test_a_circuit_relay_counts_by_peer_operator_and_network(view: NetworkView):
+async def test_a_circuit_relay_counts_by_peer_operator_and_network(view: NetworkView):
     carrier = relay(100, "shared")
     others = [relay(number) for number in range(103, 110)]
     same_operator, same_network = relay(101, "shared"), relay(102, network=100)
@@ -66,7 +66,7 @@ def test_a_circuit_relay_counts_by_peer_operator_and_network(view: NetworkView):
     assert relays_used(view, host) == {str(other.peer) for other in others}
 
 
-def test_a_circuit_relay_that_is_not_listed_counts_by_its_network(view: NetworkView):
+async def test_a_circuit_relay_that_is_not_listed_counts_by_its_network(view: NetworkView):
     neighbour = relay(101, network=99)
     others = [relay(number) for number in range(103, 110)]
     host = listing(1, "host", [f"/ip4/127.99.1.1/tcp/9/p2p/{peer_id(100)}/p2p-circuit"])

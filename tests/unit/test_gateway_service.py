@@ -4,8 +4,9 @@ import argparse
 import json
 import socket
 import stat
+import tempfile
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -196,10 +197,17 @@ async def test_who_comes_while_all_are_busy_is_told_to_come_again_and_a_reader_w
         assert (await chat(opened)).error["code"] == "no_host"
 
 
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """One whose path leaves room for a socket's name: with several processes of tests, `tmp_path` does not."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
+
+
 async def test_a_unix_socket_is_its_owners_and_a_key_is_for_who_has_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    short_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    where = Listening.parse(f"unix:{tmp_path}/socket")
+    where = Listening.parse(f"unix:{short_folder}/socket")
     assert where.path is not None
     with listening_socket(where):
         pass

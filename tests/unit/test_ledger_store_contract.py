@@ -263,10 +263,14 @@ def test_an_entry_that_keeps_the_rules_and_is_not_the_one_that_was_signed_keeps_
         Log(store, ORIGIN, SEED, SUITE)
 
 
-@pytest.mark.parametrize(("origin", "seed"), [("log.example/two", SEED), (ORIGIN, b"\x02" * 32)])
-def test_a_store_of_another_log_does_not_open(store, log, origin, seed):
+def test_a_store_of_another_log_does_not_open(store, log):
     with pytest.raises(LedgerCorrupt, match="not this log"):
-        Log(store, origin, seed, SUITE)
+        Log(store, ORIGIN, b"\x02" * 32, SUITE)
+
+
+def test_a_store_keeps_the_name_of_its_log(store, log):
+    with pytest.raises(UserError, match=f"begun as {ORIGIN}, and is to go on as log.example/two"):
+        Log(store, "log.example/two", SEED, SUITE)
 
 
 # A server that goes away
