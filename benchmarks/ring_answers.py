@@ -49,9 +49,9 @@ JOIN_S: Final = 0.1
 """By then a join has reached the host: the ring is warm."""
 SCRIPTED_TOKENS: Final = 60
 SECONDS_PER_TOKEN: Final = 0.02
-MODEL_TOKENS: Final = 16
+MODEL_TOKENS: Final = 48
 SCRIPTED_ROUNDS: Final = 4
-MODEL_ROUNDS: Final = 2
+MODEL_ROUNDS: Final = 4
 """The first of which is to warm up. Of the others the best counts: whatever else the machine does only adds."""
 STREAMS: Final = (1, 8)
 MODELS: Final = Path(__file__).parents[1] / ".cache" / "models"
