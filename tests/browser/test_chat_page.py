@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page, expect
 from peernet.gateway.listening import listening_socket, page_url
 from peernet.gateway.settings import Listening
 from tests.browser.chat_site import QUESTION, ChatSite, running_chat
-from tests.browser.chromium import PHONE, Watched, axe_problems, open_context, running_chromium
+from tests.browser.chromium import PHONE, Watched, axe_problems, open_context
 from tests.swarm.support import in_background
 from tests.unit.test_gateway_service import gateway
 
@@ -26,12 +26,6 @@ NARROW = ("color-contrast", "target-size", "scrollable-region-focusable")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChatSite]:
     with running_chat(tmp_path_factory.mktemp("chat")) as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with running_chromium() as browser:
-        yield browser
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from bootstrap.portal.routes import Page, page
 from bootstrap.portal.table import ROUTES
 from bootstrap.portal.visit import SESSION_COOKIE, Visit
 from bootstrap.refusal import Refused
-from tests.browser.chromium import PHONE, Watched, axe_problems, open_context, running_chromium
+from tests.browser.chromium import PHONE, Watched, axe_problems, open_context
 from tests.portal_site import Site, new_person, running_site
 
 FILES = {
@@ -51,12 +51,6 @@ PAGES = [
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with running_site(tmp_path_factory.mktemp("site"), SHOWN) as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with running_chromium() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from peernet.core.ledger.proofs import LogProof
-from tests.browser.chromium import open_context, running_chromium
+from tests.browser.chromium import open_context
 from tests.portal_site import Site, running_site
 
 ENTRY = 3
@@ -16,12 +16,6 @@ ENTRY = 3
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with running_site(tmp_path_factory.mktemp("site")) as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with running_chromium() as browser:
-        yield browser
 
 
 @pytest.fixture
